@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+# How every target of this project is compiled: language level, warnings, sanitizers, visibility, ccache.
+
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+set(CMAKE_RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/bin")
+set(CMAKE_LIBRARY_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/lib")
+# Installed programs find the libraries beside them wherever the tree is moved to.
+set(CMAKE_INSTALL_RPATH "$ORIGIN/../${CMAKE_INSTALL_LIBDIR};$ORIGIN")
+
+if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
+  set(CMAKE_BUILD_TYPE Release CACHE STRING "Build type" FORCE)
+endif()
+
+find_program(TRIBUTARY_CCACHE ccache)
+if(TRIBUTARY_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  set(CMAKE_CXX_COMPILER_LAUNCHER "${TRIBUTARY_CCACHE}")
+endif()
+
+add_library(tributary_build_flags INTERFACE)
+target_compile_options(tributary_build_flags INTERFACE
+  -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wnon-virtual-dtor -Wold-style-cast
+  # Designated initializers name what differs from the default; that is their point.
+  -Wno-missing-field-initializers
+  # A fused multiply-add rounds once where two operations round twice: results would depend on the processor.
+  -ffp-contract=off)
+if(TRIBUTARY_WERROR)
+  target_compile_options(tributary_build_flags INTERFACE -Werror)
+endif()
+if(TRIBUTARY_SANITIZE)
+  target_compile_options(tributary_build_flags INTERFACE
+    -fsanitize=${TRIBUTARY_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  target_link_options(tributary_build_flags INTERFACE -fsanitize=${TRIBUTARY_SANITIZE})
+endif()
+
+# tributary_add_library(NAME FOLDER path SOURCES ... LINK_PUBLIC ... LINK_PRIVATE ...)
+# A shared library tributary::NAME whose public headers are FOLDER/include/tributary/**.hpp.
+function(tributary_add_library name)
+  cmake_parse_arguments(arg "" "" "SOURCES;LINK_PUBLIC;LINK_PRIVATE" ${ARGN})
+  add_library(tributary_${name} SHARED ${arg_SOURCES})
+  add_library(tributary::${name} ALIAS tributary_${name})
+  file(GLOB_RECURSE headers CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/include/*.hpp")
+  target_sources(tributary_${name} PUBLIC FILE_SET HEADERS BASE_DIRS include FILES ${headers})
+  target_link_libraries(tributary_${name}
+    PUBLIC ${arg_LINK_PUBLIC} PRIVATE ${arg_LINK_PRIVATE} $<BUILD_INTERFACE:tributary_build_flags>)
+  target_include_directories(tributary_${name} PRIVATE src)
+  target_compile_features(tributary_${name} PUBLIC cxx_std_20)
+  set_target_properties(tributary_${name} PROPERTIES
+    EXPORT_NAME ${name}
+    VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR}
+    VERIFY_INTERFACE_HEADER_SETS ON)
+  tributary_install_target(tributary_${name})
+endfunction()
+
+function(tributary_install_target target)
+  get_target_property(type ${target} TYPE)
+  if(type STREQUAL "INTERFACE_LIBRARY" OR type STREQUAL "EXECUTABLE")
+    install(TARGETS ${target} EXPORT tributary RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+  else()
+    install(TARGETS ${target} EXPORT tributary
+      LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} FILE_SET HEADERS DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+  endif()
+endfunction()
+
+# tributary_add_test(NAME folder SOURCES ... LINK ... LABELS ...): one GoogleTest program, each case a CTest test.
+function(tributary_add_test name)
+  cmake_parse_arguments(arg "" "TIMEOUT" "SOURCES;LINK;LABELS" ${ARGN})
+  if(NOT arg_LABELS)
+    set(arg_LABELS unit)
+  endif()
+  if(NOT arg_TIMEOUT)
+    set(arg_TIMEOUT 60)
+  endif()
+  add_executable(${name} ${arg_SOURCES})
+  target_link_libraries(${name} PRIVATE ${arg_LINK} tributary_build_flags GTest::gmock_main)
+  target_include_directories(${name} PRIVATE "${PROJECT_SOURCE_DIR}/tests")
+  # One CTest test per program: starting a process per case would cost more than the cases.
+  add_test(NAME ${name} COMMAND ${name})
+  set_tests_properties(${name} PROPERTIES LABELS "${arg_LABELS}" TIMEOUT ${arg_TIMEOUT}
+    ENVIRONMENT "OMP_NUM_THREADS=1;OPENBLAS_NUM_THREADS=1")
+endfunction()

@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: Apache-2.0
+# Each dependency and why it is here: docs/decisions/0001-dependencies.md.
+
+find_package(Threads REQUIRED)
+find_package(spdlog REQUIRED)
+find_package(fmt REQUIRED)
+find_package(yaml-cpp REQUIRED)
+find_package(nlohmann_json REQUIRED)
+find_package(OpenSSL REQUIRED COMPONENTS Crypto)
+find_package(ZLIB REQUIRED)
+find_package(Boost 1.74 REQUIRED)
+find_package(CLI11 REQUIRED)
+if(TRIBUTARY_WITH_TORCH)
+  find_package(Torch QUIET)
+  if(NOT Torch_FOUND)
+    message(FATAL_ERROR "libtorch was not found: apt-get install libtorch-dev, or configure with -DTRIBUTARY_WITH_TORCH=OFF")
+  endif()
+endif()
+if(TRIBUTARY_BUILD_TESTS)
+  find_package(GTest REQUIRED)
+endif()
