@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+// Between models and the sums that travel: what a client sends for a trained model, and how a mean changes a model.
+//
+// Trainable tensors and running means travel as differences. A running variance travels as the difference of second
+// moments (variance + mean^2), so that the merged variance is that of all clients' samples together.
+// Threads: pure functions.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "tributary/core/aggregator.hpp"
+#include "tributary/core/server_optimizer.hpp"
+#include "tributary/core/trainer.hpp"
+
+namespace tributary {
+
+// One client's work, ready to be sent.
+struct Contribution {
+  Payload delta;
+  Weight weight;
+  std::uint64_t samples = 0;
+  Metrics metrics;
+};
+
+// kInvalidArgument: a model of another size, or a weight outside its range.
+Result<Contribution> make_contribution(const ParameterSpec& spec, const ModelValues& base, TrainOutcome outcome);
+
+// after - before in the space of sums.
+[[nodiscard]] std::vector<float> model_difference(const ParameterSpec& spec, std::span<const float> before,
+                                                  std::span<const float> after);
+
+// The update that a client sends for its work.
+[[nodiscard]] Update make_update(const ParameterSpec& spec, Contribution contribution);
+
+// Moves `model` by the mean of what `aggregator` holds: trainable tensors through `optimizer`, statistics directly.
+void apply_mean(const ParameterSpec& spec, const Aggregator& aggregator, ServerOptimizer& optimizer,
+                std::span<float> model);
+
+}  // namespace tributary

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+// A node with children: an aggregator, which is a client of its parent, or the root, which is nobody's.
+//
+// One round: choose a cohort, hand out the model, add what comes back exactly, close by the policy. An aggregator with
+// one round per parent round forwards the sum itself, so any tree gives the flat result; with more, it moves a model of
+// its own between them (HierFAVG, arXiv 1905.06641) and sends the difference, weighted by the mean weight of its rounds.
+//
+// Life cycle: on_start(); the root then runs its rounds, an aggregator waits for tasks.
+// Threads:    as Node.
+// Memory:     one accumulator, one model, a few words per asked child.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "tributary/core/aggregator.hpp"
+#include "tributary/core/parent_link.hpp"
+#include "tributary/core/server_optimizer.hpp"
+#include "tributary/core/tier_policy.hpp"
+#include "tributary/core/tree.hpp"
+
+namespace tributary {
+
+struct InnerNodeSettings {
+  NodeId self;
+  NodeId parent;  // equal to self for the root
+  Tree::Children children{0, 0};
+  std::uint32_t incarnation = 0;  // higher after each restart
+  std::uint64_t seed = 0;         // of the run
+  const ParameterSpec* spec = nullptr;  // must outlive the node
+  ExactScale scale;
+  LivenessSettings liveness;
+  std::uint32_t retries = 2;                   // of a task that failed
+  std::uint32_t rounds_per_parent_round = 1;   // aggregators
+  bool evaluate_clients = false;               // root: ask clients to measure what they receive
+  std::uint64_t rounds = 0;                    // root: run up to this round
+  std::uint32_t largest_abandoned = 3;         // root: give up after so many abandoned rounds in a row
+  std::unique_ptr<TierPolicy> policy;
+  std::unique_ptr<Aggregator> aggregator;
+  std::unique_ptr<ServerOptimizer> optimizer;
+};
+
+// Where a root starts or goes on from.
+struct RootState {
+  Round round;      // last finished
+  Version version;  // of model
+  std::shared_ptr<std::vector<float>> model;
+};
+
+class InnerNode final : public Node {
+ public:
+  explicit InnerNode(InnerNodeSettings settings, std::optional<RootState> root = std::nullopt);
+
+  void on_start(NodeContext& context) override;
+  void on_message(NodeContext& context, NodeId from, Message message) override;
+  void on_timer(NodeContext& context, TimerId timer) override;
+  // The answer to NodeContext::publish(). `stop`: do not start another round.
+  void on_published(NodeContext& context, bool stop);
+
+ private:
+  enum class MemberState : std::uint8_t { kAsked, kReported, kFailed, kLost };
+  struct Member {
+    MemberState state = MemberState::kAsked;
+    Attempt attempt{1};
+    std::uint32_t unanswered = 0;
+  };
+
+  [[nodiscard]] bool is_root() const noexcept { return settings_.parent == settings_.self; }
+  [[nodiscard]] TaskKey key() const noexcept { return {.incarnation = epoch_, .round = round_}; }
+  // Null if `child` was not asked in this round.
+  Member* find_member(NodeId child);
+
+  void open_round(NodeContext& context);
+  void ask(NodeContext& context, NodeId child, const Member& member);
+  void ask_again(NodeContext& context, NodeId child, Member& member);
+  void probe(NodeContext& context);
+  void mark(Member& member, MemberState state);
+  void heard_from(NodeContext& context, NodeId child, Member& member);
+  void on_update(NodeContext& context, NodeId from, UpdateMessage message);
+  void on_failed(NodeContext& context, NodeId from, const TaskFailedMessage& message);
+  void decide(NodeContext& context);
+  void cancel_round(NodeContext& context);
+  RoundReport close_round(NodeContext& context, bool commit);
+  void finish_root_round(NodeContext& context, const RoundReport& report);
+  void finish_aggregator_round(NodeContext& context, const RoundReport& report);
+  void move_model();
+
+  InnerNodeSettings settings_;
+  std::optional<ParentLink> link_;  // aggregators
+  std::uint32_t epoch_;             // of the keys given to children: rises with restarts and repeated parent rounds
+
+  std::shared_ptr<std::vector<float>> own_model_;  // the root's, or an aggregator's between its local rounds
+  ModelValues model_;                              // what children are given
+  Version version_;
+  Round round_;
+  Round root_round_;
+  bool open_ = false;
+  bool evaluate_first_ = false;
+  Cohort cohort_;
+  std::vector<Member> members_;  // as cohort_.members
+  RoundState state_;
+  std::uint32_t refused_ = 0;
+  std::chrono::nanoseconds probe_pause_{0};
+  std::uint32_t abandoned_in_a_row_ = 0;  // root
+
+  // An aggregator's task.
+  TaskKey parent_key_;
+  ModelValues parent_model_;
+  std::chrono::nanoseconds remaining_{0};
+  std::uint32_t local_round_ = 0;  // finished
+  std::uint32_t local_commits_ = 0;
+  std::uint64_t weight_units_ = 0;  // summed over local commits
+  RoundReport last_commit_;
+};
+
+}  // namespace tributary

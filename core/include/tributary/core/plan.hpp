@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+// A configuration that has been checked against its tree, its model and its data: everything a driver needs, and
+// nothing that can still be wrong.
+//
+// Threads: immutable; const calls may run together.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "tributary/core/configuration.hpp"
+#include "tributary/core/exact_accumulator.hpp"
+#include "tributary/core/extensions.hpp"
+#include "tributary/core/inner_node.hpp"
+#include "tributary/core/trainer.hpp"
+#include "tributary/core/tree.hpp"
+
+namespace tributary {
+
+class Plan {
+ public:
+  // Empty: only to be assigned to.
+  Plan() = default;
+
+  // kConfiguration: a tier that does not exist, an unknown policy, a client without samples, a total weight above the
+  // range of Weight.
+  static Result<Plan> create(Configuration configuration, Tree tree, const TrainerFactory& factory,
+                             const ExtensionRegistry& registry);
+
+  [[nodiscard]] const Configuration& configuration() const noexcept { return configuration_; }
+  [[nodiscard]] const Tree& tree() const noexcept { return tree_; }
+  [[nodiscard]] const ParameterSpec& spec() const noexcept { return *spec_; }
+  [[nodiscard]] const ExactScale& scale() const noexcept { return scale_; }
+  [[nodiscard]] bool compact() const noexcept { return compact_; }
+  [[nodiscard]] const LivenessSettings& liveness() const noexcept { return liveness_; }
+  // Largest number of clients that one root round counts.
+  [[nodiscard]] std::uint64_t clients_per_round() const noexcept { return clients_per_round_; }
+  // Bytes of the model on the wire.
+  [[nodiscard]] std::size_t payload_bytes() const noexcept { return spec_->parameters() * sizeof(float); }
+  // Children that one round of a node of this tier counts at most, and its local rounds per parent round.
+  [[nodiscard]] const TierConfig& tier(std::uint32_t tier) const { return configuration_.tier(tier); }
+  // Of everything that decides the result: a checkpoint of another digest is not continued.
+  [[nodiscard]] const Digest& digest() const noexcept { return digest_; }
+
+  // What the inner node `node` is made from.
+  [[nodiscard]] InnerNodeSettings inner_node(NodeId node, std::uint32_t incarnation) const;
+  // The seed of one client's work in one round of its parent.
+  [[nodiscard]] std::uint64_t task_seed(ClientIndex client, Round round) const noexcept;
+
+ private:
+  Configuration configuration_;
+  Tree tree_;
+  std::shared_ptr<const ParameterSpec> spec_;  // shared: nodes point to it, and a Plan can be moved
+  std::shared_ptr<const ExtensionRegistry> registry_;
+  ExactScale scale_;
+  bool compact_ = true;
+  LivenessSettings liveness_;
+  std::uint64_t clients_per_round_ = 0;
+  Digest digest_;
+};
+
+}  // namespace tributary

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+// What crossed the edges of a tree: counted by drivers where messages are sent, not computed from formulas.
+//
+// Threads: a value; counted by one thread.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <unordered_map>
+
+#include "tributary/core/ids.hpp"
+
+namespace tributary {
+
+struct EdgeTraffic {
+  std::uint64_t messages = 0;
+  std::uint64_t bytes_down = 0;  // payload and control bytes, from the parent
+  std::uint64_t bytes_up = 0;
+
+  EdgeTraffic& operator+=(const EdgeTraffic& other) noexcept {
+    messages += other.messages;
+    bytes_down += other.bytes_down;
+    bytes_up += other.bytes_up;
+    return *this;
+  }
+  friend EdgeTraffic operator-(EdgeTraffic a, const EdgeTraffic& b) noexcept {
+    return {a.messages - b.messages, a.bytes_down - b.bytes_down, a.bytes_up - b.bytes_up};
+  }
+};
+
+struct Traffic {
+  std::unordered_map<NodeId, EdgeTraffic> edges;  // by the child of the edge; only edges that carried something
+  std::map<std::uint32_t, EdgeTraffic> tiers;     // by the tier of the child
+
+  void count(NodeId child, std::uint32_t tier, bool down, std::uint64_t bytes) {
+    for (EdgeTraffic* const traffic : {&edges[child], &tiers[tier]}) {
+      ++traffic->messages;
+      (down ? traffic->bytes_down : traffic->bytes_up) += bytes;
+    }
+  }
+  [[nodiscard]] EdgeTraffic total() const {
+    EdgeTraffic sum;
+    for (const auto& [tier, traffic] : tiers) { sum += traffic; }
+    return sum;
+  }
+};
+
+}  // namespace tributary

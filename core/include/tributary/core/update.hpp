@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+// What travels up the tree: a weighted sum. Sums of sums are sums, so clients and aggregators send the same type, and
+// only the node that commits a model divides.
+//
+// Segments: named vectors. "delta" (model minus base) is always there; methods that need more add their own.
+// Scalars:  weighted sums of metrics, exact as the vectors are.
+// Threads:  a value; payloads are shared and immutable.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "tributary/core/digest.hpp"
+#include "tributary/core/ids.hpp"
+#include "tributary/core/payload.hpp"
+#include "tributary/core/weight.hpp"
+
+namespace tributary {
+
+// The identity of an update: counted once or not at all.
+struct UpdateId {
+  NodeId node;          // who made it
+  std::uint32_t incarnation = 0;  // of the node that asked for it
+  Round round;          // of the node that asked for it
+  Attempt attempt;
+  friend auto operator<=>(const UpdateId&, const UpdateId&) = default;
+};
+
+struct Segment {
+  std::string name;
+  Payload payload;  // kFloat32: the vector itself, yet to be weighted; kFixed: already a weighted sum
+};
+
+// A weighted sum of one metric: mean() is what people read.
+class ScalarSum {
+ public:
+  // Values outside +-2^20, and those that are not finite, are left out.
+  void add(double value, Weight weight) noexcept;
+  void add(const ScalarSum& other) noexcept;
+  [[nodiscard]] double mean() const noexcept;  // NaN if nothing was added
+  [[nodiscard]] Weight weight() const noexcept { return weight_; }
+  [[nodiscard]] std::int64_t raw() const noexcept { return sum_; }
+  static ScalarSum from_raw(std::int64_t sum, Weight weight) noexcept;
+  friend bool operator==(const ScalarSum&, const ScalarSum&) = default;
+
+ private:
+  std::int64_t sum_ = 0;  // of rint(value * weight * 2^16)
+  Weight weight_;
+};
+
+struct Update {
+  UpdateId id;
+  Version base;        // of the asking node, that this was trained from
+  Digest fingerprint;  // of the ParameterSpec
+  Weight weight;
+  std::uint32_t contributors = 0;  // clients contained
+  std::vector<Segment> segments;
+  std::map<std::string, ScalarSum> scalars;
+
+  // Null if there is no such segment.
+  [[nodiscard]] const Segment* find(std::string_view name) const noexcept;
+  // Bytes on the data plane.
+  [[nodiscard]] std::size_t payload_bytes() const noexcept;
+};
+
+inline constexpr std::string_view kDeltaSegment = "delta";
+
+}  // namespace tributary

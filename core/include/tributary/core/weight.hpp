@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+// What an update counts for in a mean: a fixed-point number, so that sums of weights are exact too.
+//
+// Range: (0, 2^40] in steps of 2^-16. Sample counts are exact.
+// Threads: a value.
+#pragma once
+
+#include <compare>
+#include <cstdint>
+
+#include "tributary/core/status.hpp"
+
+namespace tributary {
+
+class Weight {
+ public:
+  static constexpr int kFractionBits = 16;
+  static constexpr double kLargest = 0x1p40;
+
+  constexpr Weight() noexcept = default;
+
+  // kInvalidArgument: not finite, not > 0, above kLargest. Below one step it is rounded up to one.
+  static Result<Weight> from(double value);
+  // From the wire: any number of steps, 0 included.
+  static constexpr Weight from_units(std::uint64_t units) noexcept {
+    Weight weight;
+    weight.units_ = units;
+    return weight;
+  }
+
+  [[nodiscard]] constexpr std::uint64_t units() const noexcept { return units_; }
+  [[nodiscard]] constexpr double value() const noexcept { return static_cast<double>(units_) * 0x1p-16; }
+  [[nodiscard]] constexpr bool zero() const noexcept { return units_ == 0; }
+
+  friend constexpr Weight operator+(Weight a, Weight b) noexcept { return from_units(a.units_ + b.units_); }
+  friend constexpr auto operator<=>(Weight, Weight) noexcept = default;
+
+ private:
+  std::uint64_t units_ = 0;
+};
+
+}  // namespace tributary

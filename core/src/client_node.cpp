@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tributary/core/client_node.hpp"
+
+namespace tributary {
+
+ClientNode::ClientNode(NodeId self, NodeId parent, std::uint32_t incarnation, const ParameterSpec& spec,
+                       LivenessSettings liveness)
+    : link_(self, parent, incarnation, liveness), spec_(spec) {}
+
+void ClientNode::on_start(NodeContext& context) { link_.start(context); }
+
+void ClientNode::on_message(NodeContext& context, NodeId from, Message message) {
+  if (from != link_.parent()) { return; }
+  const bool was_working = link_.working();
+  switch (link_.on_message(context, message)) {
+    case ParentLink::Reaction::kNone: break;
+    case ParentLink::Reaction::kStop: context.cancel_training(); break;
+    case ParentLink::Reaction::kStart: {
+      if (was_working) { context.cancel_training(); }
+      auto& task = std::get<TaskMessage>(message);
+      context.train({.key = task.key,
+                     .attempt = task.attempt,
+                     .root_round = task.root_round,
+                     .base = std::move(task.model),
+                     .evaluate_first = task.evaluate_first});
+      break;
+    }
+  }
+}
+
+void ClientNode::on_timer(NodeContext& context, TimerId timer) {
+  if (timer == TimerId::kResend) { link_.on_resend(context); }
+}
+
+void ClientNode::on_trained(NodeContext& context, const TaskKey& key, Result<Contribution> result) {
+  if (!link_.working() || key != link_.key()) { return; }
+  if (!result.ok()) {
+    link_.fail(context, result.status());
+    return;
+  }
+  link_.report(context, make_update(spec_, std::move(result).value()));
+}
+
+}  // namespace tributary

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tributary/core/contribution.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <memory>
+#include <mutex>
+
+namespace tributary {
+namespace {
+
+double square(float value) { return static_cast<double>(value) * static_cast<double>(value); }
+
+bool has_statistics(const ParameterSpec& spec) {
+  return std::any_of(spec.tensors().begin(), spec.tensors().end(),
+                     [](const TensorSpec& tensor) { return tensor.kind != TensorKind::kTrainable; });
+}
+
+// A trainer that changed nothing is answered with one shared vector of zeros, however many clients there are.
+std::shared_ptr<const std::vector<float>> shared_zeros(std::size_t size) {
+  static std::mutex mutex;
+  static std::weak_ptr<const std::vector<float>> latest;
+  const std::lock_guard lock(mutex);
+  auto zeros = latest.lock();
+  if (!zeros || zeros->size() != size) {
+    zeros = std::make_shared<const std::vector<float>>(size, 0.0F);
+    latest = zeros;
+  }
+  return zeros;
+}
+
+}  // namespace
+
+std::vector<float> model_difference(const ParameterSpec& spec, std::span<const float> before,
+                                    std::span<const float> after) {
+  std::vector<float> difference(after.size());
+  std::transform(after.begin(), after.end(), before.begin(), difference.begin(), std::minus<>());
+  if (!has_statistics(spec)) { return difference; }
+  for (std::size_t t = 0; t < spec.tensors().size(); ++t) {
+    if (spec.tensors()[t].kind != TensorKind::kRunningVariance) { continue; }
+    const std::size_t variance = spec.offset(t);
+    const std::size_t mean = spec.offset(t - 1);
+    for (std::size_t i = 0; i < spec.tensors()[t].elements(); ++i) {
+      const double now = static_cast<double>(after[variance + i]) + square(after[mean + i]);
+      const double then = static_cast<double>(before[variance + i]) + square(before[mean + i]);
+      difference[variance + i] = static_cast<float>(now - then);
+    }
+  }
+  return difference;
+}
+
+Result<Contribution> make_contribution(const ParameterSpec& spec, const ModelValues& base, TrainOutcome outcome) {
+  if (!outcome.model || outcome.model->size() != spec.parameters()) {
+    return invalid_argument(fmt::format("the trainer returned a model of {} values, not of {}",
+                                        outcome.model ? outcome.model->size() : 0, spec.parameters()));
+  }
+  Contribution contribution;
+  TRIBUTARY_ASSIGN_OR_RETURN(contribution.weight, Weight::from(outcome.weight));
+  contribution.samples = outcome.samples;
+  contribution.metrics = std::move(outcome.metrics);
+  contribution.delta = Payload::floats(
+      outcome.model == base ? shared_zeros(spec.parameters())
+                            : std::make_shared<const std::vector<float>>(model_difference(spec, *base, *outcome.model)));
+  return contribution;
+}
+
+Update make_update(const ParameterSpec& spec, Contribution contribution) {
+  Update update;
+  update.fingerprint = spec.fingerprint();
+  update.weight = contribution.weight;
+  update.contributors = 1;
+  for (const auto& [name, value] : contribution.metrics) { update.scalars[name].add(value, contribution.weight); }
+  update.segments.push_back({std::string(kDeltaSegment), std::move(contribution.delta)});
+  return update;
+}
+
+void apply_mean(const ParameterSpec& spec, const Aggregator& aggregator, ServerOptimizer& optimizer,
+                std::span<float> model) {
+  if (!has_statistics(spec)) {
+    aggregator.mean([&](std::size_t offset, std::span<const double> means) {
+      optimizer.step(offset, means, model.subspan(offset, means.size()));
+    });
+    return;
+  }
+  // Statistics need the whole mean change of a tensor pair at once; models that have them are small enough to hold it.
+  std::vector<double> change(spec.parameters());
+  aggregator.mean([&](std::size_t offset, std::span<const double> means) {
+    std::copy(means.begin(), means.end(), change.begin() + static_cast<std::ptrdiff_t>(offset));
+  });
+  for (std::size_t t = 0; t < spec.tensors().size(); ++t) {
+    const std::size_t offset = spec.offset(t);
+    const std::size_t size = spec.tensors()[t].elements();
+    switch (spec.tensors()[t].kind) {
+      case TensorKind::kTrainable:
+        optimizer.step(offset, std::span(change).subspan(offset, size), model.subspan(offset, size));
+        break;
+      case TensorKind::kRunningMean:
+        break;  // with its variance, below; a mean without one is handled at the end
+      case TensorKind::kRunningVariance: {
+        const std::size_t mean = spec.offset(t - 1);
+        for (std::size_t i = 0; i < size; ++i) {
+          const double moved = change[offset + i];
+          const double old_mean = static_cast<double>(model[mean + i]);
+          const double new_mean = old_mean + change[mean + i];
+          if (moved == 0.0 && change[mean + i] == 0.0) { continue; }
+          const double moment = static_cast<double>(model[offset + i]) + old_mean * old_mean + moved;
+          model[offset + i] = static_cast<float>(std::max(0.0, moment - new_mean * new_mean));
+        }
+        break;
+      }
+    }
+  }
+  for (std::size_t t = 0; t < spec.tensors().size(); ++t) {
+    if (spec.tensors()[t].kind != TensorKind::kRunningMean) { continue; }
+    for (std::size_t i = spec.offset(t); i < spec.offset(t) + spec.tensors()[t].elements(); ++i) {
+      model[i] = static_cast<float>(static_cast<double>(model[i]) + change[i]);
+    }
+  }
+}
+
+}  // namespace tributary

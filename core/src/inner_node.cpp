@@ -1,0 +1,368 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tributary/core/inner_node.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "tributary/core/contribution.hpp"
+#include "tributary/core/random.hpp"
+
+namespace tributary {
+namespace {
+
+// Leaves room for repeated parent rounds between two incarnations.
+constexpr std::uint32_t kEpochsPerIncarnation = 1U << 16U;
+// What an aggregator leaves of its parent's time for the way back.
+constexpr double kShareOfParentTime = 0.9;
+
+}  // namespace
+
+InnerNode::InnerNode(InnerNodeSettings settings, std::optional<RootState> root)
+    : settings_(std::move(settings)), epoch_(settings_.incarnation * kEpochsPerIncarnation) {
+  if (root) {
+    round_ = root->round;
+    version_ = root->version;
+    own_model_ = std::move(root->model);
+    evaluate_first_ = settings_.evaluate_clients;
+  } else {
+    link_.emplace(settings_.self, settings_.parent, settings_.incarnation, settings_.liveness);
+  }
+}
+
+void InnerNode::on_start(NodeContext& context) {
+  if (!is_root()) {
+    if (settings_.incarnation > 0) { link_->start(context); }
+    return;
+  }
+  if (round_.value >= settings_.rounds) {
+    context.finished({});
+    return;
+  }
+  open_round(context);
+}
+
+void InnerNode::open_round(NodeContext& context) {
+  if (is_root()) {
+    ++round_.value;
+    root_round_ = round_;
+    model_ = own_model_;
+  } else {
+    round_ = Round{(parent_key_.round.value - 1) * settings_.rounds_per_parent_round + local_round_ + 1};
+    if (local_commits_ > 0) { model_ = own_model_; }
+  }
+  cohort_ = settings_.policy->choose(settings_.children.size(),
+                                     stream_seed(settings_.seed, Purpose::kCohort, settings_.self.value, round_.value));
+  members_.assign(cohort_.members.size(), Member{});
+  state_ = {.asked = static_cast<std::uint32_t>(members_.size()), .target = cohort_.target, .quorum = cohort_.quorum};
+  refused_ = 0;
+  open_ = true;
+  settings_.aggregator->begin(*settings_.spec, settings_.scale);
+
+  std::chrono::nanoseconds deadline = cohort_.deadline;
+  std::chrono::nanoseconds hard_deadline = cohort_.hard_deadline;
+  if (remaining_.count() > 0) {
+    // The parent will not wait longer: its time is shared by the local rounds, less the way back.
+    const std::chrono::nanoseconds share{static_cast<std::int64_t>(
+        static_cast<double>(remaining_.count()) * kShareOfParentTime / settings_.rounds_per_parent_round)};
+    hard_deadline = hard_deadline.count() > 0 ? std::min(hard_deadline, share) : share;
+    deadline = deadline.count() > 0 ? std::min(deadline, hard_deadline) : hard_deadline;
+  }
+  cohort_.deadline = deadline;
+  if (deadline.count() > 0) { context.set_timer(TimerId::kDeadline, deadline); }
+  if (hard_deadline.count() > 0) { context.set_timer(TimerId::kHardDeadline, hard_deadline); }
+  probe_pause_ = settings_.liveness.first_probe;
+  context.set_timer(TimerId::kProbe, probe_pause_);
+  for (std::size_t i = 0; i < members_.size(); ++i) { ask(context, settings_.children[cohort_.members[i]], members_[i]); }
+  decide(context);
+}
+
+void InnerNode::ask(NodeContext& context, NodeId child, const Member& member) {
+  context.send(child, TaskMessage{.key = key(),
+                                  .attempt = member.attempt,
+                                  .version = version_,
+                                  .root_round = root_round_,
+                                  .model = model_,
+                                  .evaluate_first = evaluate_first_ && local_round_ == 0,
+                                  .remaining = cohort_.deadline});
+}
+
+void InnerNode::ask_again(NodeContext& context, NodeId child, Member& member) {
+  ++member.attempt.value;
+  ask(context, child, member);
+}
+
+InnerNode::Member* InnerNode::find_member(NodeId child) {
+  if (!settings_.children.contains(child)) { return nullptr; }
+  const std::uint32_t position = settings_.children.index_of(child);
+  const auto found = std::lower_bound(cohort_.members.begin(), cohort_.members.end(), position);
+  if (found == cohort_.members.end() || *found != position) { return nullptr; }
+  return &members_[static_cast<std::size_t>(found - cohort_.members.begin())];
+}
+
+void InnerNode::mark(Member& member, MemberState state) {
+  const auto count = [this](MemberState of) -> std::uint32_t* {
+    switch (of) {
+      case MemberState::kReported: return &state_.reported;
+      case MemberState::kFailed: return &state_.failed;
+      case MemberState::kLost: return &state_.lost;
+      case MemberState::kAsked: break;
+    }
+    return nullptr;
+  };
+  if (std::uint32_t* const before = count(member.state)) { --*before; }
+  if (std::uint32_t* const after = count(state)) { ++*after; }
+  member.state = state;
+}
+
+void InnerNode::heard_from(NodeContext& context, NodeId child, Member& member) {
+  member.unanswered = 0;
+  if (member.state == MemberState::kLost) {
+    mark(member, MemberState::kAsked);
+    context.note({NodeNote::Kind::kReturned, child, round_, "answers again"});
+  }
+}
+
+void InnerNode::on_message(NodeContext& context, NodeId from, Message message) {
+  if (link_ && from == settings_.parent) {
+    switch (link_->on_message(context, message)) {
+      case ParentLink::Reaction::kNone: return;
+      case ParentLink::Reaction::kStop: cancel_round(context); return;
+      case ParentLink::Reaction::kStart: break;
+    }
+    cancel_round(context);
+    auto& task = std::get<TaskMessage>(message);
+    if (task.key.round <= parent_key_.round) { ++epoch_; }
+    parent_key_ = task.key;
+    parent_model_ = std::move(task.model);
+    model_ = parent_model_;
+    own_model_.reset();
+    version_ = task.version;
+    root_round_ = task.root_round;
+    evaluate_first_ = task.evaluate_first;
+    remaining_ = task.remaining;
+    local_round_ = 0;
+    local_commits_ = 0;
+    weight_units_ = 0;
+    open_round(context);
+    return;
+  }
+  if (!settings_.children.contains(from)) { return; }
+  if (auto* update = std::get_if<UpdateMessage>(&message)) {
+    on_update(context, from, std::move(*update));
+  } else if (const auto* failed = std::get_if<TaskFailedMessage>(&message)) {
+    on_failed(context, from, *failed);
+  } else if (const auto* working = std::get_if<WorkingMessage>(&message)) {
+    Member* const member = open_ && working->key == key() ? find_member(from) : nullptr;
+    if (member == nullptr) { return; }
+    heard_from(context, from, *member);
+    if (!working->known && member->state == MemberState::kAsked) { ask_again(context, from, *member); }
+  } else if (std::holds_alternative<HelloMessage>(message)) {
+    Member* const member = open_ ? find_member(from) : nullptr;
+    if (member == nullptr) { return; }
+    heard_from(context, from, *member);
+    if (member->state == MemberState::kAsked) { ask_again(context, from, *member); }
+  }
+}
+
+void InnerNode::on_update(NodeContext& context, NodeId from, UpdateMessage message) {
+  Member* const member = message.key == key() ? find_member(from) : nullptr;
+  if (member == nullptr || (!open_ && member->state != MemberState::kReported)) {
+    context.note({NodeNote::Kind::kLate, from, message.key.round, "the round had closed"});
+    context.send(from, AcknowledgeMessage{.key = message.key, .accepted = false, .reason = "the round has closed"});
+    return;
+  }
+  if (open_) { heard_from(context, from, *member); }
+  if (member->state != MemberState::kAsked) {
+    const bool counted = member->state == MemberState::kReported;
+    context.note({NodeNote::Kind::kDuplicate, from, round_, counted ? "already counted" : "already refused"});
+    context.send(from, AcknowledgeMessage{.key = message.key, .accepted = counted, .reason = ""});
+    return;
+  }
+  const UpdateId& id = message.update.id;
+  Status added = id.node == from && id.round == round_ && id.incarnation == epoch_
+                     ? settings_.aggregator->add(message.update)
+                     : invalid_argument("the update is not the one that was asked for");
+  if (!added.ok()) {
+    ++refused_;
+    mark(*member, MemberState::kFailed);
+    context.note({NodeNote::Kind::kRefused, from, round_, added.message()});
+  } else {
+    mark(*member, MemberState::kReported);
+  }
+  context.send(from, AcknowledgeMessage{.key = message.key, .accepted = added.ok(), .reason = added.message()});
+  decide(context);
+}
+
+void InnerNode::on_failed(NodeContext& context, NodeId from, const TaskFailedMessage& message) {
+  Member* const member = open_ && message.key == key() ? find_member(from) : nullptr;
+  if (member != nullptr) {
+    heard_from(context, from, *member);
+    if (member->state == MemberState::kAsked && message.attempt == member->attempt) {
+      context.note({NodeNote::Kind::kTaskFailed, from, round_, message.reason});
+      if (member->attempt.value <= settings_.retries) {
+        // The new task replaces the failure that the child keeps repeating.
+        ask_again(context, from, *member);
+        return;
+      }
+      mark(*member, MemberState::kFailed);
+    } else if (member->state == MemberState::kAsked) {
+      return;  // about an attempt before the one under way
+    }
+  }
+  context.send(from, AcknowledgeMessage{.key = message.key, .accepted = false, .reason = ""});
+  if (member != nullptr) { decide(context); }
+}
+
+void InnerNode::on_timer(NodeContext& context, TimerId timer) {
+  switch (timer) {
+    case TimerId::kResend:
+      if (link_) { link_->on_resend(context); }
+      return;
+    case TimerId::kProbe:
+      if (open_) { probe(context); }
+      return;
+    case TimerId::kDeadline:
+      state_.deadline_passed = true;
+      decide(context);
+      return;
+    case TimerId::kHardDeadline:
+      state_.deadline_passed = true;
+      state_.hard_deadline_passed = true;
+      decide(context);
+      return;
+  }
+}
+
+void InnerNode::probe(NodeContext& context) {
+  for (std::size_t i = 0; i < members_.size(); ++i) {
+    Member& member = members_[i];
+    if (member.state != MemberState::kAsked && member.state != MemberState::kLost) { continue; }
+    const NodeId child = settings_.children[cohort_.members[i]];
+    if (member.state == MemberState::kAsked && member.unanswered++ >= settings_.liveness.silent_probes) {
+      mark(member, MemberState::kLost);
+      context.note({NodeNote::Kind::kLost, child, round_,
+                    fmt::format("no answer to {} questions", settings_.liveness.silent_probes)});
+    }
+    context.send(child, ProbeMessage{key()});
+  }
+  probe_pause_ = std::min(probe_pause_ * 2, settings_.liveness.largest_probe);
+  context.set_timer(TimerId::kProbe, probe_pause_);
+  decide(context);
+}
+
+void InnerNode::decide(NodeContext& context) {
+  if (!open_) { return; }
+  const Decision decision = settings_.policy->decide(state_);
+  if (decision == Decision::kWait) { return; }
+  const RoundReport report = close_round(context, decision == Decision::kCommit);
+  context.round_closed(report);
+  if (is_root()) {
+    finish_root_round(context, report);
+  } else {
+    finish_aggregator_round(context, report);
+  }
+}
+
+void InnerNode::cancel_round(NodeContext& context) {
+  if (!open_) { return; }
+  open_ = false;
+  context.cancel_timer(TimerId::kProbe);
+  context.cancel_timer(TimerId::kDeadline);
+  context.cancel_timer(TimerId::kHardDeadline);
+  for (std::size_t i = 0; i < members_.size(); ++i) {
+    if (members_[i].state == MemberState::kAsked || members_[i].state == MemberState::kLost) {
+      context.send(settings_.children[cohort_.members[i]], CancelMessage{key()});
+    }
+  }
+}
+
+RoundReport InnerNode::close_round(NodeContext& context, bool commit) {
+  RoundReport report{.round = round_, .version = version_, .committed = commit, .state = state_};
+  report.refused = refused_;
+  report.late = state_.expected();
+  cancel_round(context);
+  model_.reset();
+  if (commit) {
+    report.contributors = settings_.aggregator->contributors();
+    report.weight = settings_.aggregator->weight();
+    report.scalars = settings_.aggregator->scalars();
+  } else {
+    context.note({NodeNote::Kind::kAbandoned, settings_.self, round_,
+                  fmt::format("{} of {} children reported, {} were needed", state_.reported, state_.asked, state_.quorum)});
+  }
+  return report;
+}
+
+// Moves own_model_ by the mean of the round; in place unless somebody still reads it.
+void InnerNode::move_model() {
+  if (own_model_.use_count() > 1) { own_model_ = std::make_shared<std::vector<float>>(*own_model_); }
+  apply_mean(*settings_.spec, *settings_.aggregator, *settings_.optimizer, *own_model_);
+}
+
+void InnerNode::finish_root_round(NodeContext& context, const RoundReport& report) {
+  RoundReport published = report;
+  if (report.committed) {
+    move_model();
+    ++version_.value;
+    published.version = version_;
+    abandoned_in_a_row_ = 0;
+  } else if (++abandoned_in_a_row_ >= settings_.largest_abandoned) {
+    context.finished(unavailable(fmt::format(
+        "{} rounds in a row were abandoned; in round {} {} of {} children reported, {} were needed", abandoned_in_a_row_,
+        round_.value, state_.reported, state_.asked, state_.quorum)));
+    return;
+  }
+  context.publish(published, own_model_);
+}
+
+void InnerNode::on_published(NodeContext& context, bool stop) {
+  if (open_) { return; }
+  if (stop || round_.value >= settings_.rounds) {
+    context.finished({});
+    return;
+  }
+  open_round(context);
+}
+
+void InnerNode::finish_aggregator_round(NodeContext& context, const RoundReport& report) {
+  ++local_round_;
+  if (report.committed) { last_commit_ = report; }
+  const bool last = local_round_ >= settings_.rounds_per_parent_round;
+  if (settings_.rounds_per_parent_round == 1) {
+    if (report.committed) {
+      parent_model_.reset();
+      link_->report(context, settings_.aggregator->forward());
+    }
+  } else if (report.committed) {
+    if (!own_model_) { own_model_ = std::make_shared<std::vector<float>>(*parent_model_); }
+    move_model();
+    ++version_.value;
+    ++local_commits_;
+    weight_units_ += report.weight.units();
+  }
+  if (!last) {
+    if (!own_model_) { model_ = parent_model_; }
+    open_round(context);
+    return;
+  }
+  if (settings_.rounds_per_parent_round == 1 && report.committed) { return; }
+  if (local_commits_ == 0) {
+    link_->fail(context, unavailable(fmt::format("{} of {} children reported, {} were needed", report.state.reported,
+                                                 report.state.asked, report.state.quorum)));
+    return;
+  }
+  Update update;
+  update.fingerprint = settings_.spec->fingerprint();
+  update.weight = Weight::from_units(std::max<std::uint64_t>(1, weight_units_ / local_commits_));
+  update.contributors = last_commit_.contributors;
+  update.scalars = last_commit_.scalars;
+  update.segments.push_back({std::string(kDeltaSegment),
+                             Payload::floats(std::make_shared<const std::vector<float>>(
+                                 model_difference(*settings_.spec, *parent_model_, *own_model_)))});
+  own_model_.reset();
+  parent_model_.reset();
+  link_->report(context, std::move(update));
+}
+
+}  // namespace tributary

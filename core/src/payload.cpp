@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tributary/core/payload.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+
+namespace tributary {
+
+Payload Payload::floats(std::shared_ptr<const std::vector<float>> values) {
+  Payload payload;
+  payload.elements_ = values->size();
+  payload.floats_ = std::move(values);
+  return payload;
+}
+
+Result<Payload> Payload::from_bytes(Encoding encoding, std::size_t elements, std::vector<std::byte> bytes) {
+  Payload payload;
+  payload.encoding_ = encoding;
+  payload.elements_ = elements;
+  std::size_t expected = 0;
+  if (encoding == Encoding::kFloat32) {
+    expected = elements * sizeof(float);
+  } else if (encoding == Encoding::kFixed) {
+    expected = data_offset(elements);
+    if (bytes.size() < expected) {
+      return bad_data(fmt::format("sums of {} values need at least {} bytes, got {}", elements, expected, bytes.size()));
+    }
+    for (std::size_t block = 0; block < blocks(elements); ++block) {
+      const auto width = std::to_integer<std::size_t>(bytes[block]);
+      if (width != 4 && width != 8) { return bad_data(fmt::format("block {} of sums has width {}, not 4 or 8", block, width)); }
+      expected += width * std::min(kBlock, elements - block * kBlock);
+      expected = (expected + 7) / 8 * 8;
+    }
+  } else {
+    return bad_data(fmt::format("unknown encoding {}", static_cast<int>(encoding)));
+  }
+  if (bytes.size() != expected) {
+    return bad_data(fmt::format("a payload of {} values must have {} bytes, got {}", elements, expected, bytes.size()));
+  }
+  if (encoding == Encoding::kFloat32) {
+    auto values = std::make_shared<std::vector<float>>(elements);
+    std::memcpy(values->data(), bytes.data(), bytes.size());
+    payload.floats_ = std::move(values);
+  } else {
+    payload.bytes_ = std::make_shared<const std::vector<std::byte>>(std::move(bytes));
+  }
+  return payload;
+}
+
+std::span<const std::byte> Payload::bytes() const noexcept {
+  if (floats_) { return std::as_bytes(std::span(*floats_)); }
+  if (bytes_) { return *bytes_; }
+  return {};
+}
+
+std::span<const float> Payload::values() const noexcept {
+  return floats_ ? std::span<const float>(*floats_) : std::span<const float>();
+}
+
+}  // namespace tributary
