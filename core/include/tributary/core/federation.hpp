@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+// One run of a federation on disk: starts or resumes it, evaluates, saves and records each round, and leaves a run
+// directory behind. docs/run-directory.md lists its files.
+//
+// Life cycle: open(), then run() once.
+// Threads:    one thread; `stop` may be set from any thread or signal handler.
+// Ownership:  plan, factory, sinks and files outlive the federation.
+// Errors:     a directory that cannot be written is one clear error, and no earlier checkpoint is lost by it. When a run
+//             fails, what was recorded and saved before stays.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "tributary/core/checkpoint.hpp"
+#include "tributary/core/driver.hpp"
+#include "tributary/core/file_system.hpp"
+#include "tributary/core/plan.hpp"
+#include "tributary/core/record_sinks.hpp"
+
+namespace tributary {
+
+struct FederationOptions {
+  std::filesystem::path directory;
+  bool resume = false;                 // go on from the newest checkpoint in `directory`
+  std::vector<RecordSink*> sinks;      // besides records.jsonl: the console, say
+  std::vector<Record> preamble;        // written after the `run` record
+  const std::atomic<bool>* stop = nullptr;  // set: finish the round, save, and stop
+  FileSystem* files = &real_file_system();
+};
+
+struct FederationOutcome {
+  enum class Kind : std::uint8_t { kFinished, kInterrupted, kStoppedAtAccuracy };
+  Kind kind = Kind::kFinished;
+  Round round;
+  Version version;
+  Metrics metrics;  // of the last evaluation
+  Digest model_file;  // SHA-256 of model.safetensors; zero if interrupted
+  std::chrono::nanoseconds wall_time{0};
+};
+
+[[nodiscard]] std::string_view to_string(FederationOutcome::Kind kind) noexcept;
+
+class Federation final : private RunObserver {
+ public:
+  // kInvalidArgument: the directory holds a run already and `resume` is false, or holds none and it is true.
+  static Result<std::unique_ptr<Federation>> open(const Plan& plan, const TrainerFactory& factory,
+                                                  FederationOptions options);
+
+  Result<FederationOutcome> run(Driver& driver);
+
+ private:
+  Federation(const Plan& plan, const TrainerFactory& factory, FederationOptions options);
+
+  Result<RootState> restore() override;
+  Result<bool> published(const RoundReport& report, const ModelValues& model, TrainingPool& pool,
+                         const DriverStatistics& statistics) override;
+  void noted(const NodeNote& note) override;
+
+  Status write(const Record& record);
+  Status write_run_record();
+  Status write_round_records(const RoundReport& report, const DriverStatistics& statistics);
+  Status write_end_records(const DriverStatistics& statistics, const FederationOutcome& outcome);
+  Status evaluate(const RoundReport& report, const ModelValues& model, TrainingPool& pool);
+  Status save(const ModelValues& model);
+  Status write_model_file(FederationOutcome& outcome);
+
+  const Plan& plan_;
+  const TrainerFactory& factory_;
+  FederationOptions options_;
+  CheckpointStore checkpoints_;
+  std::unique_ptr<JsonLinesSink> records_;
+  bool restored_ = false;
+
+  ModelValues model_;
+  Round round_;
+  Version version_;
+  std::optional<Round> saved_;
+  FederationOutcome::Kind kind_ = FederationOutcome::Kind::kFinished;
+  Metrics last_metrics_;
+  bool can_evaluate_ = true;
+  Status note_error_;  // of records written between rounds
+
+  // Since the last round record.
+  using Clock = std::chrono::steady_clock;
+  Clock::time_point start_ = Clock::now();
+  Clock::time_point round_start_ = Clock::now();
+  std::chrono::nanoseconds evaluate_time_{0};
+  std::chrono::nanoseconds checkpoint_time_{0};
+  std::optional<Evaluation> evaluation_;
+  DriverStatistics before_;
+};
+
+}  // namespace tributary

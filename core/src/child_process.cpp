@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "child_process.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <poll.h>
+#include <spawn.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+namespace tributary::internal {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// How soon a cancellation is seen.
+constexpr std::chrono::milliseconds kTick{50};
+// What is kept of a program's output, for the message if it fails.
+constexpr std::size_t kOutputKept = 2000;
+
+std::string reason(int error) {
+  return std::generic_category().message(error);
+}
+
+class Descriptor {
+ public:
+  Descriptor() = default;
+  explicit Descriptor(int value) : value_(value) {}
+  Descriptor(Descriptor&& other) noexcept : value_(std::exchange(other.value_, -1)) {}
+  Descriptor& operator=(Descriptor&& other) noexcept {
+    std::swap(value_, other.value_);
+    return *this;
+  }
+  ~Descriptor() { close(); }
+  void close() {
+    if (value_ >= 0) {
+      ::close(std::exchange(value_, -1));
+    }
+  }
+  [[nodiscard]] int get() const noexcept { return value_; }
+
+ private:
+  int value_ = -1;
+};
+
+// posix_spawn's settings, released whatever happens.
+class SpawnSettings {
+ public:
+  SpawnSettings() {
+    posix_spawn_file_actions_init(&actions);
+    posix_spawnattr_init(&attributes);
+  }
+  SpawnSettings(const SpawnSettings&) = delete;
+  SpawnSettings& operator=(const SpawnSettings&) = delete;
+  ~SpawnSettings() {
+    posix_spawn_file_actions_destroy(&actions);
+    posix_spawnattr_destroy(&attributes);
+  }
+  posix_spawn_file_actions_t actions{};
+  posix_spawnattr_t attributes{};
+};
+
+std::vector<std::string> clean_environment() {
+  constexpr std::array<std::string_view, 5> kKept{"PATH=", "HOME=", "LANG=", "LC_ALL=", "TMPDIR="};
+  std::vector<std::string> kept;
+  for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) {
+    const std::string_view text(*entry);
+    if (text.starts_with("TRIBUTARY_") ||
+        std::any_of(kKept.begin(), kKept.end(), [&](std::string_view name) { return text.starts_with(name); })) {
+      kept.emplace_back(text);
+    }
+  }
+  return kept;
+}
+
+std::vector<char*> pointers(std::vector<std::string>& texts) {
+  std::vector<char*> list;
+  for (std::string& text : texts) {
+    list.push_back(text.data());
+  }
+  list.push_back(nullptr);
+  return list;
+}
+
+Result<pid_t> spawn(const ChildProcess& child, int output) {
+  SpawnSettings settings;
+  posix_spawn_file_actions_addopen(&settings.actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+  posix_spawn_file_actions_adddup2(&settings.actions, output, STDOUT_FILENO);
+  posix_spawn_file_actions_adddup2(&settings.actions, output, STDERR_FILENO);
+  posix_spawn_file_actions_addclosefrom_np(&settings.actions, STDERR_FILENO + 1);
+  if (!child.working_directory.empty()) {
+    posix_spawn_file_actions_addchdir_np(&settings.actions, child.working_directory.c_str());
+  }
+  // Signals as a new program expects them, whatever this thread blocks or this process ignores.
+  sigset_t none;
+  sigset_t usual;
+  sigemptyset(&none);
+  sigemptyset(&usual);
+  for (const int signal : {SIGINT, SIGTERM, SIGPIPE, SIGHUP, SIGCHLD}) {
+    sigaddset(&usual, signal);
+  }
+  posix_spawnattr_setsigmask(&settings.attributes, &none);
+  posix_spawnattr_setsigdefault(&settings.attributes, &usual);
+  posix_spawnattr_setpgroup(&settings.attributes, 0);
+  posix_spawnattr_setflags(&settings.attributes,
+                           POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+
+  std::vector<std::string> arguments = child.arguments;
+  std::vector<std::string> environment = clean_environment();
+  pid_t process = 0;
+  const int error = posix_spawnp(&process, arguments.front().c_str(), &settings.actions, &settings.attributes,
+                                 pointers(arguments).data(), pointers(environment).data());
+  if (error != 0) {
+    return unavailable(fmt::format("cannot start {}: {}", child.arguments.front(), reason(error)));
+  }
+  return process;
+}
+
+// Reads what is there; keeps the end. False: nothing more will come.
+bool drain(int output, std::string& kept) {
+  std::array<char, 4096> buffer{};
+  for (;;) {
+    const ssize_t got = read(output, buffer.data(), buffer.size());
+    if (got < 0) {
+      return errno == EAGAIN || errno == EINTR;
+    }
+    if (got == 0) {
+      return false;
+    }
+    kept.append(buffer.data(), static_cast<std::size_t>(got));
+    if (kept.size() > kOutputKept) {
+      kept.erase(0, kept.size() - kOutputKept);
+    }
+  }
+}
+
+std::string shown(std::string_view output) {
+  while (!output.empty() && (output.back() == '\n' || output.back() == '\r')) {
+    output.remove_suffix(1);
+  }
+  if (output.empty()) {
+    return "it printed nothing";
+  }
+  std::string text = "it printed: ";
+  for (const char c : output) {
+    const bool printable = static_cast<unsigned char>(c) >= 0x20 || c == '\n' || c == '\t';
+    text += printable ? c : '?';
+  }
+  return text;
+}
+
+// Waits until the process `watched` has ended. OK, or why it must be ended.
+Status wait_for(const ChildProcess& child, int watched, const Descriptor& output, std::string& kept) {
+  const Clock::time_point deadline = Clock::now() + child.timeout;
+  bool reading = true;
+  for (;;) {
+    if (child.cancel != nullptr && child.cancel->load(std::memory_order_relaxed)) {
+      return cancelled("training was cancelled");
+    }
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now());
+    if (left.count() <= 0) {
+      return deadline_exceeded(fmt::format("{} did not end within {} s and was killed", child.arguments.front(),
+                                           std::chrono::duration<double>(child.timeout).count()));
+    }
+    const auto wait = child.cancel == nullptr ? std::min<std::chrono::milliseconds>(left, std::chrono::hours(1))
+                                              : std::min(left, kTick);
+    std::array<pollfd, 2> events{{{watched, POLLIN, 0}, {reading ? output.get() : -1, POLLIN, 0}}};
+    if (poll(events.data(), events.size(), static_cast<int>(wait.count())) < 0 && errno != EINTR) {
+      return io_error(fmt::format("cannot wait for {}: {}", child.arguments.front(), reason(errno)));
+    }
+    if (events[1].revents != 0) {
+      reading = drain(output.get(), kept);
+    }
+    if (events[0].revents != 0) {
+      static_cast<void>(drain(output.get(), kept));
+      return ok_status();
+    }
+  }
+}
+
+}  // namespace
+
+Status run(const ChildProcess& child) {
+  if (child.arguments.empty()) {
+    return invalid_argument("there is no program to run");
+  }
+  std::array<int, 2> ends{};
+  if (pipe2(ends.data(), O_CLOEXEC) != 0) {
+    return io_error(fmt::format("cannot make a pipe for {}: {}", child.arguments.front(), reason(errno)));
+  }
+  const Descriptor output(ends[0]);
+  Descriptor written(ends[1]);
+  // Only our end: the program may find its own blocking, as it expects.
+  fcntl(output.get(), F_SETFL, O_NONBLOCK);
+  TRIBUTARY_ASSIGN_OR_RETURN(const pid_t process, spawn(child, written.get()));
+  written.close();
+
+  std::string kept;
+  Status waited;
+  {
+    const Descriptor watched(static_cast<int>(syscall(SYS_pidfd_open, process, 0)));
+    waited = watched.get() < 0 ? io_error(fmt::format("cannot watch {}: {}", child.arguments.front(), reason(errno)))
+                               : wait_for(child, watched.get(), output, kept);
+  }
+  // The process is not yet reaped, so its group's number cannot belong to anyone else.
+  kill(-process, SIGKILL);
+  int state = 0;
+  while (waitpid(process, &state, 0) < 0 && errno == EINTR) {
+  }
+  TRIBUTARY_RETURN_IF_ERROR(std::move(waited));
+  if (WIFSIGNALED(state)) {
+    return unavailable(fmt::format("{} was ended by signal {} ({}); {}", child.arguments.front(), WTERMSIG(state),
+                                   strsignal(WTERMSIG(state)), shown(kept)));
+  }
+  if (WEXITSTATUS(state) != 0) {
+    return unavailable(
+        fmt::format("{} ended with exit code {}; {}", child.arguments.front(), WEXITSTATUS(state), shown(kept)));
+  }
+  return ok_status();
+}
+
+}  // namespace tributary::internal

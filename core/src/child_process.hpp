@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+// Runs one program to its end, within a bound.
+//
+// Threads: run() may be called from several threads at once. It blocks, and leaves no process of the program's group.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "tributary/core/status.hpp"
+
+namespace tributary::internal {
+
+struct ChildProcess {
+  std::vector<std::string> arguments;       // the program first; looked up in PATH if it has no slash
+  std::filesystem::path working_directory;  // empty: this process's
+  std::chrono::milliseconds timeout{0};
+  const std::atomic<bool>* cancel = nullptr;  // null, or: end the program soon after it becomes true
+};
+
+// OK: the program ended by itself with exit code 0. kUnavailable: it could not be started, failed or was killed, with
+// the end of its output; kDeadlineExceeded; kCancelled; kIo: the system has no processes or files left.
+Status run(const ChildProcess& child);
+
+}  // namespace tributary::internal

@@ -1,0 +1,346 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <initializer_list>
+
+#include "configuration_reading.hpp"
+#include "yaml_text.hpp"
+
+namespace tributary::internal::config {
+namespace {
+
+std::string path_beside(std::string_view path, std::string_view word) {
+  const std::size_t dot = path.rfind('.');
+  return (dot == std::string_view::npos ? "" : std::string(path.substr(0, dot + 1))) + std::string(word);
+}
+
+// The given key of another way than `key`'s, in the same group and section; empty if there is none.
+std::string given_rival(const Key& key, std::string_view path, const Reading& reading) {
+  for (const Key& other : schema()) {
+    if (key.group.empty() || other.parent() != key.parent() || other.group != key.group || other.way == key.way) {
+      continue;
+    }
+    std::string rival = path_beside(path, other.word());
+    if (reading.is_given(rival)) {
+      return rival;
+    }
+  }
+  return {};
+}
+
+void check_condition(const Key& key, const std::string& path, const Given& given, Reading& reading) {
+  Target target = reading.target();
+  const Key* section = find_key(key.parent());
+  const std::optional<Condition> condition = condition_of(key);
+  if (!condition || (section != nullptr && !applies(*section, target))) {
+    return;
+  }
+  const std::string selector(condition->selector);
+  const Key& selecting = *find_key(selector);
+  if (reading.is_broken(selector)) {
+    return;
+  }
+  const std::string belongs = fmt::format("{} belongs to {} {}", path, selector, enumerate(condition->values));
+  if (const std::string rival = given_rival(selecting, selector, reading); !rival.empty()) {
+    if (!reading.is_given(selector)) {
+      reading.mistake(given.key, fmt::format("{}, but {} is given", belongs, rival));
+    }
+    return;
+  }
+  if (applies(key, target)) {
+    return;
+  }
+  reading.mistake(given.key, fmt::format("{}, but {} is {}{}", belongs, selector, word_of(selecting, target),
+                                         reading.is_given(selector) ? "" : ", the default"));
+}
+
+void check_rivals(const Key& key, const std::string& path, const Given& given, Reading& reading) {
+  const std::string rival = given_rival(key, path, reading);
+  if (rival.empty()) {
+    return;
+  }
+  // Said once, at the later of the two.
+  const Place other = reading.given.find(rival)->second.key;
+  if (other < given.key) {
+    reading.mistake(given.key, fmt::format("{} and {} exclude each other; keep one", rival, path));
+  }
+}
+
+void check_required(const Key& key, Reading& reading) {
+  Target target = reading.target();
+  if (!key.required || reading.is_given(key.path) || !applies(key, target)) {
+    return;
+  }
+  const std::optional<Condition> condition = condition_of(key);
+  if (condition && reading.is_broken(condition->selector)) {
+    return;
+  }
+  const std::string_view reason_path = condition ? condition->selector : key.parent();
+  std::string text = fmt::format("{} is required", key.path);
+  if (condition) {
+    text += fmt::format(" with {} {}", condition->selector, word_of(*find_key(condition->selector), target));
+  }
+  if (!key.example.empty()) {
+    text += fmt::format("; for example `{}: {}`", key.word(), key.example);
+  }
+  reading.mistake(reading.place_of(reason_path), std::move(text));
+}
+
+class Rules {
+ public:
+  explicit Rules(Reading& reading) : reading_(reading), configuration_(reading.configuration) {}
+
+  void topology() {
+    TopologyConfig& topology = configuration_.topology;
+    const auto given = [&](std::string_view word) { return reading_.is_given("topology." + std::string(word)); };
+    if (!reading_.is_given("topology") || reading_.is_broken("topology")) {
+      return;
+    }
+    using Kind = TopologyConfig::Kind;
+    if (given("star")) {
+      topology.kind = Kind::kStar;
+    }
+    if (given("widths")) {
+      topology.kind = Kind::kWidths;
+    }
+    if (given("file")) {
+      topology.kind = Kind::kFile;
+    }
+    if (given("sites")) {
+      topology.kind = Kind::kSites;
+    }
+    if (given("nodes")) {
+      topology.kind = Kind::kInline;
+    }
+    if (given("branching")) {
+      topology.kind = given("clients") ? Kind::kBalancedLeaves : Kind::kBalanced;
+    }
+
+    const bool any = std::any_of(reading_.given.begin(), reading_.given.end(),
+                                 [](const auto& entry) { return entry.first.starts_with("topology."); });
+    if (!any) {
+      mistake("topology",
+              "topology must say what the tree is: by star, widths, branching with height or clients, file, sites or "
+              "nodes");
+      return;
+    }
+    for (const std::string_view word : {"height", "clients"}) {
+      const std::string path = fmt::format("topology.{}", word);
+      if (given(word) && !given("branching")) {
+        mistake(path, fmt::format("{} needs topology.branching beside it", path));
+      }
+    }
+    if (given("branching") && !given("height") && !given("clients")) {
+      mistake("topology.branching", "topology.branching needs topology.height or topology.clients beside it");
+    }
+    if (given("branching") && given("height") && given("clients")) {
+      mistake(later("topology.height", "topology.clients"),
+              "topology.height and topology.clients exclude each other; keep one");
+    }
+    if (topology.kind == Kind::kBalanced && usable({"topology.branching", "topology.height"})) {
+      double clients = 1.0;
+      for (std::uint32_t i = 0; i < topology.height; ++i) {
+        clients *= topology.branching;
+      }
+      if (clients > kMostClients) {
+        mistake("topology.height",
+                fmt::format("topology.branching {} and topology.height {} make more than {:.0f} clients",
+                            topology.branching, topology.height, kMostClients));
+      }
+    }
+    for (std::size_t i = 1; i < topology.widths.size(); ++i) {
+      if (topology.widths[i] < topology.widths[i - 1]) {
+        mistake("topology.widths",
+                fmt::format("topology.widths[{}] must be >= {}, the width above it, or aggregators have no children; "
+                            "got {}",
+                            i, topology.widths[i - 1], topology.widths[i]));
+        break;
+      }
+    }
+  }
+
+  void data() {
+    const DataConfig& data = configuration_.data;
+    if (!usable({"data", "data.source"})) {
+      return;
+    }
+    for (const auto& [one, other] :
+         {std::pair{"data.test_images", "data.test_labels"}, std::pair{"data.test_labels", "data.test_images"}}) {
+      if (data.source == DataConfig::Source::kIdx && reading_.is_given(one) && !reading_.is_given(other)) {
+        mistake(one, fmt::format("{} needs {} beside it", one, other));
+      }
+    }
+    if (!usable({"data.partition", "data.partition.kind", "data.id_column"}) ||
+        data.partition != DataConfig::Partition::kNatural) {
+      return;
+    }
+    using Source = DataConfig::Source;
+    if (data.source == Source::kCsv && data.id_column.empty()) {
+      mistake("data.partition.kind", "data.partition.kind natural needs data.id_column");
+    } else if (data.source != Source::kCsv && data.source != Source::kSafetensors && data.source != Source::kNone) {
+      Target target = reading_.target();
+      mistake("data.partition.kind",
+              fmt::format("data.partition.kind natural needs samples with ids: data.source csv or safetensors, not {}",
+                          word_of(*find_key("data.source"), target)));
+    }
+  }
+
+  void training() {
+    const TrainerConfig& trainer = configuration_.trainer;
+    const bool is_torch = usable({"trainer", "trainer.kind"}) && trainer.kind == "torch";
+    const std::string_view trainer_place = reading_.is_given("trainer.kind") ? "trainer.kind" : "data.source";
+    if (is_torch && usable({"data", "data.source"}) && configuration_.data.source == DataConfig::Source::kNone) {
+      mistake(trainer_place, "trainer.kind torch needs samples, but data.source is none");
+    }
+    if (is_torch && usable({"model", "model.kind"}) && configuration_.model.torchscript.empty() &&
+        configuration_.model.kind == "echo") {
+      mistake("model.kind", "model.kind echo cannot be trained by trainer.kind torch; use trainer.kind echo");
+    }
+    const OptimizerConfig& optimizer = trainer.optimizer;
+    const bool sgd =
+        usable({"trainer.optimizer", "trainer.optimizer.kind"}) && optimizer.kind == OptimizerConfig::Kind::kSgd;
+    if (sgd && usable({"trainer.optimizer.momentum"}) && optimizer.nesterov && optimizer.momentum == 0.0) {
+      mistake("trainer.optimizer.nesterov", "trainer.optimizer.nesterov needs trainer.optimizer.momentum > 0");
+    }
+    if (!usable({"algorithm", "algorithm.kind"}) || configuration_.algorithm.kind != AlgorithmConfig::Kind::kFedSgd) {
+      return;
+    }
+    const auto fedsgd_needs = [&](std::string_view path, bool holds, std::string_view demand) {
+      if (holds || !usable({path})) {
+        return;
+      }
+      Target target = reading_.target();
+      const Key& key = *find_key(path);
+      const Field field = key.field(target);
+      const std::string got = std::holds_alternative<double*>(field) ? fmt::format("{}", *std::get<double*>(field))
+                              : std::holds_alternative<std::uint32_t*>(field)
+                                  ? fmt::format("{}", *std::get<std::uint32_t*>(field))
+                                  : word_of(key, target);
+      mistake(path, fmt::format("{} must {} with algorithm.kind fedsgd, which takes one plain step; got {}", path,
+                                demand, got));
+    };
+    fedsgd_needs("trainer.epochs", trainer.epochs == 1, "be 1");
+    fedsgd_needs("trainer.steps", trainer.steps <= 1, "be 1");
+    fedsgd_needs("trainer.optimizer.kind", optimizer.kind == OptimizerConfig::Kind::kSgd, "be sgd");
+    fedsgd_needs("trainer.optimizer.momentum", optimizer.momentum == 0.0, "be 0");
+  }
+
+  void tiers() {
+    tier("tiers.default", configuration_.default_tier);
+    for (const auto& [distance, config] : configuration_.tiers) {
+      tier(fmt::format("tiers.{}", distance), config);
+    }
+
+    static constexpr std::string_view kAtRoot = "tiers.0.rounds_per_parent_round";
+    const auto root = configuration_.tiers.find(0);
+    if (reading_.is_given(kAtRoot)) {
+      if (usable({kAtRoot}) && root->second.rounds_per_parent_round != 1) {
+        mistake(kAtRoot, fmt::format("{} must be 1, as the root has no parent; got {}", kAtRoot,
+                                     root->second.rounds_per_parent_round));
+      }
+    } else if (configuration_.default_tier.rounds_per_parent_round != 1) {
+      configuration_.tiers.emplace(0, configuration_.default_tier).first->second.rounds_per_parent_round = 1;
+    }
+  }
+
+  void evaluation() {
+    const EvaluationConfig& evaluation = configuration_.evaluation;
+    if (usable({"evaluation.every"}) && evaluation.stop_at_accuracy && evaluation.every == 0) {
+      mistake("evaluation.stop_at_accuracy", "evaluation.stop_at_accuracy needs evaluation.every >= 1");
+    }
+  }
+
+ private:
+  // None of these is wrong in itself.
+  [[nodiscard]] bool usable(std::initializer_list<std::string_view> paths) const {
+    return std::none_of(paths.begin(), paths.end(), [&](std::string_view path) { return reading_.is_broken(path); });
+  }
+
+  void mistake(std::string_view path, std::string text) { reading_.mistake(reading_.place_of(path), std::move(text)); }
+
+  [[nodiscard]] std::string_view later(std::string_view a, std::string_view b) const {
+    return reading_.place_of(a) < reading_.place_of(b) ? b : a;
+  }
+
+  // `path` of the tier, or of the default where the tier does not say it.
+  [[nodiscard]] std::string origin(std::string_view tier, std::string_view word) const {
+    std::string path = fmt::format("{}.{}", tier, word);
+    return reading_.is_given(path) ? path : fmt::format("tiers.default.{}", word);
+  }
+
+  void tier(std::string_view path, const TierConfig& config) {
+    const std::string quorum = origin(path, "quorum");
+    const std::string deadline = origin(path, "deadline_s");
+    if (usable({quorum, deadline}) && config.quorum < 1.0 && config.deadline_s == 0.0) {
+      inherited_mistake(
+          path, quorum, deadline,
+          fmt::format("{} {} needs deadline_s > 0: it counts when the deadline comes", quorum, config.quorum));
+    }
+    const std::string over_selection = origin(path, "over_selection");
+    const std::string fraction = origin(path, "cohort.fraction");
+    const std::string count = origin(path, "cohort.count");
+    const bool asks_all = !config.cohort_count && config.cohort_fraction.value_or(1.0) == 1.0;
+    if (usable({over_selection, fraction, count, origin(path, "cohort")}) && config.over_selection > 1.0 && asks_all) {
+      inherited_mistake(path, over_selection, fraction,
+                        fmt::format("{} {} needs cohort.count or cohort.fraction < 1: there is no one beyond the whole",
+                                    over_selection, config.over_selection));
+    }
+  }
+
+  // A mistake whose two halves both stand in the default is said there, not once more for every tier.
+  void inherited_mistake(std::string_view tier, const std::string& one, const std::string& other, std::string text) {
+    static constexpr std::string_view kDefault = "tiers.default";
+    const bool of_default = one.starts_with(kDefault) && other.starts_with(kDefault);
+    if (of_default && tier != kDefault) {
+      return;
+    }
+    if (one.starts_with(kDefault) && tier != kDefault) {
+      text += fmt::format(" (in {})", tier);
+    }
+    mistake(one.starts_with(kDefault) && tier != kDefault ? other : one, std::move(text));
+  }
+
+  Reading& reading_;
+  Configuration& configuration_;
+};
+
+}  // namespace
+
+Place Reading::place_of(std::string_view path) const {
+  for (;;) {
+    if (const auto found = given.find(path); found != given.end()) {
+      return found->second.value;
+    }
+    const std::size_t dot = path.rfind('.');
+    if (dot == std::string_view::npos) {
+      return {};
+    }
+    path = path.substr(0, dot);
+  }
+}
+
+void check_conditions(Reading& reading) {
+  for (const auto& [path, given] : reading.given) {
+    const Key* key = find_key(pattern_of(path));
+    if (key == nullptr) {
+      continue;
+    }
+    check_condition(*key, path, given, reading);
+    check_rivals(*key, path, given, reading);
+  }
+  for (const Key& key : schema()) {
+    check_required(key, reading);
+  }
+}
+
+void check_rules(Reading& reading) {
+  Rules rules(reading);
+  rules.topology();
+  rules.data();
+  rules.training();
+  rules.tiers();
+  rules.evaluation();
+}
+
+}  // namespace tributary::internal::config

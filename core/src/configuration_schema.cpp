@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "configuration_schema.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <numeric>
+
+namespace tributary::internal::config {
+namespace {
+
+constexpr std::string_view kTierPattern = "tiers.*";
+
+// Edits that make b of a: insert, remove, replace a character, swap two neighbours.
+std::size_t edit_distance(std::string_view a, std::string_view b) {
+  std::vector<std::size_t> before(b.size() + 1);
+  std::vector<std::size_t> last(b.size() + 1);
+  std::vector<std::size_t> row(b.size() + 1);
+  std::iota(last.begin(), last.end(), std::size_t{0});
+  for (std::size_t i = 1; i <= a.size(); ++i) {
+    row[0] = i;
+    for (std::size_t j = 1; j <= b.size(); ++j) {
+      const std::size_t replaced = last[j - 1] + (a[i - 1] == b[j - 1] ? 0 : 1);
+      row[j] = std::min({replaced, last[j] + 1, row[j - 1] + 1});
+      const bool swapped = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
+      if (swapped) {
+        row[j] = std::min(row[j], before[j - 2] + 1);
+      }
+    }
+    std::swap(before, last);
+    std::swap(last, row);
+  }
+  return last[b.size()];
+}
+
+}  // namespace
+
+bool Range::contains(double value) const noexcept {
+  return !(least && value < *least) && !(above && value <= *above) && !(most && value > *most) &&
+         !(below && value >= *below);
+}
+
+std::string Range::text() const {
+  std::string result;
+  const auto add = [&](std::string_view sign, const std::optional<double>& bound) {
+    if (bound) {
+      result += fmt::format("{}{} {:.15g}", result.empty() ? "" : " and ", sign, *bound);
+    }
+  };
+  add(">=", least);
+  add(">", above);
+  add("<=", most);
+  add("<", below);
+  return result;
+}
+
+std::string_view Key::parent() const noexcept {
+  const std::size_t dot = path.rfind('.');
+  return dot == std::string_view::npos ? std::string_view{} : path.substr(0, dot);
+}
+
+std::string_view Key::word() const noexcept {
+  const std::size_t dot = path.rfind('.');
+  return dot == std::string_view::npos ? path : path.substr(dot + 1);
+}
+
+const Key* find_key(std::string_view pattern) {
+  const std::span<const Key> keys = schema();
+  const auto found = std::find_if(keys.begin(), keys.end(), [&](const Key& key) { return key.path == pattern; });
+  return found == keys.end() ? nullptr : &*found;
+}
+
+std::string pattern_of(std::string_view path) {
+  static constexpr std::string_view kTiers = "tiers.";
+  if (!path.starts_with(kTiers)) {
+    return std::string(path);
+  }
+  const std::size_t dot = path.find('.', kTiers.size());
+  return std::string(kTierPattern) + (dot == std::string_view::npos ? "" : std::string(path.substr(dot)));
+}
+
+std::string environment_name(std::string_view path) {
+  std::string name = "TRIBUTARY_";
+  for (const char c : path) {
+    name += c == '.' ? '_' : c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
+  }
+  return name;
+}
+
+std::optional<Condition> condition_of(const Key& key) {
+  if (key.when.empty()) {
+    return std::nullopt;
+  }
+  const std::size_t equals = key.when.find('=');
+  Condition condition{key.when.substr(0, equals), {}};
+  for (std::string_view rest = key.when.substr(equals + 1); !rest.empty();) {
+    const std::size_t bar = std::min(rest.find('|'), rest.size());
+    condition.values.push_back(rest.substr(0, bar));
+    rest.remove_prefix(std::min(bar + 1, rest.size()));
+  }
+  return condition;
+}
+
+std::string word_of(const Key& key, Target& target) {
+  const Field field = key.field(target);
+  if (const auto* text = std::get_if<std::string*>(&field)) {
+    return **text;
+  }
+  const EnumField& member = std::get<EnumField>(field);
+  return std::string(key.choices.at(member.get(member.object)));
+}
+
+bool applies(const Key& key, Target& target) {
+  if (const std::optional<Condition> condition = condition_of(key)) {
+    const std::string value = word_of(*find_key(condition->selector), target);
+    if (std::find(condition->values.begin(), condition->values.end(), value) == condition->values.end()) {
+      return false;
+    }
+  }
+  const Key* section = find_key(key.parent());
+  return section == nullptr || applies(*section, target);
+}
+
+void reset(const Key& key, Target& target) {
+  Configuration configuration;
+  TierConfig tier;
+  std::uint32_t schema_version = Configuration::kSchema;
+  Target defaults{configuration, tier, schema_version};
+  std::visit(
+      [&](auto to) {
+        using T = decltype(to);
+        const T from = std::get<T>(key.field(defaults));
+        if constexpr (std::is_same_v<T, EnumField>) {
+          to.set(to.object, from.get(from.object));
+        } else if constexpr (std::is_same_v<T, NodesField>) {
+          to.topology->inline_nodes.clear();
+          to.topology->inline_line = 0;
+        } else {
+          *to = *from;
+        }
+      },
+      key.field(target));
+}
+
+std::string enumerate(std::span<const std::string_view> words) {
+  std::string result;
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    result += i == 0 ? "" : i + 1 == words.size() ? " or " : ", ";
+    result += words[i];
+  }
+  return result;
+}
+
+std::string_view nearest(std::string_view word, std::span<const std::string_view> candidates) {
+  static constexpr std::size_t kLongest = 64;
+  if (word.size() > kLongest) {
+    return {};
+  }
+  std::string_view best;
+  std::size_t fewest = std::max<std::size_t>(1, word.size() / 3) + 1;
+  for (const std::string_view candidate : candidates) {
+    const std::size_t edits = edit_distance(word, candidate);
+    if (edits < fewest && edits < candidate.size()) {
+      best = candidate;
+      fewest = edits;
+    }
+  }
+  return best;
+}
+
+}  // namespace tributary::internal::config

@@ -1,0 +1,342 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tributary/core/federation.hpp"
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <array>
+#include <ctime>
+#include <utility>
+
+#include "tributary/core/file_digest.hpp"
+#include "tributary/core/model_file.hpp"
+#include "tributary/core/version.hpp"
+
+namespace tributary {
+namespace {
+
+constexpr std::size_t kMostEdgeRecords = 2048;
+
+double seconds(std::chrono::nanoseconds time) { return std::chrono::duration<double>(time).count(); }
+
+std::string host_name() {
+  std::array<char, 256> name{};
+  return gethostname(name.data(), name.size() - 1) == 0 ? std::string(name.data()) : std::string("unknown");
+}
+
+std::uint64_t largest_memory_bytes() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;
+}
+
+void set_metric(Record& record, std::string_view key, const Metrics& metrics, const std::string& name) {
+  if (const auto found = metrics.find(name); found != metrics.end()) { record.set(key, found->second); }
+}
+
+void set_scalar(Record& record, std::string_view key, const std::map<std::string, ScalarSum>& scalars,
+                const std::string& name) {
+  if (const auto found = scalars.find(name); found != scalars.end()) { record.set(key, found->second.mean()); }
+}
+
+}  // namespace
+
+std::string_view to_string(FederationOutcome::Kind kind) noexcept {
+  switch (kind) {
+    case FederationOutcome::Kind::kFinished: return "finished";
+    case FederationOutcome::Kind::kInterrupted: return "interrupted";
+    case FederationOutcome::Kind::kStoppedAtAccuracy: return "stopped";
+  }
+  return "unknown";
+}
+
+Federation::Federation(const Plan& plan, const TrainerFactory& factory, FederationOptions options)
+    : plan_(plan),
+      factory_(factory),
+      options_(std::move(options)),
+      checkpoints_(*options_.files, options_.directory / "checkpoints", plan.configuration().checkpoint.keep) {}
+
+Result<std::unique_ptr<Federation>> Federation::open(const Plan& plan, const TrainerFactory& factory,
+                                                     FederationOptions options) {
+  std::unique_ptr<Federation> federation(new Federation(plan, factory, std::move(options)));
+  const FederationOptions& set = federation->options_;
+  FileSystem& files = *set.files;
+  const std::filesystem::path configuration = set.directory / "configuration.yaml";
+  TRIBUTARY_ASSIGN_OR_RETURN(const FileSystem::Kind found, files.kind(configuration));
+  if (set.resume) {
+    if (found == FileSystem::Kind::kNothing) {
+      return invalid_argument(fmt::format("{} holds no run to resume: it has no configuration.yaml", set.directory.string()));
+    }
+    return federation;
+  }
+  if (found != FileSystem::Kind::kNothing) {
+    return invalid_argument(fmt::format("{} holds a run already: resume it with --resume, or name another directory",
+                                        set.directory.string()));
+  }
+  TRIBUTARY_RETURN_IF_ERROR(files.create_directories(set.directory));
+  TRIBUTARY_RETURN_IF_ERROR(write_atomically(files, configuration, print_configuration(plan.configuration())));
+  return federation;
+}
+
+Status Federation::write(const Record& record) {
+  TRIBUTARY_RETURN_IF_ERROR(records_->write(record));
+  for (RecordSink* const sink : options_.sinks) { TRIBUTARY_RETURN_IF_ERROR(sink->write(record)); }
+  return {};
+}
+
+void Federation::noted(const NodeNote& note) {
+  Record record("fault");
+  record.set("round", note.round.value).set("node", plan_.tree().name(note.node));
+  record.set("kind", std::string(to_string(note.kind))).set("detail", note.detail);
+  if (Status written = write(record); note_error_.ok()) { note_error_ = std::move(written); }
+}
+
+// The first time from the beginning or a resumed run's checkpoint; later, when a driver restarts a killed root, always
+// from the checkpoint.
+Result<RootState> Federation::restore() {
+  std::uint64_t keep_records = 0;
+  auto model = std::make_shared<std::vector<float>>();
+  std::vector<std::string> warnings;
+  bool from_checkpoint = false;
+  if (options_.resume || restored_) {
+    Result<Checkpoint> checkpoint = checkpoints_.load_latest(plan_.spec());
+    if (checkpoint.ok()) {
+      if (checkpoint->state.configuration != plan_.digest()) {
+        return invalid_argument(fmt::format(
+            "{} was written by a run of another configuration, tree or model: a run goes on only as it began",
+            checkpoint->path.string()));
+      }
+      round_ = checkpoint->state.round;
+      version_ = checkpoint->state.version;
+      keep_records = checkpoint->state.records_bytes;
+      *model = std::move(checkpoint->values);
+      warnings = std::move(checkpoint->warnings);
+      saved_ = round_;
+      from_checkpoint = true;
+    } else if (checkpoint.status().code() != Code::kNotFound) {
+      return checkpoint.status();
+    }
+  }
+  if (!from_checkpoint) {
+    TRIBUTARY_ASSIGN_OR_RETURN(*model, factory_.initial_model(plan_.configuration().seed));
+    if (model->size() != plan_.spec().parameters()) {
+      return invalid_argument(fmt::format("the initial model has {} values, its spec says {}", model->size(),
+                                          plan_.spec().parameters()));
+    }
+    round_ = {};
+    version_ = {};
+  }
+  const bool first_time = !std::exchange(restored_, true);
+  const std::filesystem::path path = options_.directory / "records.jsonl";
+  records_.reset();
+  TRIBUTARY_ASSIGN_OR_RETURN(records_, JsonLinesSink::open(*options_.files, path, keep_records));
+  if (keep_records > 0 && first_time) {
+    // Other sinks see a resumed run from its start.
+    TRIBUTARY_RETURN_IF_ERROR(for_each_record(*options_.files, path, [this](const Record& record) -> Status {
+      for (RecordSink* const sink : options_.sinks) { TRIBUTARY_RETURN_IF_ERROR(sink->write(record)); }
+      return {};
+    }));
+  }
+  if (keep_records == 0) { TRIBUTARY_RETURN_IF_ERROR(write_run_record()); }
+  for (const std::string& warning : warnings) { TRIBUTARY_RETURN_IF_ERROR(write(Record("warning").set("text", warning))); }
+  round_start_ = Clock::now();
+  return RootState{round_, version_, std::move(model)};
+}
+
+Status Federation::write_run_record() {
+  const Tree& tree = plan_.tree();
+  const Configuration& configuration = plan_.configuration();
+  Record record("run");
+  record.set("name", configuration.name).set("seed", configuration.seed).set("rounds", configuration.rounds);
+  record.set("clients", tree.clients()).set("aggregators", tree.size() - tree.clients() - 1);
+  record.set("tiers", tree.height() + 1);
+  record.set("parameters", static_cast<std::uint64_t>(plan_.spec().parameters()));
+  record.set("payload_bytes", static_cast<std::uint64_t>(plan_.payload_bytes()));
+  record.set("threads", configuration.threads).set("driver", "simulation");
+  record.set("clock", configuration.simulation.clock == SimulationConfig::Clock::kReal ? "real" : "virtual");
+  record.set("version", std::string(version_text())).set("configuration_digest", plan_.digest().hex());
+  record.set("started", fmt::format("{:%FT%TZ}", fmt::gmtime(std::time(nullptr)))).set("host", host_name());
+  TRIBUTARY_RETURN_IF_ERROR(write(record));
+  for (const Record& line : options_.preamble) { TRIBUTARY_RETURN_IF_ERROR(write(line)); }
+  return {};
+}
+
+Status Federation::evaluate(const RoundReport& report, const ModelValues& model, TrainingPool& pool) {
+  evaluation_.reset();
+  const EvaluationConfig& settings = plan_.configuration().evaluation;
+  const bool last = report.round.value == plan_.configuration().rounds;
+  if (settings.every == 0 || !can_evaluate_ || (!last && report.round.value % settings.every != 0)) { return {}; }
+  const auto start = Clock::now();
+  Result<Evaluation> evaluation = pool.evaluate(*model);
+  evaluate_time_ = Clock::now() - start;
+  if (evaluation.status().code() == Code::kUnsupported) {
+    can_evaluate_ = false;
+    return {};
+  }
+  if (!evaluation.ok()) { return evaluation.status().with_context("evaluating the model"); }
+  evaluation_ = std::move(evaluation).value();
+  last_metrics_ = evaluation_->metrics;
+  return {};
+}
+
+Status Federation::save(const ModelValues& model) {
+  const auto start = Clock::now();
+  TRIBUTARY_RETURN_IF_ERROR(records_->flush());
+  CheckpointState state;
+  state.round = round_;
+  state.version = version_;
+  state.configuration = plan_.digest();
+  state.seed = plan_.configuration().seed;
+  state.records_bytes = records_->bytes();
+  TRIBUTARY_RETURN_IF_ERROR(checkpoints_.save(plan_.spec(), *model, state));
+  saved_ = round_;
+  checkpoint_time_ = Clock::now() - start;
+  return {};
+}
+
+Result<bool> Federation::published(const RoundReport& report, const ModelValues& model, TrainingPool& pool,
+                                   const DriverStatistics& statistics) {
+  TRIBUTARY_RETURN_IF_ERROR(note_error_);
+  model_ = model;
+  round_ = report.round;
+  version_ = report.version;
+  TRIBUTARY_RETURN_IF_ERROR(evaluate(report, model, pool));
+  TRIBUTARY_RETURN_IF_ERROR(write_round_records(report, statistics));
+
+  const Configuration& configuration = plan_.configuration();
+  const bool interrupted = options_.stop != nullptr && options_.stop->load();
+  const auto accuracy = evaluation_ ? evaluation_->metrics.find("accuracy") : Metrics::iterator{};
+  const bool reached = evaluation_ && accuracy != evaluation_->metrics.end() && configuration.evaluation.stop_at_accuracy &&
+                       accuracy->second >= *configuration.evaluation.stop_at_accuracy;
+  const bool last = report.round.value >= configuration.rounds;
+  if (interrupted && !last) { kind_ = FederationOutcome::Kind::kInterrupted; }
+  if (reached && !last) { kind_ = FederationOutcome::Kind::kStoppedAtAccuracy; }
+  const bool due = configuration.checkpoint.every != 0 && report.round.value % configuration.checkpoint.every == 0;
+  if (due || interrupted || reached || last) { TRIBUTARY_RETURN_IF_ERROR(save(model)); }
+  // The root may change its model in place once nobody else holds it.
+  if (!interrupted && !reached && !last) { model_.reset(); }
+  return interrupted || reached;
+}
+
+Status Federation::write_round_records(const RoundReport& report, const DriverStatistics& statistics) {
+  const auto now = Clock::now();
+  const EdgeTraffic traffic = statistics.traffic.total() - before_.traffic.total();
+  Record record("round");
+  record.set("round", report.round.value).set("version", report.version.value);
+  record.set("outcome", report.committed ? "committed" : "abandoned");
+  record.set("seconds", seconds(now - round_start_));
+  record.set("train_seconds", seconds(statistics.train_time - before_.train_time));
+  record.set("merge_seconds", seconds(statistics.merge_time - before_.merge_time));
+  record.set("evaluate_seconds", seconds(evaluate_time_)).set("checkpoint_seconds", seconds(checkpoint_time_));
+  record.set("virtual_seconds", seconds(statistics.clock - before_.clock));
+  record.set("selected", report.state.asked).set("reported", report.state.reported);
+  record.set("failed", report.state.failed + report.state.lost).set("late", report.late);
+  record.set("rejected", report.refused).set("contributors", report.contributors);
+  record.set("weight", report.weight.value());
+  set_scalar(record, "train_loss", report.scalars, "loss");
+  record.set("bytes_down", traffic.bytes_down).set("bytes_up", traffic.bytes_up);
+  if (evaluation_) {
+    set_metric(record, "accuracy", evaluation_->metrics, "accuracy");
+    set_metric(record, "loss", evaluation_->metrics, "loss");
+  }
+  set_scalar(record, "client_accuracy", report.scalars, "base_accuracy");
+  set_scalar(record, "client_loss", report.scalars, "base_loss");
+  TRIBUTARY_RETURN_IF_ERROR(write(record));
+  for (const auto& [tier, total] : statistics.traffic.tiers) {
+    const auto earlier = before_.traffic.tiers.find(tier);
+    const EdgeTraffic change = earlier == before_.traffic.tiers.end() ? total : total - earlier->second;
+    Record line("tier");
+    line.set("round", report.round.value).set("tier", tier).set("nodes", plan_.tree().tier_size(tier));
+    line.set("messages", change.messages).set("bytes_down", change.bytes_down).set("bytes_up", change.bytes_up);
+    const auto merge = statistics.merge_by_tier.find(tier);
+    const auto merged = before_.merge_by_tier.find(tier);
+    line.set("merge_seconds",
+             seconds((merge == statistics.merge_by_tier.end() ? std::chrono::nanoseconds{0} : merge->second) -
+                     (merged == before_.merge_by_tier.end() ? std::chrono::nanoseconds{0} : merged->second)));
+    TRIBUTARY_RETURN_IF_ERROR(write(line));
+  }
+  // Totals suffice to form the next round's differences; edges are recorded once, at the end.
+  before_.traffic.tiers = statistics.traffic.tiers;
+  before_.train_time = statistics.train_time;
+  before_.merge_time = statistics.merge_time;
+  before_.merge_by_tier = statistics.merge_by_tier;
+  before_.clock = statistics.clock;
+  evaluate_time_ = {};
+  checkpoint_time_ = {};
+  round_start_ = now;
+  return {};
+}
+
+Status Federation::write_model_file(FederationOutcome& outcome) {
+  const std::filesystem::path path = options_.directory / "model.safetensors";
+  TRIBUTARY_RETURN_IF_ERROR(write_model(*options_.files, path, plan_.spec(), *model_,
+                                        {{"tributary.model", plan_.spec().fingerprint().hex()},
+                                         {"tributary.version", fmt::format("{}", version_.value)}}));
+  TRIBUTARY_ASSIGN_OR_RETURN(outcome.model_file, file_digest(*options_.files, path));
+  return {};
+}
+
+Status Federation::write_end_records(const DriverStatistics& statistics, const FederationOutcome& outcome) {
+  const Tree& tree = plan_.tree();
+  if (tree.size() - 1 <= kMostEdgeRecords) {
+    for (std::uint32_t n = 1; n < tree.size(); ++n) {
+      const auto found = statistics.traffic.edges.find(NodeId{n});
+      if (found == statistics.traffic.edges.end()) { continue; }
+      Record record("edge");
+      record.set("child", n).set("parent", tree.parent(NodeId{n}).value).set("child_name", tree.name(NodeId{n}));
+      record.set("tier", tree.tier(NodeId{n})).set("messages", found->second.messages);
+      record.set("bytes_down", found->second.bytes_down).set("bytes_up", found->second.bytes_up);
+      TRIBUTARY_RETURN_IF_ERROR(write(record));
+    }
+  }
+  Record where("where");
+  where.set("process", 0).set("host", host_name()).set("rank", 0).set("nodes", tree.size());
+  where.set("clients_trained", statistics.tasks_trained).set("train_seconds", seconds(statistics.train_time));
+  TRIBUTARY_RETURN_IF_ERROR(write(where));
+  Record end("end");
+  end.set("outcome", std::string(to_string(outcome.kind))).set("rounds", round_.value).set("version", version_.value);
+  end.set("seconds", seconds(outcome.wall_time));
+  set_metric(end, "accuracy", last_metrics_, "accuracy");
+  set_metric(end, "loss", last_metrics_, "loss");
+  if (outcome.kind != FederationOutcome::Kind::kInterrupted) { end.set("model_sha256", outcome.model_file.hex()); }
+  end.set("max_rss_bytes", largest_memory_bytes());
+  TRIBUTARY_RETURN_IF_ERROR(write(end));
+  TRIBUTARY_RETURN_IF_ERROR(records_->flush());
+  for (RecordSink* const sink : options_.sinks) { TRIBUTARY_RETURN_IF_ERROR(sink->flush()); }
+  return {};
+}
+
+Result<FederationOutcome> Federation::run(Driver& driver) {
+  start_ = Clock::now();
+  Status ran = driver.run(plan_, factory_, *this);
+  if (ran.ok()) { ran = note_error_; }
+  if (!ran.ok()) {
+    if (records_) {
+      // The first error is the one to report, also where it keeps this record from being written.
+      [[maybe_unused]] const Status told = write(Record("end")
+                                                     .set("outcome", "failed")
+                                                     .set("rounds", round_.value)
+                                                     .set("version", version_.value)
+                                                     .set("error", ran.message()));
+    }
+    return ran;
+  }
+  FederationOutcome outcome;
+  outcome.kind = kind_;
+  outcome.round = round_;
+  outcome.version = version_;
+  outcome.metrics = last_metrics_;
+  if (!model_) {
+    // A run that was resumed after its last round.
+    TRIBUTARY_ASSIGN_OR_RETURN(RootState state, restore());
+    model_ = std::move(state.model);
+  }
+  if (kind_ != FederationOutcome::Kind::kInterrupted) { TRIBUTARY_RETURN_IF_ERROR(write_model_file(outcome)); }
+  outcome.wall_time = Clock::now() - start_;
+  TRIBUTARY_RETURN_IF_ERROR(write_end_records(driver.statistics(), outcome));
+  return outcome;
+}
+
+}  // namespace tributary

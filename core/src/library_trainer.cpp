@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tributary/core/library_trainer.hpp"
+
+#include <dlfcn.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <exception>
+#include <utility>
+
+namespace tributary {
+namespace {
+
+constexpr const char* kAbiSymbol = "tributary_trainer_abi";
+constexpr const char* kEntrySymbol = "tributary_register_trainer";
+constexpr const char* kTorchInformationSymbol = "tributary_torch_info";
+
+// Runs `call` and turns what it throws into a Status: code of others must not unwind through ours.
+template <typename Returned, typename Call>
+Returned guarded(const std::string& who, const Call& call) {
+  try {
+    return call();
+  } catch (const std::exception& error) {
+    return internal_error(fmt::format("{}: {}", who, error.what()));
+  } catch (...) {
+    return internal_error(fmt::format("{} threw something that is no std::exception", who));
+  }
+}
+
+class GuardedTrainer final : public Trainer {
+ public:
+  GuardedTrainer(std::unique_ptr<Trainer> trainer, std::string who)
+      : trainer_(std::move(trainer)), who_(std::move(who)) {}
+
+  Result<TrainOutcome> train(const TrainTask& task) override {
+    return guarded<Result<TrainOutcome>>(who_, [&] { return trainer_->train(task); });
+  }
+  Result<Evaluation> evaluate(std::span<const float> model, std::uint32_t part, std::uint32_t parts) override {
+    return guarded<Result<Evaluation>>(who_, [&] { return trainer_->evaluate(model, part, parts); });
+  }
+
+ private:
+  std::unique_ptr<Trainer> trainer_;
+  std::string who_;
+};
+
+class GuardedFactory final : public TrainerFactory {
+ public:
+  GuardedFactory(std::unique_ptr<TrainerFactory> factory, std::string who)
+      : factory_(std::move(factory)), who_(std::move(who)) {}
+
+  [[nodiscard]] const ParameterSpec& spec() const noexcept override { return factory_->spec(); }
+  [[nodiscard]] Result<std::vector<float>> initial_model(std::uint64_t seed) const override {
+    return guarded<Result<std::vector<float>>>(who_, [&] { return factory_->initial_model(seed); });
+  }
+  [[nodiscard]] double weight_bound(ClientIndex client) const override { return factory_->weight_bound(client); }
+  [[nodiscard]] Result<std::unique_ptr<Trainer>> create() const override {
+    auto made = guarded<Result<std::unique_ptr<Trainer>>>(who_, [&] { return factory_->create(); });
+    if (!made.ok()) {
+      return made.status();
+    }
+    if (made.value() == nullptr) {
+      return internal_error(fmt::format("{} created no trainer", who_));
+    }
+    return std::unique_ptr<Trainer>(std::make_unique<GuardedTrainer>(std::move(made).value(), who_));
+  }
+
+ private:
+  std::unique_ptr<TrainerFactory> factory_;
+  std::string who_;
+};
+
+// The reason that dlopen() or dlsym() gave last.
+std::string loader_reason() {
+  const char* reason = dlerror();
+  return reason == nullptr ? "no reason given" : reason;
+}
+
+// Libraries are never unloaded: objects of their types, and threads they started, may live until the process ends.
+Result<void*> open_library(const std::string& file) {
+  void* handle = dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL);
+  if (handle == nullptr) {
+    return unsupported(loader_reason());
+  }
+  return handle;
+}
+
+Status register_from(void* handle, const std::string& name, TrainerRegistry& registry) {
+  const void* abi = dlsym(handle, kAbiSymbol);
+  void* entry = dlsym(handle, kEntrySymbol);
+  if (abi == nullptr || entry == nullptr) {
+    return unsupported(fmt::format("{} is no trainer library: it does not define {} (see TRIBUTARY_TRAINER_LIBRARY)",
+                                   name, abi == nullptr ? kAbiSymbol : kEntrySymbol));
+  }
+  const std::uint32_t built_against = *static_cast<const std::uint32_t*>(abi);
+  if (built_against != TRIBUTARY_TRAINER_ABI) {
+    return unsupported(fmt::format("{} was built against trainer interface {}, this program has {}: build it again",
+                                   name, built_against, TRIBUTARY_TRAINER_ABI));
+  }
+  return guarded<Status>(name, [&] {
+    reinterpret_cast<void (*)(TrainerRegistry&)>(entry)(registry);
+    return ok_status();
+  });
+}
+
+// "<directory>/libtributary_core.so.0.1" says where its sibling is and how it is called.
+std::filesystem::path own_file() {
+  Dl_info info{};
+  if (dladdr(reinterpret_cast<const void*>(&make_library_trainer_factory), &info) == 0 || info.dli_fname == nullptr) {
+    return {};
+  }
+  return info.dli_fname;
+}
+
+Result<void*> open_torch() {
+  const std::filesystem::path self = own_file();
+  std::string name = self.filename().string();
+  const std::string_view core = "libtributary_core";
+  name = name.starts_with(core) ? "libtributary_torch" + name.substr(core.size()) : "libtributary_torch.so";
+  const std::filesystem::path beside = self.parent_path() / name;
+  std::error_code ignored;
+  if (std::filesystem::exists(beside, ignored)) {
+    // There, so what is wrong with it (most likely: libtorch is missing) is worth saying.
+    auto opened = open_library(beside.string());
+    if (opened.ok()) {
+      return opened;
+    }
+    return unsupported(
+        fmt::format("the torch trainer cannot be loaded: {}. Install libtorch: apt-get install "
+                    "libtorch1.13 libopenblas0-pthread",
+                    opened.status().message()));
+  }
+  auto opened = open_library(name);
+  if (opened.ok()) {
+    return opened;
+  }
+  return unsupported(
+      fmt::format("this build has no torch trainer ({} is neither in {} nor where the loader looks): "
+                  "apt-get install libtorch-dev, and build with -DTRIBUTARY_WITH_TORCH=ON",
+                  name, self.parent_path().string()));
+}
+
+}  // namespace
+
+Status load_trainer_library(const std::filesystem::path& file, TrainerRegistry& registry) {
+  std::error_code ignored;
+  if (!std::filesystem::is_regular_file(file, ignored)) {
+    return not_found(fmt::format("there is no trainer library {}", file.string()));
+  }
+  const std::filesystem::path absolute = std::filesystem::absolute(file, ignored);
+  auto handle = open_library(absolute.string());
+  if (!handle.ok()) {
+    return unsupported(fmt::format("{} cannot be loaded: {}", file.string(), handle.status().message()));
+  }
+  return register_from(handle.value(), file.string(), registry);
+}
+
+Result<std::unique_ptr<TrainerFactory>> make_library_trainer_factory(const TrainerContext& context) {
+  const TrainerConfig& trainer = context.configuration.trainer;
+  if (trainer.library.empty()) {
+    return configuration_error("trainer.library must name a shared library for trainer.kind library");
+  }
+  const std::filesystem::path file = context.configuration.resolve(trainer.library);
+  TrainerRegistry brought;
+  TRIBUTARY_RETURN_IF_ERROR(load_trainer_library(file, brought).with_context("trainer.library"));
+  const std::vector<TrainerRegistry::Entry> kinds = brought.kinds();
+  if (kinds.empty()) {
+    return configuration_error(fmt::format("trainer.library: {} brings no trainer", file.string()));
+  }
+  std::string chosen = kinds.front().name;
+  if (const auto option = trainer.options.find("trainer"); option != trainer.options.end()) {
+    chosen = option->second;
+  } else if (kinds.size() > 1) {
+    std::vector<std::string> names;
+    for (const TrainerRegistry::Entry& kind : kinds) {
+      names.push_back(kind.name);
+    }
+    return configuration_error(
+        fmt::format("trainer.library: {} brings several trainers ({}): name one in "
+                    "trainer.options.trainer",
+                    file.string(), fmt::join(names, ", ")));
+  }
+  TRIBUTARY_ASSIGN_OR_RETURN(auto factory, brought.make(chosen, context));
+  return std::unique_ptr<TrainerFactory>(
+      std::make_unique<GuardedFactory>(std::move(factory), fmt::format("trainer {} of {}", chosen, file.string())));
+}
+
+Result<std::unique_ptr<TrainerFactory>> make_torch_trainer_factory(const TrainerContext& context) {
+  TRIBUTARY_ASSIGN_OR_RETURN(void* handle, open_torch());
+  TrainerRegistry brought;
+  TRIBUTARY_RETURN_IF_ERROR(register_from(handle, "libtributary_torch", brought));
+  return brought.make("torch", context);
+}
+
+Result<std::string> torch_information(bool measure) {
+  TRIBUTARY_ASSIGN_OR_RETURN(void* handle, open_torch());
+  void* symbol = dlsym(handle, kTorchInformationSymbol);
+  if (symbol == nullptr) {
+    return unsupported(fmt::format("libtributary_torch does not define {}", kTorchInformationSymbol));
+  }
+  return std::string(reinterpret_cast<const char* (*)(int)>(symbol)(measure ? 1 : 0));
+}
+
+}  // namespace tributary

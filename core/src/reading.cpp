@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "reading.hpp"
+
+#include <fmt/ranges.h>
+
+namespace tributary::internal {
+
+std::string printable(std::string_view text) {
+  constexpr std::size_t kLongest = 80;
+  std::string shown;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(text[i]);
+    const bool starts_character = (byte & 0xC0U) != 0x80U;
+    if (shown.size() >= kLongest && starts_character) {
+      return shown + "...";
+    }
+    if (byte < 0x20U || byte == 0x7FU) {
+      shown += fmt::format("\\x{:02x}", byte);
+    } else {
+      shown += text[i];
+    }
+  }
+  return shown;
+}
+
+std::string shape_text(std::span<const std::int64_t> shape) {
+  return fmt::format("[{}]", fmt::join(shape, ", "));
+}
+
+std::optional<std::uint64_t> checked_elements(std::span<const std::int64_t> shape) noexcept {
+  std::int64_t elements = 1;
+  bool empty = false;
+  for (const std::int64_t dimension : shape) {
+    if (dimension < 0) {
+      return std::nullopt;
+    }
+    if (dimension == 0) {
+      empty = true;
+    } else if (__builtin_mul_overflow(elements, dimension, &elements)) {
+      return std::nullopt;
+    }
+  }
+  return empty ? 0 : static_cast<std::uint64_t>(elements);
+}
+
+}  // namespace tributary::internal

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tributary/core/record_catalog.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <iterator>
+
+namespace tributary {
+namespace {
+
+constexpr auto kRun = std::to_array<FieldInfo>({
+    {"name", "text", "", "of the federation"},
+    {"seed", "integer", "", "of the run"},
+    {"rounds", "integer", "", "asked for"},
+    {"clients", "integer", "", "registered"},
+    {"aggregators", "integer", "", "nodes between the root and the clients"},
+    {"tiers", "integer", "", "of the tree, the root's included: 2 for a star"},
+    {"parameters", "integer", "", "float32 values of the model"},
+    {"payload_bytes", "integer", "bytes", "of one model on an edge, headers included"},
+    {"threads", "integer", "", "that train in this process"},
+    {"driver", "text", "", "what carries the nodes: `simulation`, ..."},
+    {"clock", "text", "", "`virtual` or `real`"},
+    {"version", "text", "", "of the program"},
+    {"configuration_digest", "text", "", "SHA-256 of configuration.yaml, hexadecimal"},
+    {"started", "text", "", "UTC, ISO 8601"},
+    {"host", "text", "", "name of the machine"},
+});
+
+constexpr auto kLabels = std::to_array<FieldInfo>({
+    {"client", "integer", "", "client index, from 0"},
+    {"counts", "list", "samples", "per class"},
+});
+
+constexpr auto kLabelsSummary = std::to_array<FieldInfo>({
+    {"classes", "integer", "", "number of classes"},
+    {"clients", "integer", "", "summarised"},
+    {"mean", "list", "samples", "of a client, per class"},
+    {"min", "list", "samples", "of a client, per class"},
+    {"max", "list", "samples", "of a client, per class"},
+});
+
+constexpr auto kTier = std::to_array<FieldInfo>({
+    {"round", "integer", "", "of the root"},
+    {"tier", "integer", "", "distance from the root; its figures are those of the edges above its nodes"},
+    {"nodes", "integer", "", "of the tier"},
+    {"messages", "integer", "", "both directions"},
+    {"bytes_down", "integer", "bytes", "from the parents"},
+    {"bytes_up", "integer", "bytes", "to the parents"},
+    {"train_seconds", "number", "s", "summed over the tier's nodes"},
+    {"merge_seconds", "number", "s", "summed over the tier's nodes"},
+});
+
+constexpr auto kRound = std::to_array<FieldInfo>({
+    {"round", "integer", "", "of the root, from 1"},
+    {"version", "integer", "", "of the model after the round"},
+    {"outcome", "text", "", "`committed`, or `abandoned`: too few updates came, the model stayed as it was"},
+    {"seconds", "number", "s", "the round took, all included"},
+    {"train_seconds", "number", "s", "training, summed over threads"},
+    {"merge_seconds", "number", "s", "adding updates and committing"},
+    {"checkpoint_seconds", "number", "s", "writing the checkpoint"},
+    {"evaluate_seconds", "number", "s", "measuring the model"},
+    {"virtual_seconds", "number", "s", "the round took by the virtual clock"},
+    {"selected", "integer", "", "clients that were asked"},
+    {"reported", "integer", "", "clients whose update is in the model"},
+    {"failed", "integer", "", "clients that gave up or disappeared"},
+    {"late", "integer", "", "updates that came after the commit"},
+    {"rejected", "integer", "", "updates refused: damaged, not finite, of another model"},
+    {"weight", "number", "", "sum of the weights in the committed mean"},
+    {"train_loss", "number", "", "weighted mean over the clients, while they trained"},
+    {"bytes_down", "integer", "bytes", "over all edges"},
+    {"bytes_up", "integer", "bytes", "over all edges"},
+    {"accuracy", "number", "", "on held-out data, in [0, 1]; only in rounds that measure"},
+    {"loss", "number", "", "on held-out data; only in rounds that measure"},
+    {"client_accuracy", "number", "", "of the model the clients received, on their own samples, weighted mean"},
+    {"client_loss", "number", "", "of the model the clients received, on their own samples, weighted mean"},
+});
+
+constexpr auto kFault = std::to_array<FieldInfo>({
+    {"round", "integer", "", "of the root"},
+    {"node", "integer", "", "number of the node in the tree"},
+    {"kind", "text", "", "`drop`, `delay`, `duplicate`, `kill`, `return`, `reject`, ..."},
+    {"detail", "text", "", "for people"},
+});
+
+constexpr auto kWarning = std::to_array<FieldInfo>({
+    {"text", "text", "", "for people"},
+});
+
+constexpr auto kEdge = std::to_array<FieldInfo>({
+    {"child", "integer", "", "node number"},
+    {"parent", "integer", "", "node number"},
+    {"child_name", "text", "", "of the node"},
+    {"tier", "integer", "", "of the child"},
+    {"bytes_down", "integer", "bytes", "whole run"},
+    {"bytes_up", "integer", "bytes", "whole run"},
+    {"messages", "integer", "", "both directions, whole run"},
+});
+
+constexpr auto kWhere = std::to_array<FieldInfo>({
+    {"process", "integer", "", "from 0"},
+    {"host", "text", "", "name of the machine"},
+    {"rank", "integer", "", "under MPI"},
+    {"nodes", "text", "", "that ran there, in words"},
+    {"clients_trained", "integer", "", "tasks done"},
+    {"train_seconds", "number", "s", "summed over threads"},
+});
+
+constexpr auto kEnd = std::to_array<FieldInfo>({
+    {"outcome", "text", "", "`finished`, `stopped` (a goal was reached), `interrupted` or `failed`"},
+    {"rounds", "integer", "", "done"},
+    {"version", "integer", "", "of the model"},
+    {"seconds", "number", "s", "whole run, all its parts after interruptions summed"},
+    {"accuracy", "number", "", "on held-out data, in [0, 1], last measured"},
+    {"loss", "number", "", "on held-out data, last measured"},
+    {"model_sha256", "text", "", "of model.safetensors, hexadecimal"},
+    {"error", "text", "", "why, if the outcome is `failed`"},
+    {"max_rss_bytes", "integer", "bytes", "largest resident memory of the process"},
+});
+
+constexpr std::array<EventInfo, 10> kEvents{{
+    {"run", "once, first; again each time the run is resumed", kRun},
+    {"labels", "once per client with samples, if there are at most 512 clients", kLabels},
+    {"labels_summary", "once, if there are more than 512 clients", kLabelsSummary},
+    {"tier", "once per round and tier below the root", kTier},
+    {"round", "once per round", kRound},
+    {"fault", "whenever something was injected, lost or refused", kFault},
+    {"warning", "whenever a person should know something", kWarning},
+    {"edge", "once per edge, at the end, if the tree has at most 2,048 edges", kEdge},
+    {"where", "once per process, at the end", kWhere},
+    {"end", "once, last; a run directory without it is of a run that still goes on or was killed", kEnd},
+}};
+
+}  // namespace
+
+std::span<const EventInfo> record_events() noexcept {
+  return kEvents;
+}
+
+const EventInfo* find_event(std::string_view name) noexcept {
+  const auto* place =
+      std::find_if(kEvents.begin(), kEvents.end(), [name](const EventInfo& e) { return e.name == name; });
+  return place == kEvents.end() ? nullptr : &*place;
+}
+
+std::string record_reference() {
+  std::string out;
+  for (const EventInfo& event : kEvents) {
+    fmt::format_to(std::back_inserter(out), "### `{}`\n\nWritten {}.\n\n", event.name, event.when);
+    out += "| field | type | unit | meaning |\n| --- | --- | --- | --- |\n";
+    for (const FieldInfo& field : event.fields) {
+      fmt::format_to(std::back_inserter(out), "| `{}` | {} | {} | {} |\n", field.name, field.type,
+                     field.unit.empty() ? "–" : field.unit, field.meaning);
+    }
+    out += '\n';
+  }
+  return out;
+}
+
+}  // namespace tributary
