@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
+// Everything this folder adds to a registry.
+#pragma once
+
+#include "tributary/core/extensions.hpp"
+
+namespace tributary {
+
+void register_builtin_aggregators(ExtensionRegistry& registry);
+
+}  // namespace tributary

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+// The synchronous tier policy: ask a cohort, close the round when all of it has reported, or, from the deadline on,
+// when the quorum has (semi-synchronous rounds, arXiv 1902.01046).
+//
+// Over-selection: ceil(over_selection * cohort) children are asked, the first `cohort` reports count.
+// Deadline:       at the deadline the quorum closes the round; short of it the node waits for the quorum, and gives the
+//                 round up at twice the deadline, or at once when too few children are left to reach it.
+// Threads:        as TierPolicy.
+#pragma once
+
+#include <memory>
+
+#include "tributary/core/configuration.hpp"
+#include "tributary/core/status.hpp"
+#include "tributary/core/tier_policy.hpp"
+
+namespace tributary {
+
+class SynchronousPolicy final : public TierPolicy {
+ public:
+  explicit SynchronousPolicy(TierConfig config) : config_(std::move(config)) {}
+
+  [[nodiscard]] Cohort choose(std::uint32_t children, std::uint64_t seed) const override;
+  [[nodiscard]] Decision decide(const RoundState& state) const noexcept override;
+  [[nodiscard]] std::uint32_t largest_target(std::uint32_t children) const noexcept override;
+
+ private:
+  TierConfig config_;
+};
+
+}  // namespace tributary

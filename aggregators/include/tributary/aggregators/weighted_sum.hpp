@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+// The rule of FedSGD, FedAvg and FedProx (arXiv 1602.05629, 1812.06127): the weighted mean of the children's changes.
+//
+// Exact: any order and any tree give the same bits. Mergeable.
+// Threads, life cycle and errors: as Aggregator.
+#pragma once
+
+#include "tributary/core/aggregator.hpp"
+
+namespace tributary {
+
+class WeightedSum final : public Aggregator {
+ public:
+  void begin(const ParameterSpec& spec, const ExactScale& scale) override;
+  Status add(const Update& update) override;
+  [[nodiscard]] std::uint32_t contributors() const noexcept override { return contributors_; }
+  [[nodiscard]] Weight weight() const noexcept override { return sums_.weight(); }
+  [[nodiscard]] const std::map<std::string, ScalarSum>& scalars() const noexcept override { return scalars_; }
+  [[nodiscard]] Update forward() const override;
+  void mean(const std::function<void(std::size_t, std::span<const double>)>& visit) const override { sums_.mean(visit); }
+  [[nodiscard]] bool mergeable() const noexcept override { return true; }
+
+ private:
+  const ParameterSpec* spec_ = nullptr;
+  ExactAccumulator sums_;
+  std::uint32_t contributors_ = 0;
+  std::map<std::string, ScalarSum> scalars_;
+};
+
+}  // namespace tributary

@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tributary/aggregators/server_step.hpp"
+
+namespace tributary {
+
+void ServerStep::step(std::size_t /*offset*/, std::span<const double> mean, std::span<float> model) {
+  for (std::size_t i = 0; i < model.size(); ++i) {
+    model[i] = static_cast<float>(static_cast<double>(model[i]) + rate_ * mean[i]);
+  }
+}
+
+}  // namespace tributary

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tributary/aggregators/synchronous.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "tributary/core/random.hpp"
+
+namespace tributary {
+namespace {
+
+// A share such as 0.3 of 10 must not become 4 because 0.3 is a little more than three tenths.
+constexpr double kRoundingSlack = 1e-9;
+
+std::uint32_t ceiling_share(double share, std::uint32_t of) {
+  const double exact = share * static_cast<double>(of);
+  return std::clamp(static_cast<std::uint32_t>(std::ceil(exact - kRoundingSlack)), 1U, std::max(of, 1U));
+}
+
+}  // namespace
+
+std::uint32_t SynchronousPolicy::largest_target(std::uint32_t children) const noexcept {
+  if (config_.cohort_count) { return std::min(*config_.cohort_count, children); }
+  if (config_.cohort_fraction) { return std::min(ceiling_share(*config_.cohort_fraction, children), children); }
+  return children;
+}
+
+Cohort SynchronousPolicy::choose(std::uint32_t children, std::uint64_t seed) const {
+  Cohort cohort;
+  cohort.target = largest_target(children);
+  const double wanted = std::ceil(config_.over_selection * static_cast<double>(cohort.target) - kRoundingSlack);
+  const auto asked = static_cast<std::uint32_t>(std::min(wanted, static_cast<double>(children)));
+  Rng rng(seed);
+  cohort.members = rng.sample_without_replacement(children, asked);
+  cohort.quorum = ceiling_share(config_.quorum, cohort.target);
+  cohort.deadline = std::chrono::nanoseconds(static_cast<std::int64_t>(config_.deadline_s * 1e9));
+  cohort.hard_deadline = 2 * cohort.deadline;
+  return cohort;
+}
+
+Decision SynchronousPolicy::decide(const RoundState& state) const noexcept {
+  if (state.reported >= state.target) { return Decision::kCommit; }
+  const bool enough = state.reported >= state.quorum;
+  if (enough && (state.deadline_passed || state.expected() == 0)) { return Decision::kCommit; }
+  if (!enough && (state.hard_deadline_passed || state.reported + state.expected() < state.quorum)) {
+    return Decision::kAbandon;
+  }
+  return Decision::kWait;
+}
+
+}  // namespace tributary

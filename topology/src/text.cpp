@@ -1,0 +1,311 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "text.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cmath>
+#include <system_error>
+#include <vector>
+
+namespace tributary::internal {
+namespace {
+
+bool is_letter(char c) noexcept {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+bool is_digit(char c) noexcept {
+  return c >= '0' && c <= '9';
+}
+bool is_name_character(char c) noexcept {
+  return is_letter(c) || is_digit(c) || c == '.' || c == '_' || c == '-';
+}
+char lower(char c) noexcept {
+  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+}
+
+bool is_printable_code_point(std::uint32_t c) noexcept {
+  const bool control = c < 0x20 || (c >= 0x7F && c <= 0x9F);
+  const bool surrogate = c >= 0xD800 && c <= 0xDFFF;
+  const bool separator = c == 0x2028 || c == 0x2029 || c == 0xFEFF;
+  const bool noncharacter = (c & 0xFFFEU) == 0xFFFEU || (c >= 0xFDD0 && c <= 0xFDEF);
+  return !control && !surrogate && !separator && !noncharacter && c <= 0x10FFFF;
+}
+
+// Bytes of the code point that starts `text`, which must not be empty; 0 if it is no printable one.
+std::size_t printable_prefix(std::string_view text) noexcept {
+  const auto byte = [&](std::size_t i) { return static_cast<std::uint32_t>(static_cast<unsigned char>(text[i])); };
+  const std::uint32_t first = byte(0);
+  std::size_t length = 1;
+  std::uint32_t code = first;
+  std::uint32_t least = 0;
+  if (first >= 0xF0 && first < 0xF8) {
+    length = 4, code = first & 0x07U, least = 0x10000;
+  } else if (first >= 0xE0 && first < 0xF0) {
+    length = 3, code = first & 0x0FU, least = 0x800;
+  } else if (first >= 0xC0 && first < 0xE0) {
+    length = 2, code = first & 0x1FU, least = 0x80;
+  } else if (first >= 0x80) {
+    return 0;
+  }
+  if (text.size() < length) {
+    return 0;
+  }
+  for (std::size_t i = 1; i < length; ++i) {
+    if ((byte(i) & 0xC0U) != 0x80U) {
+      return 0;
+    }
+    code = (code << 6U) | (byte(i) & 0x3FU);
+  }
+  return code >= least && is_printable_code_point(code) ? length : 0;
+}
+
+// Optimal string alignment: insert, delete, replace, swap neighbours; letters compare without case.
+std::size_t distance(std::string_view a, std::string_view b) {
+  std::vector<std::size_t> before(b.size() + 1);
+  std::vector<std::size_t> last(b.size() + 1);
+  std::vector<std::size_t> row(b.size() + 1);
+  for (std::size_t j = 0; j <= b.size(); ++j) {
+    last[j] = j;
+  }
+  for (std::size_t i = 1; i <= a.size(); ++i) {
+    row[0] = i;
+    for (std::size_t j = 1; j <= b.size(); ++j) {
+      const bool same = lower(a[i - 1]) == lower(b[j - 1]);
+      row[j] = std::min({last[j] + 1, row[j - 1] + 1, last[j - 1] + (same ? 0U : 1U)});
+      const bool swapped = i > 1 && j > 1 && lower(a[i - 1]) == lower(b[j - 2]) && lower(a[i - 2]) == lower(b[j - 1]);
+      if (swapped) {
+        row[j] = std::min(row[j], before[j - 2] + 1);
+      }
+    }
+    before.swap(last);
+    last.swap(row);
+  }
+  return last[b.size()];
+}
+
+struct Unit {
+  std::string_view name;
+  double factor;
+};
+
+// Those used for writing come first, largest first.
+constexpr std::size_t kWrittenRates = 4;
+constexpr std::array<Unit, 18> kRates{{
+    {"Gbit/s", 1e9 / 8},
+    {"Mbit/s", 1e6 / 8},
+    {"kbit/s", 1e3 / 8},
+    {"B/s", 1.0},
+    {"bit/s", 1.0 / 8},
+    {"Tbit/s", 1e12 / 8},
+    {"kB/s", 1e3},
+    {"MB/s", 1e6},
+    {"GB/s", 1e9},
+    {"KiB/s", 1024.0},
+    {"MiB/s", 1048576.0},
+    {"GiB/s", 1073741824.0},
+    {"bps", 1.0 / 8},
+    {"kbps", 1e3 / 8},
+    {"Mbps", 1e6 / 8},
+    {"Gbps", 1e9 / 8},
+    {"Tbps", 1e12 / 8},
+    {"TB/s", 1e12},
+}};
+constexpr std::array<Unit, 4> kDurations{{{"s", 1e9}, {"ms", 1e6}, {"us", 1e3}, {"ns", 1.0}}};
+
+std::optional<double> parse_quantity(std::string_view text, std::span<const Unit> units) {
+  double number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc{} || !std::isfinite(number)) {
+    return std::nullopt;
+  }
+  std::string_view unit = text.substr(static_cast<std::size_t>(end - text.data()));
+  while (!unit.empty() && unit.front() == ' ') {
+    unit.remove_prefix(1);
+  }
+  for (const Unit& known : units) {
+    if (known.name == unit) {
+      return number * known.factor;
+    }
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+bool is_name(std::string_view text) noexcept {
+  return !text.empty() && text.size() <= 64 && std::all_of(text.begin(), text.end(), is_name_character);
+}
+
+bool is_printable(std::string_view text) noexcept {
+  while (!text.empty()) {
+    const std::size_t length = printable_prefix(text);
+    if (length == 0) {
+      return false;
+    }
+    text.remove_prefix(length);
+  }
+  return true;
+}
+
+std::string quoted(std::string_view text) {
+  constexpr std::size_t kShown = 80;
+  std::string result = "\"";
+  while (!text.empty() && result.size() <= kShown) {
+    const std::size_t length = printable_prefix(text);
+    if (length == 0) {
+      result += '?';
+    } else {
+      result += text.substr(0, length);
+    }
+    text.remove_prefix(std::max<std::size_t>(length, 1));
+  }
+  if (!text.empty()) {
+    result += "...";
+  }
+  return result + '"';
+}
+
+std::string with_commas(std::uint64_t number) {
+  std::string text = std::to_string(number);
+  for (std::size_t i = text.size(); i > 3; i -= 3) {
+    text.insert(i - 3, 1, ',');
+  }
+  return text;
+}
+
+std::string did_you_mean(std::string_view word, std::span<const std::string_view> known) {
+  if (word.empty() || word.size() > 64) {
+    return {};
+  }
+  std::string_view best;
+  std::size_t best_distance = std::min<std::size_t>(3, word.size() / 3 + 1) + 1;
+  for (const std::string_view candidate : known) {
+    const std::size_t longer = std::max(candidate.size(), word.size());
+    if (candidate.empty() || longer - std::min(candidate.size(), word.size()) >= best_distance) {
+      continue;
+    }
+    const std::size_t found = distance(word, candidate);
+    if (found < best_distance && found < longer) {
+      best = candidate, best_distance = found;
+    }
+  }
+  return best.empty() ? std::string{} : fmt::format("; did you mean {}?", quoted(best));
+}
+
+std::string one_of(std::span<const std::string_view> words) {
+  std::string text;
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    if (i > 0) {
+      text += i + 1 == words.size() ? " or " : ", ";
+    }
+    text += words[i];
+  }
+  return text;
+}
+
+std::optional<double> parse_rate(std::string_view text) {
+  if (text == "unlimited") {
+    return 0.0;
+  }
+  return parse_quantity(text, kRates);
+}
+
+std::string format_rate(double bytes_per_second) {
+  if (bytes_per_second == 0.0) {
+    return "unlimited";
+  }
+  const std::string exact = fmt::format("{} B/s", bytes_per_second);
+  std::string best = exact;
+  for (const Unit& unit : std::span(kRates).first(kWrittenRates)) {
+    std::string text = fmt::format("{} {}", bytes_per_second / unit.factor, unit.name);
+    const bool readable = bytes_per_second >= unit.factor && text.size() <= 16;
+    if (readable && parse_rate(text) == bytes_per_second) {
+      return text;
+    }
+  }
+  return best;
+}
+
+std::optional<std::chrono::nanoseconds> parse_duration(std::string_view text) {
+  const std::optional<double> nanoseconds = parse_quantity(text, kDurations);
+  if (!nanoseconds || std::abs(*nanoseconds) > 1e18) {
+    return std::nullopt;
+  }
+  return std::chrono::nanoseconds(std::llround(*nanoseconds));
+}
+
+std::string format_duration(std::chrono::nanoseconds duration) {
+  const std::int64_t count = duration.count();
+  for (const Unit& unit : kDurations) {
+    const auto factor = static_cast<std::int64_t>(unit.factor);
+    if (count % factor == 0) {
+      return fmt::format("{} {}", count / factor, unit.name);
+    }
+  }
+  return fmt::format("{} ns", count);
+}
+
+std::optional<std::uint64_t> parse_whole(std::string_view text) noexcept {
+  std::uint64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (text.empty() || error != std::errc{} || end != text.data() + text.size()) {
+    return std::nullopt;
+  }
+  return number;
+}
+
+std::string xml_escaped(std::string_view text) {
+  std::string result;
+  result.reserve(text.size());
+  for (const char c : text) {
+    switch (c) {
+      case '&':
+        result += "&amp;";
+        break;
+      case '<':
+        result += "&lt;";
+        break;
+      case '>':
+        result += "&gt;";
+        break;
+      case '"':
+        result += "&quot;";
+        break;
+      case '\'':
+        result += "&#39;";
+        break;
+      default:
+        result += static_cast<unsigned char>(c) < 0x20 ? ' ' : c;
+    }
+  }
+  return result;
+}
+
+std::string json_string(std::string_view text) {
+  std::string result = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') {
+      result += '\\';
+      result += c;
+    } else if (static_cast<unsigned char>(c) < 0x20) {
+      result += fmt::format("\\u{:04x}", static_cast<unsigned>(c));
+    } else {
+      result += c;
+    }
+  }
+  return result + '"';
+}
+
+std::string yaml_scalar(std::string_view text) {
+  static constexpr std::array<std::string_view, 11> kReserved{"null",  "Null",  "NULL",  "true", "True", "TRUE",
+                                                              "false", "False", "FALSE", "yes",  "no"};
+  const bool bare = !text.empty() && is_letter(text.front()) &&
+                    std::all_of(text.begin(), text.end(), is_name_character) &&
+                    std::find(kReserved.begin(), kReserved.end(), text) == kReserved.end();
+  return bare ? std::string(text) : json_string(text);
+}
+
+}  // namespace tributary::internal

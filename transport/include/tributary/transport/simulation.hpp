@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+// The simulation driver: any number of nodes in one process, with a virtual or a real clock, and injected faults.
+//
+// Virtual clock: events happen in the order of their virtual time and, at one time, of their making. The same plan gives
+//                the same events, records and model for any number of threads. Messages take what their link says
+//                (bytes / rate + latency), training takes what SimulationConfig says; by default both take no time.
+// Real clock:    training takes as long as it takes, timers are real.
+// Faults:        messages are dropped, repeated and delayed (so reordered), nodes die and come back, all by a seed.
+// Memory:        inner nodes exist from their first message on, clients only while they have something to do.
+// Threads:       run() belongs to one thread; training uses as many as the settings say, run()'s own included.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+
+#include "tributary/core/driver.hpp"
+
+namespace tributary {
+
+struct SimulationSettings {
+  std::uint32_t threads = 1;
+  SimulationConfig simulation;
+  // Virtual time that one task of a client takes; none if empty.
+  std::function<std::chrono::nanoseconds(ClientIndex)> compute_time;
+  // Stop with kInternal after so many events: a safety net for tests; 0: none.
+  std::uint64_t largest_events = 0;
+};
+
+class SimulationDriver final : public Driver {
+ public:
+  explicit SimulationDriver(SimulationSettings settings);
+  ~SimulationDriver() override;
+
+  Status run(const Plan& plan, const TrainerFactory& factory, RunObserver& observer) override;
+  [[nodiscard]] const DriverStatistics& statistics() const noexcept override { return statistics_; }
+
+ private:
+  SimulationSettings settings_;
+  DriverStatistics statistics_;
+};
+
+}  // namespace tributary

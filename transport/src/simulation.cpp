@@ -1,0 +1,373 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tributary/transport/simulation.hpp"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <condition_variable>
+#include <deque>
+#include <future>
+#include <mutex>
+#include <optional>
+#include <unordered_map>
+#include <utility>
+#include <variant>
+
+#include "event_queue.hpp"
+#include "faults.hpp"
+#include "tributary/core/client_node.hpp"
+
+namespace tributary {
+namespace {
+
+using internal::FaultInjector;
+using internal::Instant;
+using std::chrono::nanoseconds;
+
+struct Delivery {
+  NodeId from;
+  NodeId to;
+  Message message;
+};
+struct TimerFired {
+  NodeId node;
+  TimerId timer;
+};
+struct Trained {
+  NodeId node;
+  TrainingPool::JobId job;
+};
+struct Restart {
+  NodeId node;
+};
+// The root's publish() has been dealt with.
+struct Published {
+  bool stop;
+  std::uint32_t incarnation;
+};
+using Event = std::variant<Delivery, TimerFired, Trained, Restart, Published>;
+using Queue = internal::EventQueue<Event>;
+
+// What the driver keeps of one node.
+struct Slot {
+  std::unique_ptr<InnerNode> inner;
+  std::unique_ptr<ClientNode> client;
+  std::uint32_t incarnation = 0;
+  bool down = false;
+  std::array<std::optional<Queue::Handle>, kTimers> timers;
+  std::optional<TrainingPool::JobId> job;
+  TaskKey job_key;
+  std::optional<std::uint64_t> events_to_live;  // set when the node is to die
+};
+
+// Jobs that workers have finished, for the real clock.
+class CompletionList {
+ public:
+  void push(Trained trained) {
+    {
+      const std::lock_guard lock(mutex_);
+      done_.push_back(trained);
+    }
+    ready_.notify_one();
+  }
+  // Waits for at most `patience` for the first.
+  std::deque<Trained> wait(nanoseconds patience) {
+    std::unique_lock lock(mutex_);
+    ready_.wait_for(lock, patience, [this] { return !done_.empty(); });
+    return std::exchange(done_, {});
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable ready_;
+  std::deque<Trained> done_;
+};
+
+class Simulation final : public NodeContext {
+ public:
+  Simulation(const SimulationSettings& settings, const Plan& plan, RunObserver& observer, TrainingPool& pool,
+             CompletionList& completions, DriverStatistics& statistics)
+      : settings_(settings),
+        plan_(plan),
+        observer_(observer),
+        pool_(pool),
+        completions_(completions),
+        statistics_(statistics),
+        faults_(settings.simulation.faults) {}
+
+  Status run() {
+    TRIBUTARY_RETURN_IF_ERROR(start_root());
+    while (!outcome_) {
+      if (real_clock()) { wait_until_due(); }
+      if (queue_.empty()) {
+        return internal_error("the simulation has nothing left to do and the root has not finished");
+      }
+      auto [at, event] = queue_.pop();
+      now_ = std::max(now_, at);
+      statistics_.clock = now_;
+      if (settings_.largest_events != 0 && ++statistics_.events > settings_.largest_events) {
+        return internal_error(fmt::format("no end after {} events", settings_.largest_events));
+      }
+      std::visit([this](auto& happened) { handle(happened); }, event);
+      statistics_.train_time = pool_.train_time();
+      statistics_.tasks_trained = pool_.jobs_done();
+    }
+    return *outcome_;
+  }
+
+  // NodeContext, for the node that is being called.
+
+  void send(NodeId to, Message message) override {
+    const bool down = plan_.tree().parent(to) == current_ && to != plan_.tree().root();
+    const NodeId child = down ? to : current_;
+    const std::uint64_t bytes = payload_bytes(message) + control_bytes(message);
+    statistics_.traffic.count(child, tier_of(child), down, bytes);
+    const nanoseconds travel = travel_time(child, bytes);
+    const FaultInjector::Fate fate = faults_.fate_of_message();
+    if (fate.repeated) { queue_.push(now_ + travel + fate.repeat_delay, Delivery{current_, to, message}); }
+    if (!fate.dropped) { queue_.push(now_ + travel + fate.delay, Delivery{current_, to, std::move(message)}); }
+  }
+
+  void set_timer(TimerId timer, nanoseconds after) override {
+    cancel_timer(timer);
+    slot().timers[static_cast<std::size_t>(timer)] = queue_.push_timer(now_ + after, TimerFired{current_, timer});
+  }
+
+  void cancel_timer(TimerId timer) override {
+    auto& handle = slot().timers[static_cast<std::size_t>(timer)];
+    if (handle) { queue_.cancel(*handle); }
+    handle.reset();
+  }
+
+  void train(TrainRequest request) override {
+    cancel_training();
+    const ClientIndex client = plan_.tree().client_index(current_);
+    TrainTask task;
+    task.client = client;
+    task.round = request.key.round;
+    task.root_round = request.root_round;
+    task.base = std::move(request.base);
+    task.seed = plan_.task_seed(client, request.key.round);
+    task.evaluate_first = request.evaluate_first;
+    slot().job_key = request.key;
+    if (real_clock()) {
+      // The worker may be done before submit() has returned its number.
+      auto number = std::make_shared<std::promise<TrainingPool::JobId>>();
+      slot().job = pool_.submit(std::move(task), [this, node = current_, number] {
+        completions_.push(Trained{node, number->get_future().get()});
+      });
+      number->set_value(*slot().job);
+    } else {
+      slot().job = pool_.submit(std::move(task));
+      const nanoseconds takes = settings_.compute_time ? settings_.compute_time(client) : nanoseconds{0};
+      queue_.push(now_ + takes, Trained{current_, *slot().job});
+    }
+  }
+
+  void cancel_training() override {
+    if (slot().job) { pool_.cancel(*slot().job); }
+    slot().job.reset();
+  }
+
+  void round_closed(const RoundReport& report) override { observer_.round_closed(current_, report); }
+
+  void publish(const RoundReport& report, ModelValues model) override {
+    const auto start = std::chrono::steady_clock::now();
+    Result<bool> stop = observer_.published(report, model, pool_, statistics_);
+    publish_time_ += std::chrono::steady_clock::now() - start;
+    if (!stop.ok()) {
+      outcome_ = stop.status();
+      return;
+    }
+    queue_.push(now_, Published{*stop, slot().incarnation});
+  }
+
+  void finished(Status status) override { outcome_ = std::move(status); }
+  void note(NodeNote note) override { observer_.noted(note); }
+
+ private:
+  [[nodiscard]] bool real_clock() const noexcept {
+    return settings_.simulation.clock == SimulationConfig::Clock::kReal;
+  }
+  [[nodiscard]] nanoseconds elapsed() const { return std::chrono::steady_clock::now() - start_; }
+  Slot& slot() { return slots_[current_.value]; }
+
+  std::uint32_t tier_of(NodeId node) const { return plan_.tree().tier(node); }
+
+  nanoseconds travel_time(NodeId child, std::uint64_t bytes) const {
+    const Link& link = plan_.tree().attributes(child).link;
+    if (link.bytes_per_second <= 0.0) { return link.latency; }
+    return link.latency +
+           nanoseconds(static_cast<std::int64_t>(static_cast<double>(bytes) / link.bytes_per_second * 1e9));
+  }
+
+  // Waits until an event is due: a finished job, or the time of the next event.
+  void wait_until_due() {
+    for (nanoseconds patience{0};;) {
+      for (const Trained& trained : completions_.wait(patience)) { queue_.push(elapsed(), trained); }
+      patience = queue_.empty() ? nanoseconds(std::chrono::seconds(1)) : queue_.next_time() - elapsed();
+      if (patience <= nanoseconds{0}) { return; }
+    }
+  }
+
+  Status start_root() {
+    Result<RootState> state = observer_.restore();
+    if (!state.ok()) { return state.status(); }
+    current_ = plan_.tree().root();
+    slot().inner =
+        std::make_unique<InnerNode>(plan_.inner_node(current_, slot().incarnation), std::move(state).value());
+    doom_root();
+    slot().inner->on_start(*this);
+    return {};
+  }
+
+  void doom_root() {
+    slot().events_to_live = faults_.events_to_live(plan_.tree().children(plan_.tree().root()).size());
+  }
+
+  // Makes the node exist, unless it is down.
+  bool wake(NodeId node) {
+    current_ = node;
+    Slot& here = slot();
+    if (here.down) { return false; }
+    if (!here.inner && !here.client) { make(node, here); }
+    return true;
+  }
+
+  void make(NodeId node, Slot& here) {
+    if (plan_.tree().is_client(node)) {
+      here.client = std::make_unique<ClientNode>(node, plan_.tree().parent(node), here.incarnation, plan_.spec(),
+                                                 plan_.liveness());
+    } else {
+      here.inner = std::make_unique<InnerNode>(plan_.inner_node(node, here.incarnation));
+    }
+  }
+
+  // Drops a client that has nothing to do: a population costs nothing, a cohort does.
+  void settle(NodeId node) {
+    const auto found = slots_.find(node.value);
+    if (found != slots_.end() && found->second.client && found->second.client->idle()) { slots_.erase(found); }
+  }
+
+  // True if the node has just died instead of seeing the event.
+  bool dies() {
+    Slot& here = slot();
+    if (!here.events_to_live) { return false; }
+    if ((*here.events_to_live)-- > 0) { return false; }
+    for (std::size_t timer = 0; timer < kTimers; ++timer) { cancel_timer(static_cast<TimerId>(timer)); }
+    cancel_training();
+    here.inner.reset();
+    here.client.reset();
+    here.events_to_live.reset();
+    here.down = true;
+    ++here.incarnation;
+    queue_.push(now_ + faults_.time_down(), Restart{current_});
+    return true;
+  }
+
+  void handle(Delivery& delivery) {
+    if (!wake(delivery.to)) { return; }
+    Slot& here = slot();
+    if (!here.events_to_live && here.incarnation < FaultInjector::kMostDeaths && delivery.to != plan_.tree().root() &&
+        std::holds_alternative<TaskMessage>(delivery.message)) {
+      here.events_to_live = faults_.events_to_live(plan_.tree().children(delivery.to).size());
+    }
+    if (dies()) { return; }
+    if (here.client) {
+      here.client->on_message(*this, delivery.from, std::move(delivery.message));
+      settle(delivery.to);
+      return;
+    }
+    const auto start = std::chrono::steady_clock::now();
+    const bool merging = std::holds_alternative<UpdateMessage>(delivery.message);
+    here.inner->on_message(*this, delivery.from, std::move(delivery.message));
+    if (merging) {
+      // Publishing happens inside the call that closes the root's round, and is no merging.
+      const nanoseconds spent = std::chrono::steady_clock::now() - start - std::exchange(publish_time_, nanoseconds{0});
+      statistics_.merge_time += spent;
+      statistics_.merge_by_tier[tier_of(delivery.to)] += spent;
+    }
+  }
+
+  void handle(TimerFired& fired) {
+    current_ = fired.node;
+    const auto found = slots_.find(fired.node.value);
+    if (found == slots_.end() || found->second.down) { return; }
+    found->second.timers[static_cast<std::size_t>(fired.timer)].reset();
+    if (dies()) { return; }
+    if (found->second.client) {
+      found->second.client->on_timer(*this, fired.timer);
+      settle(fired.node);
+    } else if (found->second.inner) {
+      found->second.inner->on_timer(*this, fired.timer);
+    }
+  }
+
+  void handle(Trained& trained) {
+    current_ = trained.node;
+    const auto found = slots_.find(trained.node.value);
+    // A job that was cancelled, or belongs to a client that died, is nobody's any more.
+    if (found == slots_.end() || found->second.job != trained.job) { return; }
+    if (dies()) { return; }
+    found->second.job.reset();
+    Result<Contribution> result = pool_.take(trained.job);
+    found->second.client->on_trained(*this, found->second.job_key, std::move(result));
+    settle(trained.node);
+  }
+
+  void handle(Restart& restart) {
+    current_ = restart.node;
+    slot().down = false;
+    if (restart.node == plan_.tree().root()) {
+      if (Status started = start_root(); !started.ok()) { outcome_ = started; }
+      return;
+    }
+    make(restart.node, slot());
+    if (slot().inner) {
+      slot().inner->on_start(*this);
+    } else {
+      slot().client->on_start(*this);
+    }
+  }
+
+  void handle(Published& published) {
+    current_ = plan_.tree().root();
+    if (slot().down || slot().incarnation != published.incarnation || !slot().inner) { return; }
+    if (slot().incarnation < FaultInjector::kMostDeaths && !slot().events_to_live) { doom_root(); }
+    if (dies()) { return; }
+    slot().inner->on_published(*this, published.stop);
+  }
+
+  const SimulationSettings& settings_;
+  const Plan& plan_;
+  RunObserver& observer_;
+  TrainingPool& pool_;
+  CompletionList& completions_;
+  DriverStatistics& statistics_;
+  FaultInjector faults_;
+  Queue queue_;
+  std::unordered_map<std::uint32_t, Slot> slots_;
+  NodeId current_;
+  Instant now_{0};
+  nanoseconds publish_time_{0};
+  const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+  std::optional<Status> outcome_;
+};
+
+}  // namespace
+
+SimulationDriver::SimulationDriver(SimulationSettings settings) : settings_(std::move(settings)) {}
+SimulationDriver::~SimulationDriver() = default;
+
+Status SimulationDriver::run(const Plan& plan, const TrainerFactory& factory, RunObserver& observer) {
+  statistics_ = {};
+  const bool real = settings_.simulation.clock == SimulationConfig::Clock::kReal;
+  const std::uint32_t threads = std::max(settings_.threads, 1U);
+  // With the virtual clock the driver's thread trains too; with the real one it keeps the time.
+  CompletionList completions;
+  Result<std::unique_ptr<TrainingPool>> pool = TrainingPool::create(factory, real ? threads : threads - 1);
+  if (!pool.ok()) { return pool.status(); }
+  return Simulation(settings_, plan, observer, **pool, completions, statistics_).run();
+}
+
+}  // namespace tributary
