@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "application.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <exception>
+#include <map>
+#include <new>
+#include <optional>
+#include <vector>
+
+#include "command.hpp"
+#include "suggest.hpp"
+
+namespace tributary::cli {
+namespace {
+
+constexpr int kUsage = 64;
+constexpr const char* kFooter =
+    "Examples:\n"
+    "  tributary doctor                          what this machine has\n"
+    "  tributary run federation.yaml             train, with a table, a model and a report\n"
+    "  tributary topology generate --widths 4,32 a tree with three tiers\n"
+    "\n"
+    "Results go to standard output, everything else to standard error.\n"
+    "Exit codes: 0 ok, 64 usage, 65 bad data, 66 not found, 69 unavailable, 70 bug, 74 input/output, 75 deadline,\n"
+    "76 protocol, 77 authentication, 78 configuration, 130 interrupted (docs/errors.md).";
+
+struct Globals {
+  int verbosity = 0;
+  bool quiet = false;
+  std::string color = "auto";
+  bool version = false;
+};
+
+std::vector<std::string> names_of_subcommands(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const CLI::App* sub : app.get_subcommands([](const CLI::App*) { return true; })) {
+    names.push_back(sub->get_name());
+  }
+  return names;
+}
+
+const CLI::App* find_subcommand(const CLI::App& app, const std::string& name) {
+  const auto subs = app.get_subcommands([&name](const CLI::App* sub) { return sub->get_name() == name; });
+  return subs.empty() ? nullptr : subs.front();
+}
+
+std::string did_you_mean(const std::string& word, std::span<const std::string> candidates) {
+  const std::string near = nearest(word, candidates);
+  return near.empty() ? std::string() : fmt::format(". Did you mean '{}'?", near);
+}
+
+// CLI11 says only that a sub-command is missing where one is misspelt.
+std::optional<std::string> unknown_subcommand(const CLI::App& app, std::span<const std::string> arguments) {
+  const CLI::App* here = &app;
+  for (std::size_t i = 0; i < arguments.size(); ++i) {
+    const std::string& word = arguments[i];
+    const std::vector<std::string> names = names_of_subcommands(*here);
+    if (names.empty()) {
+      return std::nullopt;
+    }
+    if (word == "--color") {
+      ++i;
+      continue;
+    }
+    if (word.starts_with("-")) {
+      continue;
+    }
+    const CLI::App* next = find_subcommand(*here, word);
+    if (next == nullptr) {
+      const std::string place = here == &app ? "tributary" : "tributary " + here->get_name();
+      return fmt::format("{} has no command '{}'{}", place, word, did_you_mean(word, names));
+    }
+    here = next;
+  }
+  return std::nullopt;
+}
+
+std::string unknown_option(const CLI::App& app, const std::string& fallback) {
+  const CLI::App* here = &app;
+  std::vector<std::string> known;
+  while (here != nullptr) {
+    for (const CLI::Option* option : here->get_options()) {
+      for (const std::string& name : option->get_lnames()) {
+        known.push_back("--" + name);
+      }
+    }
+    const auto chosen = here->get_subcommands();
+    here = chosen.empty() ? nullptr : chosen.front();
+  }
+  for (const std::string& word : app.remaining(true)) {
+    if (word.starts_with("-")) {
+      const std::string name = word.substr(0, word.find('='));
+      return fmt::format("unknown option '{}'{}", name, did_you_mean(name, known));
+    }
+  }
+  const std::vector<std::string> left = app.remaining(true);
+  return left.empty() ? fallback : fmt::format("unexpected argument '{}'", left.front());
+}
+
+const CLI::App& chosen_app(const CLI::App& app) {
+  const CLI::App* here = &app;
+  for (auto chosen = here->get_subcommands(); !chosen.empty(); chosen = here->get_subcommands()) {
+    here = chosen.front();
+  }
+  return *here;
+}
+
+std::string path_of(const CLI::App& app) {
+  std::string path = "tributary";
+  const CLI::App* here = &app;
+  for (auto chosen = here->get_subcommands(); !chosen.empty(); chosen = here->get_subcommands()) {
+    here = chosen.front();
+    path += " " + here->get_name();
+  }
+  return path;
+}
+
+int report_usage_error(const Streams& streams, const Paint& paint, const std::string& message,
+                       const std::string& path) {
+  streams.err << paint.red("error:") << ' ' << message << "\nSee '" << path << " --help'.\n";
+  return kUsage;
+}
+
+int report_status(const Streams& streams, const Paint& paint, const Status& status) {
+  if (status.ok()) {
+    return 0;
+  }
+  const std::string& message = status.message();
+  const auto lines = 1 + std::count(message.begin(), message.end(), '\n');
+  if (lines > 1) {
+    // One mistake per line, each with its place first, so that editors can jump to it.
+    streams.err << message << '\n' << paint.red("error:") << ' ' << lines << " mistakes, listed above\n";
+  } else {
+    streams.err << paint.red("error:") << ' ' << message << '\n';
+  }
+  return exit_code(status.code());
+}
+
+Status guarded(const Action& action, const Context& context) {
+  try {
+    return action(context);
+  } catch (const std::bad_alloc&) {
+    return resource_exhausted("not enough memory");
+  } catch (const std::exception& error) {
+    return internal_error(fmt::format("unexpected: {}", error.what()));
+  }
+}
+
+}  // namespace
+
+int run_program(std::span<const std::string> arguments, const Streams& streams) {
+  CLI::App app("Hierarchical federated learning: exact, fast, at any depth.", "tributary");
+  auto globals = std::make_shared<Globals>();
+  app.footer(kFooter);
+  app.require_subcommand(1);
+  app.set_help_flag("-h,--help", "Say what a command does, with an example");
+  app.add_flag("-v,--verbose", globals->verbosity, "Say more; twice for everything");
+  app.add_flag("-q,--quiet", globals->quiet, "Only results, warnings and errors");
+  app.add_option("--color", globals->color, "Colours: auto (on a terminal, unless NO_COLOR is set), always, never")
+      ->type_name("WHEN")
+      ->default_str("auto")
+      ->check(CLI::IsMember({"auto", "always", "never"}));
+  app.add_flag("--version", globals->version, "Print the version, as 'tributary version' does");
+
+  std::map<const CLI::App*, Action> actions;
+  std::map<std::string, const CLI::App*> by_name;
+  for (const Command& command : commands()) {
+    CLI::App* sub = app.add_subcommand(std::string(command.name), std::string(command.summary));
+    sub->fallthrough();
+    by_name[sub->get_name()] = sub;
+    actions.emplace(sub, command.setup(*sub));
+  }
+
+  const Paint plain_paint(streams.traits(2, ColorChoice::kAuto).color);
+  std::vector<std::string> words(arguments.begin(), arguments.end());
+  const bool only_version = words.size() == 1 && words.front() == "--version";
+  if (only_version) {
+    words = {"version"};
+  }
+  if (const auto message = unknown_subcommand(app, words)) {
+    return report_usage_error(streams, plain_paint, *message, "tributary");
+  }
+  try {
+    std::vector<std::string> reversed(words.rbegin(), words.rend());
+    app.parse(std::move(reversed));
+  } catch (const CLI::CallForHelp&) {
+    streams.out << chosen_app(app).help();
+    return 0;
+  } catch (const CLI::ExtrasError& error) {
+    return report_usage_error(streams, plain_paint, unknown_option(app, error.what()), path_of(app));
+  } catch (const CLI::ParseError& error) {
+    if (words.empty()) {
+      streams.err << app.help();
+      return kUsage;
+    }
+    return report_usage_error(streams, plain_paint, error.what(), path_of(app));
+  }
+
+  const ColorChoice color = parse_color_choice(globals->color).value_or(ColorChoice::kAuto);
+  Context context{streams.out,        streams.err,   streams.traits(1, color), streams.traits(2, color), color,
+                  globals->verbosity, globals->quiet};
+  for (const auto& [sub, action] : actions) {
+    if (!sub->parsed()) {
+      continue;
+    }
+    Status status = guarded(action, context);
+    streams.out.flush();
+    if (status.ok() && !streams.out) {
+      status = io_error("cannot write the results: the output was closed");
+    }
+    return report_status(streams, Paint(context.err_terminal.color), status);
+  }
+  return report_status(streams, plain_paint, internal_error("no command was chosen"));
+}
+
+}  // namespace tributary::cli

@@ -1,0 +1,353 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "chart.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <iterator>
+#include <limits>
+#include <map>
+
+#include "page.hpp"
+#include "tributary/core/human.hpp"
+
+namespace tributary::cli {
+namespace {
+
+constexpr double kWidth = 540.0;
+constexpr double kHeight = 270.0;
+constexpr double kLeft = 56.0;
+constexpr double kRight = 14.0;
+constexpr double kTop = 14.0;
+constexpr double kBottom = 40.0;
+constexpr double kTipLine = 16.0;
+constexpr double kTipCharacter = 6.3;
+constexpr std::size_t kMaxHits = 240;
+constexpr std::size_t kMaxCurvePoints = 2000;
+constexpr std::size_t kMaxBars = 100;
+constexpr std::size_t kDotLimit = 40;
+
+struct Scale {
+  double low = 0.0;
+  double high = 1.0;
+  double from = 0.0;  // pixels
+  double to = 1.0;
+
+  [[nodiscard]] double operator()(double value) const {
+    return high > low ? from + (value - low) / (high - low) * (to - from) : (from + to) / 2;
+  }
+};
+
+using Out = std::back_insert_iterator<std::string>;
+
+std::string frame(std::string_view description) {
+  return fmt::format("<svg class=\"chart\" viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"{}\">\n", kWidth, kHeight,
+                     escape_html(description));
+}
+
+void draw_axes(std::string& out, const Scale& x, const std::vector<double>& x_ticks, const NumberFormat& x_format,
+               const std::string& x_title, const Scale& y, const std::vector<double>& y_ticks,
+               const NumberFormat& y_format) {
+  Out to(out);
+  for (const double tick : y_ticks) {
+    fmt::format_to(to, "<line class=\"grid\" x1=\"{:.1f}\" x2=\"{:.1f}\" y1=\"{:.1f}\" y2=\"{:.1f}\"/>", kLeft,
+                   kWidth - kRight, y(tick), y(tick));
+    fmt::format_to(to, "<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"end\">{}</text>\n", kLeft - 8, y(tick) + 4,
+                   escape_html(y_format(tick)));
+  }
+  const double base = kHeight - kBottom;
+  fmt::format_to(to, "<line class=\"axis\" x1=\"{:.1f}\" x2=\"{:.1f}\" y1=\"{:.1f}\" y2=\"{:.1f}\"/>", kLeft,
+                 kWidth - kRight, base, base);
+  for (const double tick : x_ticks) {
+    const std::string label = x_format(tick);
+    const double half = kTipCharacter / 2 * static_cast<double>(display_width(label));
+    fmt::format_to(to, "<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"middle\">{}</text>",
+                   std::min(x(tick), kWidth - 2 - half), base + 16, escape_html(label));
+  }
+  fmt::format_to(to, "<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"middle\">{}</text>\n",
+                 (kLeft + kWidth - kRight) / 2, kHeight - 6, escape_html(x_title));
+}
+
+struct TipLine {
+  std::string text;
+  int color = -1;  // none
+};
+
+// A label beside x, kept inside the picture.
+void draw_tip(std::string& out, double x, const std::vector<TipLine>& lines) {
+  std::size_t longest = 0;
+  for (const TipLine& line : lines) {
+    longest = std::max(longest, display_width(line.text));
+  }
+  const double width = 24.0 + kTipCharacter * static_cast<double>(longest) + 6.0;
+  const double height = 10.0 + kTipLine * static_cast<double>(lines.size());
+  const double left = x + width + 12 > kWidth ? std::max(0.0, x - width - 10) : x + 10;
+  Out to(out);
+  fmt::format_to(to,
+                 "<g class=\"tip mark\"><rect x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"{:.1f}\" rx=\"6\"/>",
+                 left, kTop, width, height);
+  double y = kTop + 17;
+  for (const TipLine& line : lines) {
+    if (line.color >= 0) {
+      fmt::format_to(to, "<circle class=\"c{}\" cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"4\"/>", line.color, left + 12, y - 4);
+    }
+    fmt::format_to(to, "<text x=\"{:.1f}\" y=\"{:.1f}\">{}</text>", left + (line.color >= 0 ? 22 : 10), y,
+                   escape_html(line.text));
+    y += kTipLine;
+  }
+  out += "</g>";
+}
+
+// At most `most` entries, evenly spaced, the last one always among them.
+template <typename T>
+std::vector<T> thinned(const std::vector<T>& all, std::size_t most) {
+  if (all.size() <= most) {
+    return all;
+  }
+  std::vector<T> kept;
+  for (std::size_t i = 0; i < most; ++i) {
+    kept.push_back(all[(i + 1) * all.size() / most - 1]);
+  }
+  return kept;
+}
+
+void draw_curve(std::string& out, const Series& series, const Scale& x, const Scale& y, bool area) {
+  std::string path;
+  for (const auto& [px, py] : thinned(series.points, kMaxCurvePoints)) {
+    fmt::format_to(Out(path), "{}{:.1f} {:.1f}", path.empty() ? "M" : "L", x(px), y(py));
+  }
+  Out to(out);
+  if (area) {
+    fmt::format_to(to, "<path class=\"area c{}\" d=\"{}L{:.1f} {:.1f}L{:.1f} {:.1f}Z\"/>", series.color, path,
+                   x(series.points.back().first), kHeight - kBottom, x(series.points.front().first), kHeight - kBottom);
+  }
+  fmt::format_to(to, "<path class=\"curve c{}\" d=\"{}\"/>\n", series.color, path);
+  if (series.points.size() <= kDotLimit) {
+    for (const auto& [px, py] : series.points) {
+      fmt::format_to(to, "<circle class=\"dot c{}\" cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"2.6\"/>", series.color, x(px),
+                     y(py));
+    }
+    out += '\n';
+  }
+}
+
+// Vertical bands that show the values at their x while the pointer is in them.
+void draw_hits(std::string& out, const LineChart& chart, const Scale& x, const Scale& y) {
+  std::map<double, std::vector<std::pair<std::size_t, double>>> by_x;
+  for (std::size_t s = 0; s < chart.series.size(); ++s) {
+    for (const auto& [px, py] : chart.series[s].points) {
+      by_x[px].emplace_back(s, py);
+    }
+  }
+  std::vector<double> places;
+  for (const auto& [px, values] : by_x) {
+    places.push_back(px);
+  }
+  places = thinned(places, kMaxHits);
+  for (std::size_t i = 0; i < places.size(); ++i) {
+    const double here = x(places[i]);
+    const double left = i == 0 ? kLeft : (x(places[i - 1]) + here) / 2;
+    const double right = i + 1 == places.size() ? kWidth - kRight : (here + x(places[i + 1])) / 2;
+    Out to(out);
+    fmt::format_to(to, "<g class=\"hit\"><rect x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"{:.1f}\"/>", left,
+                   kTop, right - left, kHeight - kTop - kBottom);
+    fmt::format_to(to, "<line class=\"cross mark\" x1=\"{0:.1f}\" x2=\"{0:.1f}\" y1=\"{1:.1f}\" y2=\"{2:.1f}\"/>", here,
+                   kTop, kHeight - kBottom);
+    std::vector<TipLine> lines{{fmt::format("{} {}", chart.x_title, chart.x_format(places[i])), -1}};
+    for (const auto& [s, value] : by_x[places[i]]) {
+      fmt::format_to(to, "<circle class=\"dot mark c{}\" cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"4\"/>", chart.series[s].color,
+                     here, y(value));
+      lines.push_back({fmt::format("{}  {}", chart.y_format(value), chart.series[s].name),
+                       static_cast<int>(chart.series[s].color)});
+    }
+    draw_tip(out, here, lines);
+    out += "</g>\n";
+  }
+}
+
+std::vector<StackedBars::Bar> grouped(const std::vector<StackedBars::Bar>& bars) {
+  if (bars.size() <= kMaxBars) {
+    return bars;
+  }
+  std::vector<StackedBars::Bar> groups;
+  for (std::size_t g = 0; g < kMaxBars; ++g) {
+    const std::size_t first = g * bars.size() / kMaxBars;
+    const std::size_t end = (g + 1) * bars.size() / kMaxBars;
+    StackedBars::Bar mean = bars[first];
+    for (std::size_t i = first + 1; i < end; ++i) {
+      for (std::size_t layer = 0; layer < mean.values.size(); ++layer) {
+        mean.values[layer] += bars[i].values[layer];
+      }
+    }
+    for (double& value : mean.values) {
+      value /= static_cast<double>(end - first);
+    }
+    if (end - first > 1) {
+      mean.label = fmt::format("{} to {}, mean", bars[first].label, bars[end - 1].label);
+    }
+    groups.push_back(std::move(mean));
+  }
+  return groups;
+}
+
+}  // namespace
+
+std::vector<double> ticks(double low, double high, int count) {
+  if (!(high > low) || !std::isfinite(low) || !std::isfinite(high)) {
+    return {low};
+  }
+  const double rough = (high - low) / std::max(1, count);
+  const double magnitude = std::pow(10.0, std::floor(std::log10(rough)));
+  double step = 10.0 * magnitude;
+  for (const double factor : {1.0, 2.0, 2.5, 5.0}) {
+    if (rough <= factor * magnitude) {
+      step = factor * magnitude;
+      break;
+    }
+  }
+  std::vector<double> result;
+  const double first = std::floor(low / step + 1e-9);
+  const double last = std::ceil(high / step - 1e-9);
+  for (double i = first; i <= last; i += 1.0) {
+    result.push_back(i * step);
+  }
+  return result;
+}
+
+std::string legend(const std::vector<std::string>& names, const std::vector<std::size_t>& colors,
+                   const std::vector<std::string>& values) {
+  std::string out = "<div class=\"legend\">";
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    fmt::format_to(Out(out), "<span><i class=\"c{}\"></i>{}", colors.at(i), escape_html(names[i]));
+    if (i < values.size()) {
+      fmt::format_to(Out(out), " <b>{}</b>", escape_html(values[i]));
+    }
+    out += "</span>";
+  }
+  return out + "</div>";
+}
+
+std::string line_chart(const LineChart& chart) {
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  double x_low = kInfinity;
+  double x_high = -kInfinity;
+  double y_low = kInfinity;
+  double y_high = -kInfinity;
+  std::vector<std::string> names;
+  std::vector<std::size_t> colors;
+  for (const Series& series : chart.series) {
+    if (series.points.empty()) {
+      continue;
+    }
+    names.push_back(series.name);
+    colors.push_back(series.color);
+    for (const auto& [px, py] : series.points) {
+      x_low = std::min(x_low, px);
+      x_high = std::max(x_high, px);
+      y_low = std::min(y_low, py);
+      y_high = std::max(y_high, py);
+    }
+  }
+  if (names.empty()) {
+    return "<p class=\"note\">Nothing was measured.</p>";
+  }
+  // A range that nearly reaches down to the bound starts there; a flat curve gets some room.
+  if (y_low - chart.y_least < 0.6 * (y_high - chart.y_least)) {
+    y_low = chart.y_least;
+  }
+  if (!(y_high > y_low)) {
+    const double room = std::max(std::abs(y_high) * 0.1, 1e-3);
+    y_low = std::max(chart.y_least, y_low - room);
+    y_high = std::min(chart.y_most, y_high + room);
+    if (!(y_high > y_low)) {
+      y_low -= room;
+    }
+  }
+  std::vector<double> y_ticks = ticks(y_low, y_high, 5);
+  std::erase_if(y_ticks, [&chart](double t) { return t > chart.y_most + 1e-9 || t < chart.y_least - 1e-9; });
+  const Scale y{std::min(y_low, y_ticks.front()), std::max(y_high, y_ticks.back()), kHeight - kBottom, kTop};
+  std::vector<double> x_ticks = ticks(x_low, x_high, 7);
+  std::erase_if(x_ticks, [&](double t) { return t < x_low - 1e-9 || t > x_high + 1e-9; });
+  if (x_ticks.empty()) {
+    x_ticks = {x_low};
+  }
+  const Scale x{x_low, x_high, kLeft + 8, kWidth - kRight - 8};
+
+  std::string out;
+  if (names.size() > 1) {
+    out += legend(names, colors);
+  }
+  out += frame(chart.description);
+  draw_axes(out, x, x_ticks, chart.x_format, chart.x_title, y, y_ticks, chart.y_format);
+  bool area = chart.area;
+  for (const Series& series : chart.series) {
+    if (series.points.empty()) {
+      continue;
+    }
+    draw_curve(out, series, x, y, std::exchange(area, false));
+  }
+  draw_hits(out, chart, x, y);
+  return out + "</svg>\n";
+}
+
+std::string stacked_bars(const StackedBars& chart) {
+  if (chart.bars.empty()) {
+    return "<p class=\"note\">No round was completed.</p>";
+  }
+  const std::vector<StackedBars::Bar> bars = grouped(chart.bars);
+  double highest = 0.0;
+  for (const auto& bar : bars) {
+    double sum = 0.0;
+    for (const double value : bar.values) {
+      sum += value;
+    }
+    highest = std::max(highest, sum);
+  }
+  if (highest <= 0.0) {
+    highest = 1.0;
+  }
+  const std::vector<double> y_ticks = ticks(0.0, highest, 5);
+  const Scale y{0.0, y_ticks.back(), kHeight - kBottom, kTop};
+  const double slot = (kWidth - kRight - kLeft) / static_cast<double>(bars.size());
+  const double width = std::min(34.0, slot * (bars.size() > 60 ? 0.94 : 0.74));
+  const Scale x{0.0, static_cast<double>(bars.size()), kLeft, kWidth - kRight};
+
+  std::string out = frame(chart.description);
+  std::vector<double> x_ticks;
+  const std::size_t every = std::max<std::size_t>(1, (bars.size() + 9) / 10);
+  for (std::size_t i = 0; i < bars.size(); i += every) {
+    x_ticks.push_back(static_cast<double>(i) + 0.5);
+  }
+  const NumberFormat x_format = [&bars](double place) {
+    return fmt::format("{:g}", bars.at(static_cast<std::size_t>(place)).x);
+  };
+  draw_axes(out, x, x_ticks, x_format, chart.x_title, y, y_ticks, chart.y_format);
+  Out to(out);
+  for (std::size_t i = 0; i < bars.size(); ++i) {
+    const double middle = x(static_cast<double>(i) + 0.5);
+    double sum = 0.0;
+    std::vector<TipLine> lines;
+    fmt::format_to(to, "<g class=\"hit\">");
+    for (std::size_t layer = 0; layer < bars[i].values.size(); ++layer) {
+      const double value = bars[i].values[layer];
+      const double height = y(sum) - y(sum + value);
+      if (height > 0.05) {
+        fmt::format_to(to, "<path class=\"bar c{}\" d=\"M{:.1f} {:.2f}h{:.1f}v{:.2f}h-{:.1f}Z\"/>",
+                       chart.colors.at(layer), middle - width / 2, y(sum), width, -height, width);
+      }
+      sum += value;
+      lines.push_back({fmt::format("{}  {}", chart.y_format(value), chart.names.at(layer)),
+                       static_cast<int>(chart.colors.at(layer))});
+    }
+    lines.push_back({fmt::format("{} {}: {}", chart.x_title, bars[i].label, chart.y_format(sum)), -1});
+    std::reverse(lines.begin(), lines.end());
+    fmt::format_to(to, "<rect x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"{:.1f}\"/>", middle - slot / 2, kTop,
+                   slot, kHeight - kTop - kBottom);
+    draw_tip(out, middle, lines);
+    out += "</g>\n";
+  }
+  return out + "</svg>\n";
+}
+
+}  // namespace tributary::cli

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+// What several commands do with a configuration: read it with overrides, build its tree, compose a plan.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "tributary/core/composition.hpp"
+#include "tributary/core/configuration.hpp"
+#include "tributary/core/extensions.hpp"
+#include "tributary/core/trainer_registry.hpp"
+#include "tributary/topology/topology.hpp"
+
+namespace tributary::cli {
+
+// The options that name a configuration, the same for every command that takes one.
+struct ConfigurationOptions {
+  std::string file;
+  std::vector<std::string> set;
+
+  static std::shared_ptr<ConfigurationOptions> declare(CLI::App& app);
+};
+
+// Flags win over the environment (TRIBUTARY_TRAINER_BATCH_SIZE), which wins over the file.
+Result<Configuration> load_configuration(const ConfigurationOptions& options);
+
+// Policies, rules and trainers that this program knows.
+const ExtensionRegistry& known_extensions();
+const TrainerRegistry& known_trainers();
+
+struct Loaded {
+  Topology topology;
+  Composition composition;
+};
+Result<Loaded> load_federation(Configuration configuration);
+
+// Training threads of a run: as configured, or one per core.
+std::uint32_t thread_count(const Configuration& configuration);
+
+}  // namespace tributary::cli

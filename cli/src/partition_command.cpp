@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <numeric>
+#include <string>
+#include <vector>
+
+#include "command.hpp"
+#include "load.hpp"
+#include "text_table.hpp"
+#include "tributary/core/human.hpp"
+#include "tributary/core/load_dataset.hpp"
+#include "tributary/topology/read.hpp"
+
+namespace tributary::cli {
+namespace {
+
+struct Options {
+  std::shared_ptr<ConfigurationOptions> configuration;
+  std::uint32_t rows = 40;
+  bool json = false;
+};
+
+struct ClientLabels {
+  std::uint32_t client = 0;
+  std::vector<std::uint32_t> counts;
+  std::uint64_t samples = 0;
+
+  // exp(entropy) of the labels: 1 if all samples are of one class, the number of classes if they are even.
+  [[nodiscard]] double effective_classes() const {
+    double entropy = 0.0;
+    for (const std::uint32_t count : counts) {
+      if (count == 0) {
+        continue;
+      }
+      const double share = static_cast<double>(count) / static_cast<double>(samples);
+      entropy -= share * std::log(share);
+    }
+    return samples == 0 ? 0.0 : std::exp(entropy);
+  }
+};
+
+ClientLabels labels_of(const Partition& partition, const Dataset& data, std::uint32_t client) {
+  ClientLabels labels{client, partition.histogram(ClientIndex{client}, data.labels, data.classes), 0};
+  labels.samples = std::accumulate(labels.counts.begin(), labels.counts.end(), std::uint64_t{0});
+  return labels;
+}
+
+// One character per class: how many of the client's samples it has, beside the largest count in the table.
+std::string blocks(const std::vector<std::uint32_t>& counts, std::uint32_t largest, bool utf8) {
+  constexpr std::array<std::string_view, 9> kBlocks{"·", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
+  constexpr std::array<std::string_view, 9> kAscii{" ", "_", ".", ":", "-", "=", "+", "*", "#"};
+  std::string out;
+  for (const std::uint32_t count : counts) {
+    // The square root keeps small counts apart from none; any sample at all is at least one level.
+    const double level = largest == 0 ? 0.0 : 8.0 * std::sqrt(static_cast<double>(count) / largest);
+    const auto index = count == 0 ? 0 : std::max<std::size_t>(1, static_cast<std::size_t>(std::lround(level)));
+    out += utf8 ? kBlocks.at(index) : kAscii.at(index);
+  }
+  return out;
+}
+
+std::string bar(std::uint64_t samples, std::uint64_t largest, std::size_t cells, bool utf8) {
+  const double share = largest == 0 ? 0.0 : static_cast<double>(samples) / static_cast<double>(largest);
+  const auto filled = static_cast<std::size_t>(std::lround(share * static_cast<double>(cells)));
+  std::string out;
+  for (std::size_t i = 0; i < filled; ++i) {
+    out += utf8 ? "■" : "#";
+  }
+  return out;
+}
+
+void print_json(const Partition& partition, const Dataset& data, const Context& context) {
+  nlohmann::ordered_json header{{"schema", 1},
+                                {"event", "partition"},
+                                {"clients", partition.clients()},
+                                {"classes", data.classes},
+                                {"samples", data.size()},
+                                {"sha256", partition.digest().hex()}};
+  context.out << header.dump() << '\n';
+  for (std::uint32_t client = 0; client < partition.clients(); ++client) {
+    const ClientLabels labels = labels_of(partition, data, client);
+    nlohmann::ordered_json line{{"schema", 1}, {"event", "labels"}, {"client", client}, {"counts", labels.counts}};
+    context.out << line.dump() << '\n';
+  }
+}
+
+void print_table(const Partition& partition, const Dataset& data, std::uint32_t rows, const Context& context) {
+  const bool utf8 = context.out_terminal.utf8;
+  const Paint paint = context.paint();
+  std::uint64_t smallest = ~std::uint64_t{0};
+  std::uint64_t largest = 0;
+  std::uint64_t total = 0;
+  for (std::uint32_t client = 0; client < partition.clients(); ++client) {
+    const std::uint64_t count = partition.count(ClientIndex{client});
+    smallest = std::min(smallest, count);
+    largest = std::max(largest, count);
+    total += count;
+  }
+  std::vector<ClientLabels> shown;
+  std::uint32_t tallest = 0;
+  const std::uint32_t columns = std::min(partition.clients(), std::max(1U, rows));
+  for (std::uint32_t i = 0; i < columns; ++i) {
+    const auto client = static_cast<std::uint32_t>(std::uint64_t{i} * partition.clients() / columns);
+    shown.push_back(labels_of(partition, data, client));
+    for (const std::uint32_t count : shown.back().counts) {
+      tallest = std::max(tallest, count);
+    }
+  }
+  TextTable table({{"client", TextTable::Align::kRight},
+                   {"samples", TextTable::Align::kRight},
+                   {fmt::format("labels 0 to {}", data.classes - 1), TextTable::Align::kLeft},
+                   {"effective classes", TextTable::Align::kRight},
+                   {"", TextTable::Align::kLeft}});
+  double effective = 0.0;
+  for (const ClientLabels& labels : shown) {
+    effective += labels.effective_classes();
+    table.add({fmt::format("{}", labels.client), human_count(labels.samples), blocks(labels.counts, tallest, utf8),
+               fmt::format("{:.1f}", labels.effective_classes()), bar(labels.samples, largest, 20, utf8)});
+  }
+  context.out << table.render(paint, utf8);
+  if (columns < partition.clients()) {
+    context.out << paint.dim(
+        fmt::format("  {} of {} clients, evenly selected (--rows)\n", columns, human_count(partition.clients())));
+  }
+  context.out << fmt::format("\n  {} of {} over {}: {} to {} each, {:.1f} on average\n", human_count(total),
+                             human_plural(data.size(), "sample"), human_plural(partition.clients(), "client"),
+                             human_count(smallest), human_count(largest),
+                             static_cast<double>(total) / static_cast<double>(partition.clients()));
+  context.out << fmt::format("  {:.1f} of {} classes effective at a client, on average (1: all samples of one class)\n",
+                             effective / static_cast<double>(columns), data.classes);
+  context.out << paint.dim(fmt::format("  sha256 {}", partition.digest().hex())) << '\n';
+}
+
+Status act(const Options& options, const Context& context) {
+  TRIBUTARY_ASSIGN_OR_RETURN(const Configuration configuration, load_configuration(*options.configuration));
+  TRIBUTARY_ASSIGN_OR_RETURN(const Topology topology, build_topology(configuration));
+  TRIBUTARY_ASSIGN_OR_RETURN(const LoadedData data, load_data(configuration));
+  if (data.train == nullptr) {
+    return configuration_error(
+        fmt::format("{}: data.source is none: there is nothing to spread", options.configuration->file));
+  }
+  TRIBUTARY_ASSIGN_OR_RETURN(const Partition partition, make_partition(configuration, *data.train, topology.clients()));
+  if (options.json) {
+    print_json(partition, *data.train, context);
+  } else {
+    print_table(partition, *data.train, options.rows, context);
+  }
+  return ok_status();
+}
+
+}  // namespace
+
+Command partition_command() {
+  return {"partition", "Show how the data is spread over the clients", [](CLI::App& app) -> Action {
+            auto options = std::make_shared<Options>();
+            options->configuration = ConfigurationOptions::declare(app);
+            app.add_option("--rows", options->rows, "Most clients in the table")->type_name("N")->capture_default_str();
+            app.add_flag("--json", options->json, "JSON Lines: a summary, then the label counts of every client");
+            app.footer(
+                "Examples:\n"
+                "  tributary partition federation.yaml\n"
+                "  tributary partition federation.yaml --set data.partition.alpha=0.1 --json");
+            return [options](const Context& context) { return act(*options, context); };
+          }};
+}
+
+}  // namespace tributary::cli

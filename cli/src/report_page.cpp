@@ -1,0 +1,429 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "report_page.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <iterator>
+#include <limits>
+#include <map>
+
+#include "chart.hpp"
+#include "label_chart.hpp"
+#include "page.hpp"
+#include "tree_drawing.hpp"
+#include "tributary/core/human.hpp"
+#include "tributary/core/version.hpp"
+
+namespace tributary::cli {
+namespace {
+
+constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+constexpr std::size_t kMaxTableRows = 500;
+constexpr std::size_t kMaxFaultRows = 100;
+
+std::uint64_t whole(double value) {
+  return static_cast<std::uint64_t>(std::max(0.0, value));
+}
+
+std::string fixed(double value) {
+  return std::isfinite(value) ? fmt::format("{:.4f}", value) : "–";
+}
+
+std::string plain_number(double value) {
+  return fmt::format("{:g}", value);
+}
+
+Series series_of(const RunData& data, std::string_view field, std::string name, std::size_t color) {
+  Series series{std::move(name), color, {}};
+  for (const Record& round : data.rounds) {
+    if (const double value = round.number(field, kNaN); std::isfinite(value)) {
+      series.points.emplace_back(round.number("round"), value);
+    }
+  }
+  return series;
+}
+
+void header(Page& page, const RunData& data) {
+  std::string facts;
+  const auto fact = [&facts](std::string_view text) {
+    if (!text.empty()) {
+      fmt::format_to(std::back_inserter(facts), "<span>{}</span>", escape_html(text));
+    }
+  };
+  const Record& run = data.run;
+  if (run.find("tiers") != nullptr) {
+    fact(human_plural(whole(run.number("tiers")), "tier"));
+  }
+  if (run.number("aggregators") > 0) {
+    fact(human_plural(whole(run.number("aggregators")), "aggregator"));
+  }
+  if (run.find("clients") != nullptr) {
+    fact(human_plural(whole(run.number("clients")), "client"));
+  }
+  if (run.find("parameters") != nullptr) {
+    fact(human_plural(whole(run.number("parameters")), "parameter"));
+  }
+  if (run.find("seed") != nullptr) {
+    fact(fmt::format("seed {:.0f}", run.number("seed")));
+  }
+  if (run.find("threads") != nullptr) {
+    fact(human_plural(whole(run.number("threads")), "thread"));
+  }
+  fact(run.text("driver"));
+  fact(run.text("host"));
+  fact(run.text("started"));
+  if (data.starts > 1) {
+    fact(fmt::format("resumed {}", data.starts == 2 ? "once" : fmt::format("{} times", data.starts - 1)));
+  }
+  page << fmt::format(
+      "<header><div class=\"eyebrow\">Tributary run</div><h1>{}<span class=\"pill {}\">{}</span></h1>"
+      "<div class=\"facts\">{}</div></header>\n",
+      escape_html(data.name), escape_html(data.outcome()), escape_html(data.outcome()), facts);
+  if (!data.end.text("error").empty()) {
+    page << fmt::format("<p class=\"alert bad\">{}</p>\n", escape_html(data.end.text("error")));
+  }
+  for (const std::string& warning : data.warnings) {
+    page << fmt::format("<p class=\"alert\">{}</p>\n", escape_html(warning));
+  }
+}
+
+void key_numbers(Page& page, const RunData& data) {
+  std::vector<Page::Tile> tiles;
+  if (const double accuracy = data.last("accuracy"); std::isfinite(accuracy)) {
+    const Record* best = data.best_round();
+    tiles.push_back({"Test accuracy", human_percent(accuracy),
+                     best == nullptr ? ""
+                                     : fmt::format("best {} in round {:.0f}", human_percent(best->number("accuracy")),
+                                                   best->number("round"))});
+  }
+  if (const double loss = data.last("loss"); std::isfinite(loss)) {
+    const double training = data.last("train_loss");
+    tiles.push_back({"Test loss", fixed(loss), std::isfinite(training) ? "training " + fixed(training) : ""});
+  }
+  const double rounds = data.end.number("rounds", static_cast<double>(data.rounds.size()));
+  const double asked = data.run.number("rounds");
+  tiles.push_back(
+      {"Rounds", human_count(whole(rounds)), asked > 0 ? fmt::format("of {}", human_count(whole(asked))) : ""});
+  tiles.push_back({"Time", human_duration(data.seconds()),
+                   data.rounds.empty()
+                       ? ""
+                       : fmt::format("{} per round",
+                                     human_duration(data.total("seconds") / static_cast<double>(data.rounds.size())))});
+  if (const double moved = data.bytes_moved(); moved > 0) {
+    tiles.push_back(
+        {"Moved", human_bytes(moved),
+         fmt::format("{} down, {} up", human_bytes(data.total("bytes_down")), human_bytes(data.total("bytes_up")))});
+  }
+  if (const double selected = data.total("selected"); selected > 0) {
+    const double reported = data.total("reported");
+    tiles.push_back({"Updates", human_count(whole(reported)),
+                     fmt::format("{} of those asked for", human_percent(reported / selected, 1))});
+  }
+  if (const double memory = data.end.number("max_rss_bytes"); memory > 0) {
+    tiles.push_back({"Memory", human_bytes(memory), "at most"});
+  }
+  if (const double simulated = data.total("virtual_seconds"); simulated > 0) {
+    tiles.push_back({"Simulated time", human_duration(simulated), "by the virtual clock"});
+  }
+  page.tiles(tiles);
+}
+
+void learning(Page& page, const RunData& data) {
+  LineChart accuracy;
+  accuracy.description = "Accuracy by round";
+  accuracy.x_title = "round";
+  accuracy.x_format = plain_number;
+  accuracy.y_format = [](double value) { return fmt::format("{:.4g} %", value * 100.0); };
+  accuracy.y_most = 1.0;
+  accuracy.area = true;
+  accuracy.series = {series_of(data, "accuracy", "held-out data", 0),
+                     series_of(data, "client_accuracy", "clients' own data", 1)};
+  LineChart loss;
+  loss.description = "Loss by round";
+  loss.x_title = "round";
+  loss.x_format = plain_number;
+  loss.y_format = [](double value) { return fmt::format("{:.4g}", value); };
+  loss.series = {series_of(data, "loss", "held-out data", 0), series_of(data, "train_loss", "while training", 2),
+                 series_of(data, "client_loss", "clients' own data", 1)};
+  page.open_section("Learning");
+  page << "<div class=\"cards\">\n";
+  page.card("Accuracy", line_chart(accuracy));
+  page.card("Loss", line_chart(loss));
+  page << "</div>\n";
+  page.close_section();
+}
+
+constexpr std::array<std::string_view, 5> kPhases{"train", "merge", "evaluate", "checkpoint", "other"};
+constexpr std::array<std::size_t, 5> kPhaseColors{0, 1, 2, 3, 7};
+
+// What a round's time went into. Training runs on several threads at once, hence the division.
+std::vector<double> phases_of(const Record& round, double threads) {
+  const double seconds = round.number("seconds");
+  std::vector<double> phases{round.number("train_seconds") / threads, round.number("merge_seconds"),
+                             round.number("evaluate_seconds"), round.number("checkpoint_seconds")};
+  double named = 0.0;
+  for (double& phase : phases) {
+    phase = std::max(0.0, phase);
+    named += phase;
+  }
+  phases.push_back(std::max(0.0, seconds - named));
+  return phases;
+}
+
+void time(Page& page, const RunData& data) {
+  const double threads = std::max(1.0, data.run.number("threads", 1.0));
+  StackedBars chart;
+  chart.description = "Time of each round by phase";
+  chart.x_title = "round";
+  chart.y_format = human_duration;
+  chart.names.assign(kPhases.begin(), kPhases.end());
+  chart.colors.assign(kPhaseColors.begin(), kPhaseColors.end());
+  std::vector<double> totals(kPhases.size());
+  for (const Record& round : data.rounds) {
+    StackedBars::Bar bar{plain_number(round.number("round")), round.number("round"), phases_of(round, threads)};
+    for (std::size_t i = 0; i < totals.size(); ++i) {
+      totals[i] += bar.values[i];
+    }
+    chart.bars.push_back(std::move(bar));
+  }
+  double sum = 0.0;
+  for (const double total : totals) {
+    sum += total;
+  }
+  std::vector<std::string> values;
+  Page::Table table{{"phase", "time", "share"}, {false, true, true}, {}};
+  for (std::size_t i = 0; i < totals.size(); ++i) {
+    const std::string share = sum > 0 ? human_percent(totals[i] / sum, 1) : "–";
+    values.push_back(share);
+    table.rows.push_back({fmt::format("<span class=\"legend\"><span><i class=\"c{}\"></i>{}</span></span>",
+                                      kPhaseColors.at(i), kPhases.at(i)),
+                          human_duration(totals[i]), share});
+  }
+  page.open_section("Time",
+                    "Training time is summed over threads and divided by their number; “other” is what remains of a "
+                    "round: waiting, moving bytes, threads without work.");
+  page << "<div class=\"cards\">\n";
+  page.card("Per round", legend(chart.names, chart.colors, values) + stacked_bars(chart));
+  page.card("In all", Page::table(table));
+  page << "</div>\n";
+  page.close_section();
+}
+
+void traffic(Page& page, const RunData& data) {
+  const std::string drawing = tree_drawing(data);
+  struct Sum {
+    double nodes = 0.0, messages = 0.0, down = 0.0, up = 0.0, train = 0.0, merge = 0.0, rounds = 0.0;
+  };
+  std::map<std::uint64_t, Sum> tiers;
+  for (const Record& record : data.tiers) {
+    Sum& sum = tiers[whole(record.number("tier"))];
+    sum.nodes = std::max(sum.nodes, record.number("nodes"));
+    sum.messages += record.number("messages");
+    sum.down += record.number("bytes_down");
+    sum.up += record.number("bytes_up");
+    sum.train += record.number("train_seconds");
+    sum.merge += record.number("merge_seconds");
+    sum.rounds += 1.0;
+  }
+  if (drawing.empty() && tiers.empty()) {
+    return;
+  }
+  page.open_section(
+      "The tree and its traffic",
+      drawing.empty() || data.edges.empty()
+          ? "Bytes over the edges above each tier's nodes, whole run."
+          : "The width of an edge follows the bytes that crossed it, whole run. Rest the pointer on one for "
+            "its figures.");
+  page << "<div class=\"beside\">\n";
+  if (!drawing.empty()) {
+    page.card("", drawing);
+  }
+  if (!tiers.empty()) {
+    const double payload = data.run.number("payload_bytes");
+    Page::Table table{{""}, {false}, {}};
+    for (const auto& [tier, sum] : tiers) {
+      table.titles.push_back(fmt::format("tier {}", tier));
+      table.numeric.push_back(true);
+    }
+    const auto row = [&](std::string name, const auto& value) {
+      std::vector<std::string> cells{std::move(name)};
+      for (const auto& [tier, sum] : tiers) {
+        cells.push_back(value(sum));
+      }
+      table.rows.push_back(std::move(cells));
+    };
+    row("nodes", [](const Sum& sum) { return human_count(whole(sum.nodes)); });
+    row("down", [](const Sum& sum) { return human_bytes(sum.down); });
+    row("up", [](const Sum& sum) { return human_bytes(sum.up); });
+    row("bytes per round", [](const Sum& sum) { return human_bytes((sum.down + sum.up) / sum.rounds); });
+    if (payload > 0) {
+      row("models per round",
+          [payload](const Sum& sum) { return fmt::format("{:.1f}", (sum.down + sum.up) / sum.rounds / payload); });
+    }
+    row("messages", [](const Sum& sum) { return human_count(whole(sum.messages)); });
+    row("training", [](const Sum& sum) { return human_duration(sum.train); });
+    row("merging", [](const Sum& sum) { return human_duration(sum.merge); });
+    page.card("By tier", Page::table(table), "Tier 1 is below the root; its bytes are those of the edges to the root.");
+  }
+  page << "</div>\n";
+  page.close_section();
+}
+
+void where_it_ran(Page& page, const RunData& data) {
+  if (data.where.empty()) {
+    return;
+  }
+  Page::Table table{{"process", "host", "rank", "nodes", "tasks trained", "training time"},
+                    {false, false, true, false, true, true},
+                    {}};
+  for (const Record& record : data.where) {
+    std::string nodes(record.text("nodes"));
+    if (nodes.empty() && record.find("nodes") != nullptr) {
+      nodes = human_count(whole(record.number("nodes")));
+    }
+    table.rows.push_back({fmt::format("{:.0f}", record.number("process")), escape_html(record.text("host")),
+                          record.find("rank") == nullptr ? "–" : fmt::format("{:.0f}", record.number("rank")),
+                          escape_html(nodes), human_count(whole(record.number("clients_trained"))),
+                          human_duration(record.number("train_seconds"))});
+    if (table.rows.size() == kMaxTableRows) {
+      break;
+    }
+  }
+  page.open_section("What ran where");
+  page.card("", Page::table(table));
+  page.close_section();
+}
+
+void troubles(Page& page, const RunData& data) {
+  page.open_section("Faults and rejections");
+  Page::Table counts{{"what", "how often"}, {false, true}, {}};
+  const auto row = [&counts](std::string_view what, double count) {
+    if (count > 0) {
+      counts.rows.push_back({escape_html(what), human_count(whole(count))});
+    }
+  };
+  row("clients that failed", data.total("failed"));
+  row("updates too late for their round", data.total("late"));
+  row("updates refused", data.total("rejected"));
+  row("rounds abandoned",
+      static_cast<double>(std::count_if(data.rounds.begin(), data.rounds.end(),
+                                        [](const Record& r) { return r.text("outcome") == "abandoned"; })));
+  for (const auto& [kind, count] : data.fault_kinds) {
+    row("fault: " + kind, static_cast<double>(count));
+  }
+  if (counts.rows.empty()) {
+    page.card(
+        "",
+        "<p class=\"note\" style=\"margin:0\">None: every client that was asked answered in time, and nothing was "
+        "refused.</p>");
+    page.close_section();
+    return;
+  }
+  page << "<div class=\"cards\">\n";
+  page.card("Counts", Page::table(counts));
+  if (!data.faults_by_round.empty()) {
+    StackedBars chart;
+    chart.description = "Faults of each round";
+    chart.x_title = "round";
+    chart.y_format = [](double value) { return value == std::floor(value) ? plain_number(value) : std::string(); };
+    chart.names = {"faults"};
+    chart.colors = {4};
+    const std::uint64_t last =
+        data.rounds.empty() ? data.faults_by_round.rbegin()->first : whole(data.rounds.back().number("round"));
+    for (std::uint64_t round = 1; round <= std::min<std::uint64_t>(last, 100'000); ++round) {
+      const auto place = data.faults_by_round.find(round);
+      const double count = place == data.faults_by_round.end() ? 0.0 : static_cast<double>(place->second);
+      chart.bars.push_back({fmt::format("{}", round), static_cast<double>(round), {count}});
+    }
+    page.card("Faults by round", stacked_bars(chart));
+  }
+  page << "</div>\n";
+  if (!data.faults.empty()) {
+    Page::Table table{{"round", "node", "kind", "detail"}, {true, true, false, false}, {}};
+    for (const Record& fault : data.faults) {
+      table.rows.push_back({plain_number(fault.number("round")), plain_number(fault.number("node")),
+                            escape_html(fault.text("kind")), escape_html(fault.text("detail"))});
+      if (table.rows.size() == kMaxFaultRows) {
+        break;
+      }
+    }
+    page << "<div style=\"height:14px\"></div>"
+         << Page::folded(fmt::format("The first {} faults", table.rows.size()), Page::table(table));
+  }
+  page.close_section();
+}
+
+std::string rounds_table(const RunData& data) {
+  Page::Table table{{"round", "outcome", "accuracy", "loss", "train loss", "reported", "time", "down", "up"},
+                    {true, false, true, true, true, true, true, true, true},
+                    {}};
+  const std::size_t count = data.rounds.size();
+  for (std::size_t i = count > kMaxTableRows ? count - kMaxTableRows : 0; i < count; ++i) {
+    const Record& round = data.rounds[i];
+    table.rows.push_back({plain_number(round.number("round")), escape_html(round.text("outcome")),
+                          human_percent(round.number("accuracy", kNaN)), fixed(round.number("loss", kNaN)),
+                          fixed(round.number("train_loss", kNaN)),
+                          fmt::format("{:.0f}/{:.0f}", round.number("reported"), round.number("selected")),
+                          human_duration(round.number("seconds")), human_bytes(round.number("bytes_down")),
+                          human_bytes(round.number("bytes_up"))});
+  }
+  return Page::table(table);
+}
+
+void details(Page& page, const RunData& data) {
+  page.open_section("Details");
+  if (!data.rounds.empty()) {
+    const std::string title = data.rounds.size() > kMaxTableRows
+                                  ? fmt::format("The last {} of {} rounds", kMaxTableRows, data.rounds.size())
+                                  : "All rounds";
+    page << Page::folded(title, rounds_table(data));
+  }
+  if (!data.configuration.empty()) {
+    page << Page::folded("Configuration, as resolved", fmt::format("<pre>{}</pre>", escape_html(data.configuration)));
+  }
+  Page::Table facts{{"fact", "value"}, {false, false}, {}};
+  const auto fact = [&facts](std::string_view name, std::string_view value) {
+    if (!value.empty()) {
+      facts.rows.push_back({escape_html(name), "<code>" + escape_html(value) + "</code>"});
+    }
+  };
+  fact("model.safetensors, SHA-256", data.end.text("model_sha256"));
+  fact("configuration, SHA-256", data.run.text("configuration_digest"));
+  fact("trained by",
+       data.run.text("version").empty() ? std::string() : "tributary " + std::string(data.run.text("version")));
+  fact("driver", data.run.text("driver"));
+  fact("clock", data.run.text("clock"));
+  if (data.run.find("payload_bytes") != nullptr) {
+    fact("payload", human_bytes(data.run.number("payload_bytes")));
+  }
+  if (!facts.rows.empty()) {
+    page << Page::folded("Identity", Page::table(facts));
+  }
+  page.close_section();
+}
+
+}  // namespace
+
+std::string report_page(const RunData& data) {
+  Page page(data.name + " – Tributary");
+  header(page, data);
+  key_numbers(page, data);
+  learning(page, data);
+  time(page, data);
+  traffic(page, data);
+  if (const std::string labels = label_charts(data); !labels.empty()) {
+    page.open_section("Labels over clients", "How many samples of each class every client holds.");
+    page.card("", labels);
+    page.close_section();
+  }
+  where_it_ran(page, data);
+  troubles(page, data);
+  details(page, data);
+  return page.finish(fmt::format(
+      "Written by tributary {} from records.jsonl. This page loads nothing and runs no script.", version_text()));
+}
+
+}  // namespace tributary::cli

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+// Aligned columns for people. Machines get --json.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "tributary/core/terminal.hpp"
+
+namespace tributary::cli {
+
+class TextTable {
+ public:
+  enum class Align : std::uint8_t { kLeft, kRight };
+  struct Column {
+    std::string title;
+    Align align = Align::kLeft;
+  };
+
+  explicit TextTable(std::vector<Column> columns) : columns_(std::move(columns)) {}
+
+  // As many cells as columns; cells hold no escape sequences.
+  void add(std::vector<std::string> cells) { rows_.push_back(std::move(cells)); }
+  [[nodiscard]] bool empty() const noexcept { return rows_.empty(); }
+
+  // Two spaces before each column; the last column is not padded.
+  [[nodiscard]] std::string render(const Paint& paint, bool utf8 = true) const;
+
+ private:
+  std::vector<Column> columns_;
+  std::vector<std::vector<std::string>> rows_;
+};
+
+}  // namespace tributary::cli

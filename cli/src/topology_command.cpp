@@ -1,0 +1,318 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
+#include <charconv>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "command.hpp"
+#include "text_table.hpp"
+#include "tributary/core/configuration.hpp"
+#include "tributary/core/human.hpp"
+#include "tributary/topology/generate.hpp"
+#include "tributary/topology/read.hpp"
+#include "tributary/topology/svg.hpp"
+#include "tributary/topology/write.hpp"
+
+namespace tributary::cli {
+namespace {
+
+struct Generated {
+  std::uint32_t star = 0;
+  std::uint32_t branching = 0;
+  std::uint32_t height = 0;
+  std::uint32_t clients = 0;
+  std::vector<std::uint32_t> widths;
+  std::vector<std::string> sites;
+  std::string output;
+  std::string format;
+};
+
+struct Shown {
+  std::string file;
+  std::string format;
+  std::uint32_t lines = 40;
+  bool json = false;
+};
+
+struct Converted {
+  std::string input;
+  std::string output;
+  std::string from;
+  std::string to;
+};
+
+Result<std::optional<TopologyFormat>> named_format(const std::string& name) {
+  if (name.empty()) {
+    return std::optional<TopologyFormat>();
+  }
+  TRIBUTARY_ASSIGN_OR_RETURN(const TopologyFormat format, parse_topology_format(name));
+  return std::optional(format);
+}
+
+Result<SiteClients> site_from(const std::string& text) {
+  const std::size_t equals = text.find('=');
+  SiteClients site{text.substr(0, equals), 0};
+  const std::string number = equals == std::string::npos ? std::string() : text.substr(equals + 1);
+  const auto parsed = std::from_chars(number.data(), number.data() + number.size(), site.clients);
+  if (site.name.empty() || parsed.ec != std::errc() || parsed.ptr != number.data() + number.size() ||
+      site.clients == 0) {
+    return invalid_argument(fmt::format("--sites: '{}' is not NAME=CLIENTS, such as hospital-a=12", text));
+  }
+  return site;
+}
+
+Result<Topology> generate(const Generated& wanted) {
+  const int ways = (wanted.star > 0 ? 1 : 0) + (wanted.branching > 0 ? 1 : 0) + (wanted.widths.empty() ? 0 : 1) +
+                   (wanted.sites.empty() ? 0 : 1);
+  if (ways != 1) {
+    return invalid_argument(
+        "say which tree: one of --star CLIENTS, --widths N,N,..., --branching N with --height N or --clients N, "
+        "--sites NAME=CLIENTS,...");
+  }
+  if (wanted.star > 0) {
+    return star_topology(wanted.star);
+  }
+  if (!wanted.widths.empty()) {
+    return widths_topology(wanted.widths);
+  }
+  if (!wanted.sites.empty()) {
+    std::vector<SiteClients> sites;
+    for (const std::string& text : wanted.sites) {
+      TRIBUTARY_ASSIGN_OR_RETURN(SiteClients site, site_from(text));
+      sites.push_back(std::move(site));
+    }
+    return sites_topology(sites);
+  }
+  if ((wanted.height > 0) == (wanted.clients > 0)) {
+    return invalid_argument("--branching needs either --height or --clients");
+  }
+  return wanted.height > 0 ? balanced_topology(wanted.branching, wanted.height)
+                           : balanced_leaves_topology(wanted.branching, wanted.clients);
+}
+
+Status put(const Topology& topology, const std::string& output, const std::string& format, const Context& context) {
+  TRIBUTARY_ASSIGN_OR_RETURN(const std::optional<TopologyFormat> wanted, named_format(format));
+  if (output.empty() || output == "-") {
+    TRIBUTARY_ASSIGN_OR_RETURN(const std::string text,
+                               format_topology(topology, wanted.value_or(TopologyFormat::kYaml)));
+    context.out << text;
+    return ok_status();
+  }
+  TRIBUTARY_RETURN_IF_ERROR(write_topology(topology, output, wanted));
+  context.note(fmt::format("{}: {}, {}", output, human_plural(topology.size(), "node"),
+                           human_plural(topology.clients(), "client")));
+  return ok_status();
+}
+
+struct TierFacts {
+  std::uint32_t aggregators = 0;
+  std::uint32_t clients = 0;
+};
+
+std::vector<TierFacts> tiers_of(const Topology& topology) {
+  std::vector<TierFacts> tiers(topology.height() + 1);
+  for (const TopologyNode& node : topology.nodes()) {
+    TierFacts& tier = tiers.at(node.tier);
+    (node.role == Role::kClient ? tier.clients : tier.aggregators) += node.count;
+  }
+  return tiers;
+}
+
+std::set<std::string> sites_of(const Topology& topology) {
+  std::set<std::string> sites;
+  for (const TopologyNode& node : topology.nodes()) {
+    if (const std::string& site = topology.attributes(node).site; !site.empty()) {
+      sites.insert(site);
+    }
+  }
+  return sites;
+}
+
+class TreeText {
+ public:
+  TreeText(const Topology& topology, const Paint& paint, bool utf8, std::uint32_t lines)
+      : topology_(topology), paint_(paint), utf8_(utf8), left_(lines) {}
+
+  std::string draw() {
+    const TopologyNode& root = topology_.node(0);
+    out_ = "  " + paint_.bold(topology_.label(root)) + "\n";
+    below(root, "  ");
+    if (hidden_ > 0) {
+      out_ += paint_.dim(fmt::format("  ({} more lines: --lines)\n", human_count(hidden_)));
+    }
+    return out_;
+  }
+
+ private:
+  void below(const TopologyNode& node, const std::string& indent) {
+    const std::span<const TopologyNode> children = topology_.children(node);
+    for (std::size_t i = 0; i < children.size(); ++i) {
+      const TopologyNode& child = children[i];
+      const bool last = i + 1 == children.size();
+      if (left_ == 0) {
+        ++hidden_;
+      } else {
+        --left_;
+        out_ += indent + paint_.dim(branch(last)) + describe(child) + "\n";
+      }
+      below(child, indent + paint_.dim(trunk(last)));
+    }
+  }
+
+  [[nodiscard]] std::string describe(const TopologyNode& node) const {
+    std::string text = topology_.label(node);
+    text = node.role == Role::kClient ? paint_.cyan(text) : paint_.bold(text);
+    std::string notes;
+    const auto note = [&notes](const std::string& fact) { notes += "  " + fact; };
+    if (node.count > 1) {
+      note(human_plural(node.count, "client"));
+    }
+    if (node.role != Role::kClient) {
+      note(human_plural(node.clients, "client"));
+    }
+    const NodeAttributes& attributes = topology_.attributes(node);
+    if (!attributes.site.empty()) {
+      note("site " + attributes.site);
+    }
+    if (attributes.link.bytes_per_second > 0) {
+      note(human_bytes(attributes.link.bytes_per_second) + "/s");
+    }
+    if (attributes.link.latency.count() > 0) {
+      note(human_duration(std::chrono::duration<double>(attributes.link.latency).count()));
+    }
+    return text + paint_.dim(notes);
+  }
+
+  [[nodiscard]] const char* branch(bool last) const {
+    if (utf8_) {
+      return last ? "└─ " : "├─ ";
+    }
+    return last ? "`- " : "|- ";
+  }
+  [[nodiscard]] const char* trunk(bool last) const {
+    if (last) {
+      return "   ";
+    }
+    return utf8_ ? "│  " : "|  ";
+  }
+
+  const Topology& topology_;
+  Paint paint_;
+  bool utf8_;
+  std::uint32_t left_;
+  std::uint64_t hidden_ = 0;
+  std::string out_;
+};
+
+Status show(const Shown& wanted, const Context& context) {
+  TRIBUTARY_ASSIGN_OR_RETURN(const std::optional<TopologyFormat> format, named_format(wanted.format));
+  TRIBUTARY_ASSIGN_OR_RETURN(const Topology topology, read_topology(wanted.file, format));
+  const std::vector<TierFacts> tiers = tiers_of(topology);
+  const std::set<std::string> sites = sites_of(topology);
+  if (wanted.json) {
+    nlohmann::ordered_json document{{"schema", 1},
+                                    {"nodes", topology.size()},
+                                    {"clients", topology.clients()},
+                                    {"aggregators", topology.aggregators()},
+                                    {"height", topology.height()},
+                                    {"tiers", nlohmann::ordered_json::array()},
+                                    {"sites", sites}};
+    for (std::size_t tier = 0; tier < tiers.size(); ++tier) {
+      document["tiers"].push_back(
+          {{"tier", tier}, {"inner_nodes", tiers[tier].aggregators}, {"clients", tiers[tier].clients}});
+    }
+    context.out << document.dump(2) << '\n';
+    return ok_status();
+  }
+  const bool utf8 = context.out_terminal.utf8;
+  context.out << TreeText(topology, context.paint(), utf8, wanted.lines).draw() << '\n';
+  TextTable table({{"tier", TextTable::Align::kRight},
+                   {"inner nodes", TextTable::Align::kRight},
+                   {"clients", TextTable::Align::kRight}});
+  for (std::size_t tier = 0; tier < tiers.size(); ++tier) {
+    table.add({fmt::format("{}", tier), human_count(tiers[tier].aggregators), human_count(tiers[tier].clients)});
+  }
+  context.out << table.render(context.paint(), utf8);
+  if (!sites.empty()) {
+    context.out << fmt::format("\n  {}: {}\n", human_plural(sites.size(), "site"), fmt::join(sites, ", "));
+  }
+  return ok_status();
+}
+
+Status convert(const Converted& wanted, const Context& context) {
+  TRIBUTARY_ASSIGN_OR_RETURN(const std::optional<TopologyFormat> from, named_format(wanted.from));
+  TRIBUTARY_ASSIGN_OR_RETURN(const Topology topology, read_topology(wanted.input, from));
+  return put(topology, wanted.output, wanted.to, context);
+}
+
+constexpr const char* kFormats = "yaml, json, edges, matrix, dot or svg (default: by the file's extension)";
+
+Action setup_generate(CLI::App& app) {
+  auto wanted = std::make_shared<Generated>();
+  app.add_option("--star", wanted->star, "This many clients below the root")->type_name("CLIENTS");
+  app.add_option("--widths", wanted->widths, "Nodes per tier below the root, the last are the clients")
+      ->delimiter(',')
+      ->type_name("N,N,...");
+  app.add_option("--branching", wanted->branching, "Children of every inner node")->type_name("N");
+  app.add_option("--height", wanted->height, "With --branching: tiers below the root")->type_name("N");
+  app.add_option("--clients", wanted->clients, "With --branching: clients in all")->type_name("N");
+  app.add_option("--sites", wanted->sites, "An aggregator per site, with its clients")
+      ->delimiter(',')
+      ->type_name("NAME=N,...");
+  app.add_option("-o,--output", wanted->output, "File to write (default: standard output)")->type_name("FILE");
+  app.add_option("--format", wanted->format, kFormats)->type_name("FORMAT");
+  app.footer(
+      "Examples:\n"
+      "  tributary topology generate --widths 4,32 -o tree.yaml\n"
+      "  tributary topology generate --branching 4 --clients 256 --format svg > tree.svg\n"
+      "  tributary topology generate --sites north=8,south=12");
+  return [wanted](const Context& context) -> Status {
+    TRIBUTARY_ASSIGN_OR_RETURN(const Topology topology, generate(*wanted));
+    return put(topology, wanted->output, wanted->format, context);
+  };
+}
+
+Action setup_show(CLI::App& app) {
+  auto wanted = std::make_shared<Shown>();
+  app.add_option("file", wanted->file, "A topology file")->required()->type_name("FILE");
+  app.add_option("--format", wanted->format, "yaml, json, edges or matrix (default: by the file's extension)")
+      ->type_name("FORMAT");
+  app.add_option("--lines", wanted->lines, "Longest drawing")->type_name("N")->capture_default_str();
+  app.add_flag("--json", wanted->json, "Numbers as one JSON object");
+  app.footer("Example:\n  tributary topology show tree.yaml");
+  return [wanted](const Context& context) { return show(*wanted, context); };
+}
+
+Action setup_convert(CLI::App& app) {
+  auto wanted = std::make_shared<Converted>();
+  app.add_option("input", wanted->input, "A topology file")->required()->type_name("IN");
+  app.add_option("output", wanted->output, "File to write; '-' or nothing: standard output")->type_name("OUT");
+  app.add_option("--from", wanted->from, "Format of IN: yaml, json, edges or matrix (default: by its extension)")
+      ->type_name("FORMAT");
+  app.add_option("--to", wanted->to, std::string("Format of OUT: ") + kFormats)->type_name("FORMAT");
+  app.footer(
+      "Examples:\n"
+      "  tributary topology convert tree.edges tree.yaml\n"
+      "  tributary topology convert tree.yaml --to dot | dot -Tpng > tree.png");
+  return [wanted](const Context& context) { return convert(*wanted, context); };
+}
+
+}  // namespace
+
+Command topology_command() {
+  return {"topology", "Generate, show and convert trees", [](CLI::App& app) -> Action {
+            static const std::vector<Command> members{
+                {"generate", "Make a regular tree", setup_generate},
+                {"show", "Draw a topology file and count its nodes", setup_show},
+                {"convert", "Write a topology file in another format", setup_convert}};
+            app.footer("Example:\n  tributary topology generate --widths 4,32 -o tree.yaml");
+            return setup_group(app, members);
+          }};
+}
+
+}  // namespace tributary::cli

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tributary/aggregators/synchronous.hpp"
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <set>
+
+namespace tributary {
+namespace {
+
+RoundState state(std::uint32_t asked, std::uint32_t target, std::uint32_t quorum, std::uint32_t reported,
+                 std::uint32_t failed = 0, std::uint32_t lost = 0) {
+  return {.asked = asked, .target = target, .quorum = quorum, .reported = reported, .failed = failed, .lost = lost};
+}
+
+TEST(SynchronousPolicy, AsksEverybodyUnlessToldOtherwise) {
+  const Cohort cohort = SynchronousPolicy(TierConfig{}).choose(5, 1);
+
+  EXPECT_EQ(cohort.members, (std::vector<std::uint32_t>{0, 1, 2, 3, 4}));
+  EXPECT_EQ(cohort.target, 5U);
+  EXPECT_EQ(cohort.quorum, 5U);
+  EXPECT_EQ(cohort.deadline.count(), 0);
+}
+
+TEST(SynchronousPolicy, SizesCohortsByShareOrNumber) {
+  TierConfig tier;
+  tier.cohort_fraction = 0.3;
+  EXPECT_EQ(SynchronousPolicy(tier).choose(10, 1).members.size(), 3U);
+  EXPECT_EQ(SynchronousPolicy(tier).choose(1, 1).members.size(), 1U);
+  tier.cohort_fraction.reset();
+  tier.cohort_count = 4;
+  tier.over_selection = 1.3;
+  const Cohort cohort = SynchronousPolicy(tier).choose(10, 1);
+  EXPECT_EQ(cohort.members.size(), 6U);
+  EXPECT_EQ(cohort.target, 4U);
+  EXPECT_EQ(SynchronousPolicy(tier).choose(3, 1).members.size(), 3U);
+  EXPECT_EQ(SynchronousPolicy(tier).largest_target(3), 3U);
+}
+
+// 4,000 draws of 10 out of 100: each client is drawn 400 times with a standard deviation of 19; a deviation of 6 of
+// them happens to one of 100 clients once in about 5 million runs.
+TEST(SynchronousPolicy, DrawsEveryChildEquallyOften) {
+  TierConfig tier;
+  tier.cohort_count = 10;
+  const SynchronousPolicy policy(tier);
+  std::map<std::uint32_t, int> drawn;
+
+  for (std::uint64_t seed = 0; seed < 4000; ++seed) {
+    const Cohort cohort = policy.choose(100, seed);
+    EXPECT_EQ(std::set<std::uint32_t>(cohort.members.begin(), cohort.members.end()).size(), 10U);
+    for (const std::uint32_t member : cohort.members) { ++drawn[member]; }
+  }
+
+  for (const auto& [child, times] : drawn) { EXPECT_NEAR(times, 400, 6 * 19) << child; }
+}
+
+TEST(SynchronousPolicy, TheSameSeedDrawsTheSameCohortAtTheCohortsCost) {
+  TierConfig tier;
+  tier.cohort_count = 1000;
+  const SynchronousPolicy policy(tier);
+
+  EXPECT_EQ(policy.choose(4'000'000'000U, 9).members, policy.choose(4'000'000'000U, 9).members);
+  EXPECT_NE(policy.choose(4'000'000'000U, 9).members, policy.choose(4'000'000'000U, 10).members);
+}
+
+TEST(SynchronousPolicy, WaitsForTheTargetAndThenCommits) {
+  const SynchronousPolicy policy(TierConfig{});
+
+  EXPECT_EQ(policy.decide(state(5, 5, 5, 4)), Decision::kWait);
+  EXPECT_EQ(policy.decide(state(5, 5, 5, 5)), Decision::kCommit);
+  EXPECT_EQ(policy.decide(state(7, 5, 5, 5)), Decision::kCommit);
+}
+
+TEST(SynchronousPolicy, GivesUpAtOnceWhenTheQuorumIsOutOfReach) {
+  const SynchronousPolicy policy(TierConfig{});
+
+  EXPECT_EQ(policy.decide(state(5, 5, 5, 3, 1)), Decision::kAbandon);
+  EXPECT_EQ(policy.decide(state(5, 5, 5, 3, 0, 1)), Decision::kAbandon);
+  EXPECT_EQ(policy.decide(state(7, 5, 5, 3, 1)), Decision::kWait);
+}
+
+TEST(SynchronousPolicy, TheQuorumClosesTheRoundFromTheDeadlineOn) {
+  const SynchronousPolicy policy(TierConfig{});
+  RoundState late = state(5, 5, 3, 3);
+  EXPECT_EQ(policy.decide(late), Decision::kWait);
+  late.deadline_passed = true;
+  EXPECT_EQ(policy.decide(late), Decision::kCommit);
+  late.reported = 2;
+  EXPECT_EQ(policy.decide(late), Decision::kWait);
+  late.hard_deadline_passed = true;
+  EXPECT_EQ(policy.decide(late), Decision::kAbandon);
+}
+
+TEST(SynchronousPolicy, TheQuorumIsEnoughWhenNobodyElseWillReport) {
+  const SynchronousPolicy policy(TierConfig{});
+
+  EXPECT_EQ(policy.decide(state(5, 5, 3, 3, 1, 1)), Decision::kCommit);
+}
+
+}  // namespace
+}  // namespace tributary

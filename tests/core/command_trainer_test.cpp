@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tributary/core/command_trainer.hpp"
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <thread>
+
+#include "core/scratch_directory.hpp"
+#include "tributary/core/model_file.hpp"
+
+namespace tributary {
+namespace {
+
+const std::filesystem::path kExample =
+    std::filesystem::path(__FILE__).parent_path() / "../../examples/03_external_command/trainer.py";
+
+class CommandTrainer : public ::testing::Test {
+ protected:
+  CommandTrainer() {
+    configuration_.trainer.kind = "command";
+    configuration_.base_directory = directory_.path();
+    configuration_.model.initial = "start.safetensors";
+    const auto spec = ParameterSpec::create({{"weight", {2}}, {"bias", {1}}}).value();
+    EXPECT_TRUE(
+        write_model(real_file_system(), directory_ / "start.safetensors", spec, std::vector{1.0F, 2.0F, 3.0F}).ok());
+  }
+
+  Result<std::unique_ptr<TrainerFactory>> factory() const {
+    return make_command_trainer_factory({.configuration = configuration_, .train = {}, .test = {}, .partition = {}});
+  }
+
+  // Trains the initial model once, by a shell script.
+  Result<TrainOutcome> train_by(const std::string& script, const std::atomic<bool>* cancel = nullptr) {
+    configuration_.trainer.command = {"sh", "-c", script, "sh", "{input}", "{output}"};
+    const auto made = factory().value();
+    TrainTask task;
+    task.client = ClientIndex{3};
+    task.round = Round{7};
+    task.seed = 42;
+    task.base = std::make_shared<const std::vector<float>>(made->initial_model(1).value());
+    task.cancel = cancel;
+    return made->create().value()->train(task);
+  }
+
+  testing::ScratchDirectory directory_;
+  Configuration configuration_;
+};
+
+TEST_F(CommandTrainer, TrainsWithTheExampleInPython) {
+  configuration_.trainer.command = {"python3", kExample.string(), "{input}", "{output}"};
+  configuration_.trainer.options = {{"lr", "0.5"}};
+  const auto made = factory().value();
+  TrainTask task;
+  task.client = ClientIndex{4};
+  task.base = std::make_shared<const std::vector<float>>(std::vector{1.0F, 5.0F, 9.0F});
+
+  const auto outcome = made->create().value()->train(task);
+
+  ASSERT_TRUE(outcome.ok()) << outcome.status().to_string();
+  EXPECT_EQ(*outcome->model, (std::vector{3.0F, 5.0F, 7.0F}));
+  EXPECT_EQ(outcome->weight, 1.0);
+  EXPECT_EQ(outcome->samples, 1U);
+  EXPECT_EQ(outcome->steps, 1U);
+  EXPECT_NEAR(outcome->metrics.at("loss"), (8.0 + 0.0 + 8.0) / 3.0, 1e-12);
+}
+
+TEST_F(CommandTrainer, TakesItsModelFromTheInitialFile) {
+  configuration_.trainer.command = {"true"};
+
+  const auto made = factory().value();
+
+  EXPECT_EQ(made->spec().parameters(), 3U);
+  EXPECT_EQ(made->initial_model(1).value(), (std::vector{1.0F, 2.0F, 3.0F}));
+}
+
+TEST_F(CommandTrainer, TellsTheProgramItsTask) {
+  const auto outcome = train_by(
+      "grep -a -o '\"client\":\"3\"' \"$1\" > client.txt && "
+      "grep -a -o '\"seed\":\"42\"' \"$1\" > seed.txt && cp \"$1\" \"$2\"");
+
+  // Its metadata came back as they were: seed and client are numbers like any other metric.
+  ASSERT_TRUE(outcome.ok()) << outcome.status().to_string();
+  EXPECT_EQ(directory_.read("client.txt"), "\"client\":\"3\"\n");
+  EXPECT_EQ(directory_.read("seed.txt"), "\"seed\":\"42\"\n");
+  EXPECT_EQ(*outcome->model, (std::vector{1.0F, 2.0F, 3.0F}));
+}
+
+TEST_F(CommandTrainer, ReportsTheExitCodeAndTheEndOfTheOutput) {
+  const auto outcome = train_by("echo 'no such sample' >&2; exit 3");
+
+  EXPECT_EQ(outcome.status(), unavailable("client 3: sh ended with exit code 3; it printed: no such sample"));
+}
+
+TEST_F(CommandTrainer, ReportsASignal) {
+  const auto outcome = train_by("kill -SEGV $$");
+
+  EXPECT_EQ(outcome.status().code(), Code::kUnavailable);
+  EXPECT_NE(outcome.status().message().find("ended by signal 11"), std::string::npos) << outcome.status().message();
+}
+
+TEST_F(CommandTrainer, ReportsAProgramThatDoesNotExist) {
+  configuration_.trainer.command = {"tributary-no-such-program"};
+  const auto made = factory().value();
+  TrainTask task;
+  task.base = std::make_shared<const std::vector<float>>(3);
+
+  EXPECT_EQ(made->create().value()->train(task).status(),
+            unavailable("client 0: cannot start tributary-no-such-program: No such file or directory"));
+}
+
+TEST_F(CommandTrainer, KillsTheProgramAndItsChildrenAfterTheTimeout) {
+  configuration_.trainer.timeout_s = 1;
+  const auto start = std::chrono::steady_clock::now();
+
+  const auto outcome = train_by("sleep 600 & echo $! > child.txt; sleep 600");
+
+  EXPECT_EQ(outcome.status(), deadline_exceeded("client 3: sh did not end within 1 s and was killed"));
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(30));
+  // Dead, or dead and not yet reaped by whoever inherited it.
+  std::ifstream state("/proc/" + std::to_string(std::atoi(directory_.read("child.txt").c_str())) + "/stat");
+  std::string number, name, letter = "gone";
+  state >> number >> name >> letter;
+  EXPECT_TRUE(letter == "gone" || letter == "Z") << letter;
+}
+
+TEST_F(CommandTrainer, EndsTheProgramWhenTheTaskIsCancelled) {
+  std::atomic<bool> cancel{false};
+  std::jthread canceller([&] {
+    while (!std::filesystem::exists(directory_ / "started")) {
+      std::this_thread::yield();
+    }
+    cancel = true;
+  });
+
+  const auto outcome = train_by("touch started; sleep 600", &cancel);
+
+  EXPECT_EQ(outcome.status().code(), Code::kCancelled);
+}
+
+TEST_F(CommandTrainer, GivesTheProgramACleanEnvironmentAndNoInput) {
+  ASSERT_EQ(setenv("TRIBUTARY_TEST_KEPT", "kept", 1), 0);
+  ASSERT_EQ(setenv("SECRET_OF_A_TEST", "secret", 1), 0);
+
+  const auto outcome = train_by("env > environment.txt; cat > input.txt; cp \"$1\" \"$2\"");
+
+  ASSERT_TRUE(outcome.ok()) << outcome.status().to_string();
+  EXPECT_NE(directory_.read("environment.txt").find("TRIBUTARY_TEST_KEPT=kept"), std::string::npos);
+  EXPECT_EQ(directory_.read("environment.txt").find("SECRET_OF_A_TEST"), std::string::npos);
+  EXPECT_EQ(directory_.read("input.txt"), "");
+}
+
+TEST_F(CommandTrainer, KeepsItsFilesPrivateAndRemovesThem) {
+  const auto outcome =
+      train_by("stat -c %a \"$(dirname \"$1\")\" > mode.txt; dirname \"$1\" > where.txt; cp \"$1\" \"$2\"");
+
+  ASSERT_TRUE(outcome.ok()) << outcome.status().to_string();
+  EXPECT_EQ(directory_.read("mode.txt"), "700\n");
+  std::string where = directory_.read("where.txt");
+  where.pop_back();
+  EXPECT_FALSE(std::filesystem::exists(where));
+}
+
+TEST_F(CommandTrainer, RefusesAProgramThatLeavesNothing) {
+  const auto outcome = train_by("true");
+
+  EXPECT_EQ(outcome.status().code(), Code::kBadData);
+  EXPECT_TRUE(outcome.status().message().starts_with("sh left no usable output")) << outcome.status().message();
+}
+
+TEST_F(CommandTrainer, RefusesAModelOfAnotherShape) {
+  const auto other = ParameterSpec::create({{"weight", {4}}}).value();
+  ASSERT_TRUE(write_model(real_file_system(), directory_ / "other.safetensors", other, std::vector<float>(4)).ok());
+
+  EXPECT_EQ(train_by("cp other.safetensors \"$2\"").status().code(), Code::kBadData);
+}
+
+TEST_F(CommandTrainer, RefusesAWeightThatIsNotPositive) {
+  const auto spec = ParameterSpec::create({{"weight", {2}}, {"bias", {1}}}).value();
+  for (const char* weight : {"0", "-1", "nan", "1e300", "many"}) {
+    ASSERT_TRUE(write_model(real_file_system(), directory_ / "odd.safetensors", spec, std::vector<float>(3),
+                            {{"weight", weight}})
+                    .ok());
+
+    EXPECT_EQ(train_by("cp odd.safetensors \"$2\"").status().code(), Code::kBadData) << weight;
+  }
+}
+
+TEST_F(CommandTrainer, NeedsACommandATimeoutAndAnInitialModel) {
+  configuration_.trainer.command = {};
+  EXPECT_EQ(factory().status(), configuration_error("trainer.command must name a program for trainer.kind command"));
+  configuration_.trainer.command = {"true"};
+  configuration_.trainer.timeout_s = 0;
+  EXPECT_EQ(factory().status(), configuration_error("trainer.timeout_s must be > 0, got 0"));
+  configuration_.trainer.timeout_s = 1;
+  configuration_.model.initial = "";
+  EXPECT_EQ(factory().status().code(), Code::kConfiguration);
+  configuration_.model.initial = "missing.safetensors";
+  EXPECT_EQ(factory().status().code(), Code::kNotFound);
+}
+
+}  // namespace
+}  // namespace tributary

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tributary/core/console_sink.hpp"
+
+#include <gtest/gtest.h>
+
+#include <sstream>
+
+#include "tributary/core/human.hpp"
+
+namespace tributary {
+namespace {
+
+Record run_record() {
+  Record record("run");
+  record.set("name", "demo").set("rounds", 4).set("tiers", 3).set("aggregators", 4).set("clients", 32);
+  record.set("parameters", 44'426).set("threads", 2).set("seed", 1);
+  return record;
+}
+
+Record round_record(int round, double accuracy) {
+  Record record("round");
+  record.set("round", round).set("outcome", "committed").set("seconds", 2.0).set("train_seconds", 3.0);
+  record.set("selected", 32).set("reported", 32).set("train_loss", 1.25).set("accuracy", accuracy).set("loss", 0.75);
+  record.set("bytes_down", 6'400'000).set("bytes_up", 6'400'000);
+  return record;
+}
+
+std::vector<std::string> lines_of(const std::string& text) {
+  std::vector<std::string> lines;
+  std::istringstream stream(text);
+  for (std::string line; std::getline(stream, line);) {
+    lines.push_back(line);
+  }
+  return lines;
+}
+
+bool contains(const std::string& text, std::string_view part) {
+  return text.find(part) != std::string::npos;
+}
+
+TEST(ConsoleSink, HeaderRowsAndRuleAreAligned) {
+  std::ostringstream out;
+  std::ostringstream notes;
+  ConsoleSink sink(out, notes, {});
+
+  ASSERT_TRUE(sink.write(run_record()).ok());
+  ASSERT_TRUE(sink.write(round_record(1, 0.6231)).ok());
+  ASSERT_TRUE(sink.write(round_record(2, 0.7)).ok());
+
+  const std::vector<std::string> lines = lines_of(out.str());
+  ASSERT_EQ(lines.size(), 7U) << out.str();
+  EXPECT_EQ(lines[1], " demo  3 tiers · 4 aggregators · 32 clients · 44,426 parameters · 2 threads · seed 1");
+  const std::size_t width = display_width(lines[3]);
+  for (std::size_t i = 4; i < lines.size(); ++i) {
+    EXPECT_EQ(display_width(lines[i]), width) << lines[i];
+  }
+  EXPECT_TRUE(contains(lines[5], "1/4")) << lines[5];
+  EXPECT_TRUE(contains(lines[5], "62.31 %")) << lines[5];
+  EXPECT_TRUE(contains(lines[5], "12.8 MB")) << lines[5];
+  EXPECT_EQ(notes.str(), "") << "no progress bar beside a terminal";
+}
+
+TEST(ConsoleSink, WithoutColorNoEscapeSequenceIsWritten) {
+  std::ostringstream out;
+  std::ostringstream notes;
+  {
+    ConsoleSink sink(out, notes, {});
+    ASSERT_TRUE(sink.write(run_record()).ok());
+    ASSERT_TRUE(sink.write(round_record(1, 0.5)).ok());
+    ASSERT_TRUE(sink.write(Record("warning").set("text", "slow link")).ok());
+    ASSERT_TRUE(sink.write(Record("end").set("outcome", "finished").set("accuracy", 0.5)).ok());
+  }
+
+  EXPECT_FALSE(contains(out.str() + notes.str(), "\x1b"));
+  EXPECT_EQ(notes.str(), "warning: slow link\n");
+}
+
+TEST(ConsoleSink, WithoutUtf8OnlyAsciiIsWritten) {
+  std::ostringstream out;
+  std::ostringstream notes;
+  ConsoleOptions options;
+  options.out.utf8 = false;
+  ConsoleSink sink(out, notes, options);
+  ASSERT_TRUE(sink.write(run_record()).ok());
+  Record unmeasured("round");
+  unmeasured.set("round", 1).set("seconds", 12e-6);
+  ASSERT_TRUE(sink.write(unmeasured).ok());
+  ASSERT_TRUE(sink.write(round_record(2, 0.5)).ok());
+  ASSERT_TRUE(sink.write(round_record(3, 0.6)).ok());
+  ASSERT_TRUE(sink.write(Record("end").set("outcome", "finished").set("accuracy", 0.6).set("model_sha256", "ab")).ok());
+
+  for (const char c : out.str()) {
+    ASSERT_LT(static_cast<unsigned char>(c), 0x80U) << out.str();
+  }
+}
+
+TEST(ConsoleSink, OnATerminalABarIsDrawnAndErasedBeforeTheNextRow) {
+  std::ostringstream screen;  // both outputs on one screen
+  ConsoleOptions options;
+  options.notes.interactive = true;
+  {
+    ConsoleSink sink(screen, screen, options);
+    ASSERT_TRUE(sink.write(run_record()).ok());
+    sink.show_tasks(8, 32);
+    ASSERT_TRUE(sink.write(round_record(1, 0.5)).ok());
+  }
+
+  const std::string text = screen.str();
+  EXPECT_TRUE(contains(text, "round 1/4"));
+  EXPECT_TRUE(contains(text, "8/32 tasks"));
+  EXPECT_TRUE(contains(text, "round 2/4  6.00 s left")) << text;
+  EXPECT_TRUE(contains(text, "\r\x1b[2K        1/4")) << "the row follows an erased line";
+  EXPECT_EQ(text.substr(text.size() - 5), "\r\x1b[2K") << "nothing stays behind";
+}
+
+TEST(ConsoleSink, TheSameStateIsNotDrawnTwice) {
+  std::ostringstream out;
+  std::ostringstream notes;
+  ConsoleOptions options;
+  options.notes.interactive = true;
+  ConsoleSink sink(out, notes, options);
+  ASSERT_TRUE(sink.write(run_record()).ok());
+  sink.show_tasks(1, 32);
+  const std::size_t once = notes.str().size();
+
+  sink.show_tasks(1, 32);
+
+  EXPECT_EQ(notes.str().size(), once);
+}
+
+TEST(ConsoleSink, TheClosingBlockSumsUpRoundsAndTroubles) {
+  std::ostringstream out;
+  std::ostringstream notes;
+  ConsoleSink sink(out, notes, {});
+  ASSERT_TRUE(sink.write(run_record()).ok());
+  ASSERT_TRUE(sink.write(round_record(1, 0.9)).ok());
+  ASSERT_TRUE(sink.write(round_record(2, 0.8).set("outcome", "abandoned").set("failed", 3)).ok());
+  ASSERT_TRUE(sink.write(Record("fault").set("kind", "drop")).ok());
+  ASSERT_TRUE(sink.write(Record("end")
+                             .set("outcome", "finished")
+                             .set("rounds", 2)
+                             .set("seconds", 75.0)
+                             .set("accuracy", 0.8)
+                             .set("version", 1)
+                             .set("max_rss_bytes", 412'000'000))
+                  .ok());
+
+  const std::string text = out.str();
+  EXPECT_TRUE(contains(text, "finished after 2 rounds in 1 min 15 s")) << text;
+  EXPECT_TRUE(contains(text, "80.00 %  █▁  best 90.00 % in round 1")) << text;
+  EXPECT_TRUE(contains(text, "25.6 MB  (12.8 MB down, 12.8 MB up)")) << text;
+  EXPECT_TRUE(contains(text, "training 75.0 %")) << text;
+  EXPECT_TRUE(contains(text, "3 failed · 1 rounds abandoned · 1 x drop")) << text;
+  EXPECT_TRUE(contains(text, "412 MB at most")) << text;
+}
+
+TEST(ConsoleSink, AClosedOutputIsAnError) {
+  std::ostringstream out;
+  std::ostringstream notes;
+  ConsoleSink sink(out, notes, {});
+  out.setstate(std::ios::badbit);
+
+  EXPECT_EQ(sink.write(run_record()).code(), Code::kIo);
+}
+
+}  // namespace
+}  // namespace tributary

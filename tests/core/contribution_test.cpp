@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tributary/core/contribution.hpp"
+
+#include <gtest/gtest.h>
+
+#include "tributary/aggregators/server_step.hpp"
+#include "tributary/aggregators/weighted_sum.hpp"
+
+namespace tributary {
+namespace {
+
+const ParameterSpec& batch_norm_spec() {
+  static const ParameterSpec spec = ParameterSpec::create({{"weight", {2}},
+                                                           {"running_mean", {1}, TensorKind::kRunningMean},
+                                                           {"running_var", {1}, TensorKind::kRunningVariance}})
+                                        .value();
+  return spec;
+}
+
+std::vector<float> merge(const std::vector<float>& base, const std::vector<std::pair<std::vector<float>, double>>& clients) {
+  WeightedSum sum;
+  double total = 0.0;
+  for (const auto& client : clients) { total += client.second; }
+  sum.begin(batch_norm_spec(), ExactScale::compact(Weight::from(total).value()));
+  const auto shared = std::make_shared<const std::vector<float>>(base);
+  for (const auto& [model, weight] : clients) {
+    TrainOutcome outcome{.model = std::make_shared<const std::vector<float>>(model), .weight = weight, .metrics = {}};
+    const Update update =
+        make_update(batch_norm_spec(), make_contribution(batch_norm_spec(), shared, std::move(outcome)).value());
+    EXPECT_TRUE(sum.add(update).ok());
+  }
+  std::vector<float> model = base;
+  ServerStep step(1.0);
+  apply_mean(batch_norm_spec(), sum, step, model);
+  return model;
+}
+
+TEST(Contribution, MergesRunningVariancesThroughTheSecondMoment) {
+  const std::vector<float> base{1.0F, 2.0F, 0.5F, 2.0F};
+
+  const std::vector<float> merged = merge(base, {{{2.0F, 2.0F, 1.0F, 1.0F}, 1.0}, {{4.0F, 4.0F, 3.0F, 2.0F}, 3.0}});
+
+  EXPECT_NEAR(merged[0], 3.5F, 1e-6);
+  EXPECT_NEAR(merged[1], 3.5F, 1e-6);
+  EXPECT_NEAR(merged[2], 2.5F, 1e-6);                                         // (1 + 9) / 4
+  EXPECT_NEAR(merged[3], (1.0 * (1 + 1) + 3.0 * (2 + 9)) / 4 - 2.5 * 2.5, 1e-5);  // second moments less the new mean's
+}
+
+TEST(Contribution, UnchangedModelsLeaveEveryBitAlone) {
+  const std::vector<float> base{0.1F, -0.3F, 0.7F, 1.3F};
+
+  EXPECT_EQ(merge(base, {{base, 5.0}, {base, 2.0}}), base);
+}
+
+}  // namespace
+}  // namespace tributary

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tributary/core/library_trainer.hpp"
+
+#include <gtest/gtest.h>
+
+#include "core/scratch_directory.hpp"
+
+namespace tributary {
+namespace {
+
+const std::filesystem::path kLibraries = TRIBUTARY_TEST_LIBRARIES;
+
+Result<std::unique_ptr<TrainerFactory>> load(const std::filesystem::path& library,
+                                             std::map<std::string, std::string> options = {}) {
+  Configuration configuration;
+  configuration.base_directory = kLibraries;
+  configuration.trainer.kind = "library";
+  configuration.trainer.library = library.string();
+  configuration.trainer.options = std::move(options);
+  return make_library_trainer_factory({.configuration = configuration, .train = {}, .test = {}, .partition = {}});
+}
+
+std::string message_of(const std::filesystem::path& library) {
+  return load(library).status().message();
+}
+
+TEST(LibraryTrainer, TrainsWithCodeFromASharedLibrary) {
+  const auto factory = load("good.so", {{"step", "2.5"}}).value();
+  TrainTask task;
+  task.base = std::make_shared<const std::vector<float>>(factory->initial_model(1).value());
+
+  const auto outcome = factory->create().value()->train(task);
+
+  ASSERT_TRUE(outcome.ok()) << outcome.status().to_string();
+  EXPECT_EQ(*outcome->model, (std::vector{2.5F, 2.5F, 2.5F}));
+  EXPECT_EQ(outcome->weight, 2.0);
+}
+
+TEST(LibraryTrainer, TurnsExceptionsOfTheLibraryIntoInternalErrors) {
+  const auto trainer = load("good.so").value()->create().value();
+
+  const Status thrown = trainer->evaluate({}, 0, 1).status();
+
+  EXPECT_EQ(thrown.code(), Code::kInternal);
+  EXPECT_TRUE(thrown.message().ends_with("good.so: thrown across the boundary")) << thrown.message();
+  EXPECT_EQ(load("good.so", {{"step", "0"}}).value()->create().status().code(), Code::kInternal);
+  EXPECT_EQ(load("good.so", {{"step", "no number"}}).status().code(), Code::kInternal);
+}
+
+TEST(LibraryTrainer, LoadsTheSameLibraryTwice) {
+  const auto first = load("good.so", {{"step", "1"}}).value();
+  const auto second = load("good.so", {{"step", "2"}}).value();
+
+  EXPECT_TRUE(first->create().ok());
+  EXPECT_TRUE(second->create().ok());
+}
+
+TEST(LibraryTrainer, NeedsANameWhenALibraryBringsSeveral) {
+  EXPECT_EQ(load("two.so").status().code(), Code::kConfiguration);
+  EXPECT_NE(message_of("two.so").find("brings several trainers (adder, another): name one in trainer.options.trainer"),
+            std::string::npos)
+      << message_of("two.so");
+  EXPECT_TRUE(load("two.so", {{"trainer", "another"}}).ok());
+  EXPECT_EQ(load("two.so", {{"trainer", "neither"}}).status().code(), Code::kConfiguration);
+}
+
+TEST(LibraryTrainer, RefusesALibraryForAnotherVersion) {
+  EXPECT_EQ(load("other_abi.so").status().code(), Code::kUnsupported);
+  EXPECT_NE(
+      message_of("other_abi.so").find("was built against trainer interface 9999, this program has 1: build it again"),
+      std::string::npos)
+      << message_of("other_abi.so");
+}
+
+TEST(LibraryTrainer, RefusesALibraryWithoutATrainer) {
+  EXPECT_EQ(load("no_trainer.so").status().code(), Code::kConfiguration);
+  EXPECT_NE(message_of("no_symbols.so").find("is no trainer library: it does not define tributary_trainer_abi"),
+            std::string::npos)
+      << message_of("no_symbols.so");
+}
+
+TEST(LibraryTrainer, RefusesWhatIsNoLibrary) {
+  const testing::ScratchDirectory directory;
+  const auto text = directory.write("text.so", "this is no shared library");
+
+  EXPECT_EQ(load("missing.so").status().code(), Code::kNotFound);
+  EXPECT_EQ(load(text).status().code(), Code::kUnsupported);
+  EXPECT_EQ(load("").status(),
+            configuration_error("trainer.library must name a shared library for trainer.kind library"));
+}
+
+TEST(TorchTrainerLibrary, IsMissedWithAdvice) {
+  // A core without its sibling, as in a build without libtorch. The sibling stands beside ours if this build has it.
+  if (std::filesystem::exists(std::filesystem::path(TRIBUTARY_TEST_CORE).parent_path() / "libtributary_torch.so")) {
+    EXPECT_TRUE(torch_information(false).ok());
+    return;
+  }
+  const Configuration configuration;
+  const auto made =
+      make_torch_trainer_factory({.configuration = configuration, .train = {}, .test = {}, .partition = {}});
+  EXPECT_EQ(made.status().code(), Code::kUnsupported);
+  EXPECT_NE(made.status().message().find("-DTRIBUTARY_WITH_TORCH=ON"), std::string::npos) << made.status().message();
+}
+
+}  // namespace
+}  // namespace tributary

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the tests of the program share: starting it, and reading what it leaves behind."""
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import tempfile
+import unittest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+PROGRAM = os.environ.get("TRIBUTARY", str(ROOT / "build/dev/bin/tributary"))
+
+
+def environment():
+    """The environment without settings of somebody else's federation."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("TRIBUTARY_")}
+    return kept | {"NO_COLOR": "1"}
+
+
+def settings(**values):
+    """--set options: settings(rounds=3) and settings(**{"trainer.epochs": 2})."""
+    return [part for key, value in values.items() for part in ("--set", f"{key}={value}")]
+
+
+class ProgramTest(unittest.TestCase):
+    def setUp(self):
+        self.work = pathlib.Path(tempfile.mkdtemp(prefix="tributary-test-"))
+        self.addCleanup(shutil.rmtree, self.work, ignore_errors=True)
+
+    def start(self, *arguments, **options):
+        return subprocess.Popen([PROGRAM, *map(str, arguments)], cwd=self.work, env=environment(), text=True,
+                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
+
+    def run_program(self, *arguments, expect=0, timeout=240, **options):
+        """Runs the program to its end; its exit code must be `expect`."""
+        process = self.start(*arguments, **options)
+        try:
+            out, err = process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+            self.fail(f"{arguments} took more than {timeout} s")
+        if expect is not None:
+            self.assertEqual(process.returncode, expect, f"{arguments}\n{out}\n{err}")
+        return out, err
+
+    def train(self, configuration, name, *arguments, **options):
+        """Runs a federation into a directory of that name and returns the directory."""
+        directory = self.work / name
+        self.run_program("run", configuration, "--output", directory, "--quiet", *arguments, **options)
+        return directory
+
+    def configuration(self, text, name="federation.yaml"):
+        file = self.work / name
+        file.write_text(text)
+        return file
+
+    @staticmethod
+    def records(directory, event=None):
+        with open(directory / "records.jsonl") as lines:
+            every = [json.loads(line) for line in lines]
+        return [record for record in every if event in (None, record["event"])]
+
+    @staticmethod
+    def model_digest(directory):
+        return hashlib.sha256((directory / "model.safetensors").read_bytes()).hexdigest()
+
+
+# Small enough for many runs, with every part of a real one: a torch model, two tiers of nodes, uneven data.
+SMALL = """
+schema: 1
+name: small
+seed: 11
+rounds: 12
+threads: 1
+topology: {widths: [2, 6]}
+data: {source: synthetic, samples: 600, shape: [16], classes: 4,
+       partition: {kind: label-dirichlet, alpha: 0.5, min_samples: 5}}
+model: {kind: mlp, hidden: [24]}
+trainer: {kind: torch, batch_size: 16, epochs: 1, optimizer: {kind: sgd, lr: 0.05, momentum: 0.9}}
+"""

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+// Seeded schedules of everything that can go wrong: no hang, nothing lost, nothing counted twice.
+//
+// The number of seeds comes from TRIBUTARY_FAULT_SEEDS (default 200); TRIBUTARY_FAULT_SEED runs one seed alone.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <string>
+
+#include "support/fake_trainer.hpp"
+#include "support/simulate.hpp"
+
+namespace tributary::testing {
+namespace {
+
+std::uint64_t number_from(const char* variable, std::uint64_t otherwise) {
+  const char* const text = std::getenv(variable);
+  return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
+}
+
+std::pair<std::uint64_t, std::uint64_t> seeds() {
+  if (const std::uint64_t one = number_from("TRIBUTARY_FAULT_SEED", 0); one != 0) { return {one, one + 1}; }
+  return {1, 1 + number_from("TRIBUTARY_FAULT_SEEDS", 200)};
+}
+
+// A tree of up to four tiers with clients beside aggregators at every height, and about 12 clients.
+Tree random_tree(Rng& rng) {
+  std::vector<std::uint32_t> counts;
+  std::uint32_t width = 1;
+  const auto height = static_cast<std::uint32_t>(1 + rng.below(4));
+  for (std::uint32_t tier = 0; tier <= height; ++tier) {
+    std::uint32_t next = 0;
+    for (std::uint32_t i = 0; i < width; ++i) {
+      const bool leaf = tier == height || (tier > 0 && i > 0 && rng.chance(0.5));
+      const auto children = leaf ? 0U : static_cast<std::uint32_t>(1 + rng.below(tier == 0 ? 4 : 3));
+      counts.push_back(children);
+      next += children;
+    }
+    width = next;
+    if (width == 0) { break; }
+  }
+  return make_tree(std::move(counts));
+}
+
+SimulationConfig::Faults random_faults(Rng& rng, std::uint64_t seed) {
+  SimulationConfig::Faults faults;
+  faults.drop = rng.chance(0.7) ? 0.3 * rng.uniform() : 0.0;
+  faults.duplicate = rng.chance(0.7) ? 0.4 * rng.uniform() : 0.0;
+  faults.delay = rng.chance(0.7) ? 0.5 * rng.uniform() : 0.0;
+  faults.delay_s = 3.0 * rng.uniform();
+  faults.kill = rng.chance(0.7) ? 0.3 * rng.uniform() : 0.0;
+  faults.down_s = 5.0 * rng.uniform();
+  faults.seed = seed;
+  return faults;
+}
+
+SimulationSettings bounded(Rng& rng) {
+  const double scale = rng.chance(0.5) ? 2.0 : 0.0;
+  return {.threads = 1,
+          .compute_time =
+              [scale](ClientIndex client) {
+                return std::chrono::nanoseconds(static_cast<std::int64_t>(scale * 1e9 * (1 + client.value % 3)));
+              },
+          .largest_events = 2'000'000};
+}
+
+class FaultSchedules : public ::testing::Test {
+ protected:
+  // Says how to run the failing schedule again.
+  static std::string again(std::uint64_t seed) {
+    return fmt::format("TRIBUTARY_FAULT_SEED={} simulation_tests --gtest_filter=FaultSchedules.*", seed);
+  }
+};
+
+TEST_F(FaultSchedules, AFullCohortEndsInTheFaultFreeModelBitForBit) {
+  const FunctionTrainerFactory factory = noisy_pull(40);
+  const auto [first, end] = seeds();
+  int roots_killed = 0;
+  std::uint64_t compared = 0;
+  for (std::uint64_t seed = first; seed < end; ++seed) {
+    SCOPED_TRACE(again(seed));
+    Rng rng(stream_seed(seed, Purpose::kTest));
+    const Tree tree = random_tree(rng);
+    Configuration configuration;
+    configuration.seed = seed;
+    configuration.rounds = 3;
+    configuration.checkpoint.every = 1 + rng.below(2);
+    // Roots may fall back behind local rounds too.
+    configuration.default_tier.rounds_per_parent_round = rng.chance(0.25) ? 2 : 1;
+    const Simulated calm = simulate(configuration, tree, factory);
+    ASSERT_TRUE(calm.status.ok()) << calm.status.to_string();
+
+    configuration.simulation.faults = random_faults(rng, seed);
+    const Simulated stormy = simulate(configuration, tree, factory, bounded(rng));
+
+    ASSERT_NE(stormy.status.code(), Code::kInternal) << stormy.status.to_string();
+    roots_killed += stormy.observer.starts - 1;
+    // A round that was given up because somebody was away for too long has another result, and says so.
+    const bool all_committed = stormy.status.ok() && std::all_of(stormy.observer.reports.begin(), stormy.observer.reports.end(),
+                                           [](const auto& report) { return report.second.committed; });
+    if (all_committed && stormy.observer.notes.count(NodeNote::Kind::kAbandoned) == 0) {
+      ++compared;
+      EXPECT_EQ(stormy.observer.model(), calm.observer.model());
+      for (const auto& [round, report] : stormy.observer.reports) {
+        EXPECT_EQ(report.contributors, tree.clients()) << "round " << round;
+        EXPECT_EQ(report.weight, calm.observer.reports.at(round).weight) << "round " << round;
+      }
+    }
+    if (HasFailure()) { FAIL() << "seed " << seed; }
+  }
+  if (end - first >= 100) {
+    EXPECT_GT(roots_killed, 10) << "the schedules hardly ever kill a root";
+    EXPECT_GT(compared, (end - first) * 9 / 10) << "too few schedules in which every task succeeded in the end";
+  }
+}
+
+TEST_F(FaultSchedules, EveryClientIsCountedAtMostOnceAndExactlyAsReported) {
+  const auto [first, end] = seeds();
+  int partial_rounds = 0;
+  for (std::uint64_t seed = first; seed < end; ++seed) {
+    SCOPED_TRACE(again(seed));
+    Rng rng(stream_seed(seed, Purpose::kTest, 1));
+    const Tree tree = random_tree(rng);
+    const FunctionTrainerFactory factory = roll_call(tree.clients());
+    Configuration configuration;
+    configuration.seed = seed;
+    configuration.rounds = 4;
+    configuration.default_tier.deadline_s = 10.0 + 60.0 * rng.uniform();
+    configuration.default_tier.quorum = 0.3 + 0.7 * rng.uniform();
+    if (rng.chance(0.5)) { configuration.default_tier.cohort_fraction = 0.4 + 0.6 * rng.uniform(); }
+    if (rng.chance(0.5)) { configuration.default_tier.over_selection = 1.5; }
+    configuration.simulation.faults = random_faults(rng, seed);
+
+    const Simulated run = simulate(configuration, tree, factory, bounded(rng));
+
+    ASSERT_TRUE(run.status.ok() || run.status.code() == Code::kUnavailable) << run.status.to_string();
+    std::vector<float> before(tree.clients(), 0.0F);
+    for (const auto& [round, report] : run.observer.reports) {
+      const std::vector<float>& after = run.observer.models.at(round);
+      double counted = 0.0;
+      for (std::size_t client = 0; client < after.size(); ++client) {
+        const double share = (static_cast<double>(after[client]) - static_cast<double>(before[client])) *
+                             report.weight.value();
+        EXPECT_NEAR(share, std::round(share), 1e-4) << "round " << round << " client " << client;
+        EXPECT_LE(std::round(share), 1.0) << "client " << client << " was counted twice in round " << round;
+        counted += std::round(share);
+      }
+      EXPECT_EQ(counted, report.committed ? static_cast<double>(report.contributors) : 0.0) << "round " << round;
+      EXPECT_EQ(report.weight.value(), report.committed ? counted : 0.0);
+      if (report.committed && report.contributors < tree.clients()) { ++partial_rounds; }
+      before = after;
+    }
+    if (HasFailure()) { FAIL() << "seed " << seed; }
+  }
+  if (end - first >= 100) { EXPECT_GT(partial_rounds, 50) << "the schedules hardly ever leave anybody out"; }
+}
+
+}  // namespace
+}  // namespace tributary::testing

@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: Apache-2.0
+// The same federation on different trees, threads and clocks.
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "support/fake_trainer.hpp"
+#include "support/simulate.hpp"
+
+namespace tributary::testing {
+namespace {
+
+Configuration rounds(std::uint64_t count) {
+  Configuration configuration;
+  configuration.rounds = count;
+  return configuration;
+}
+
+TEST(FederationShapes, EveryBalancedTreeOverTheSameClientsGivesTheSameModel) {
+  const FunctionTrainerFactory factory = noisy_pull(300);
+  const Simulated flat = simulate(rounds(3), make_tree(balanced_counts(256, 1)), factory);
+  ASSERT_TRUE(flat.status.ok()) << flat.status.to_string();
+  for (const auto& [branching, height] : {std::pair{16U, 2U}, std::pair{4U, 4U}, std::pair{2U, 8U}}) {
+    for (const std::uint32_t threads : {1U, 2U}) {
+      const Simulated tree =
+          simulate(rounds(3), make_tree(balanced_counts(branching, height)), factory, {.threads = threads});
+
+      ASSERT_TRUE(tree.status.ok()) << tree.status.to_string();
+      EXPECT_EQ(tree.observer.model(), flat.observer.model()) << "height " << height << ", " << threads << " threads";
+    }
+  }
+}
+
+TEST(FederationShapes, CountedBytesOfOneRoundAreTwoPayloadsPerEdge) {
+  constexpr std::size_t kParameters = 20000;
+  const FunctionTrainerFactory factory = noisy_pull(kParameters);
+  struct Expected {
+    std::uint32_t branching;
+    std::uint32_t height;
+    double payloads;
+  };
+  for (const auto& [branching, height, payloads] :
+       {Expected{256, 1, 512}, Expected{16, 2, 544}, Expected{4, 4, 680}, Expected{2, 8, 1020}}) {
+    const Simulated run = simulate(rounds(1), make_tree(balanced_counts(branching, height)), factory);
+
+    const EdgeTraffic total = run.statistics.traffic.total();
+    const double counted = static_cast<double>(total.bytes_down + total.bytes_up) / (kParameters * 4.0);
+    EXPECT_NEAR(counted / payloads, 1.0, 0.01) << "height " << height;
+  }
+}
+
+TEST(FederationShapes, ClientsMayStandBesideAggregatorsAtAnyTier) {
+  const FunctionTrainerFactory factory = roll_call(6);
+  // The root has a client, an aggregator with two clients, and an aggregator with a client and an aggregator of two.
+  const Tree tree = make_tree({3, 0, 2, 2, 0, 0, 0, 2, 0, 0});
+
+  const Simulated run = simulate(rounds(1), tree, factory);
+
+  ASSERT_TRUE(run.status.ok()) << run.status.to_string();
+  EXPECT_EQ(run.observer.reports.at(1).contributors, 6U);
+  for (const float value : run.observer.model()) { EXPECT_NEAR(value, 1.0 / 6.0, 1e-6); }
+}
+
+TEST(FederationShapes, LocalRoundsGiveTheSameModelForAnyNumberOfThreads) {
+  const FunctionTrainerFactory factory = noisy_pull(100);
+  Configuration configuration = rounds(4);
+  configuration.default_tier.rounds_per_parent_round = 3;
+  const Tree tree = make_tree(balanced_counts(3, 3));
+
+  const Simulated one = simulate(configuration, tree, factory, {.threads = 1});
+  const Simulated four = simulate(configuration, tree, factory, {.threads = 4});
+
+  ASSERT_TRUE(one.status.ok()) << one.status.to_string();
+  EXPECT_EQ(one.observer.model(), four.observer.model());
+  EXPECT_EQ(one.statistics.tasks_trained, 4U * 27U * 9U);
+}
+
+// One edge that does k local rounds is FedAvg with k rounds (arXiv 1905.06641).
+TEST(FederationShapes, OneEdgeWithLocalRoundsIsThatManyRounds) {
+  const FunctionTrainerFactory pull(20, [](const TrainTask& task) -> Result<TrainOutcome> {
+    auto model = std::make_shared<std::vector<float>>(*task.base);
+    for (std::size_t i = 0; i < model->size(); ++i) {
+      (*model)[i] += 0.25F * (static_cast<float>(task.client.value) - (*model)[i]);
+    }
+    return TrainOutcome{.model = std::move(model), .weight = 1.0, .metrics = {}};
+  });
+  Configuration local = rounds(2);
+  local.tiers[1].rounds_per_parent_round = 3;
+
+  const Simulated edge = simulate(local, make_tree({1, 4, 0, 0, 0, 0}), pull);
+  const Simulated flat = simulate(rounds(6), make_tree({4, 0, 0, 0, 0}), pull);
+
+  ASSERT_TRUE(edge.status.ok()) << edge.status.to_string();
+  for (std::size_t i = 0; i < 20; ++i) { EXPECT_NEAR(edge.observer.model()[i], flat.observer.model()[i], 1e-6); }
+}
+
+TEST(FederationShapes, BytesAboveTheFirstTierFallByTheNumberOfLocalRounds) {
+  const FunctionTrainerFactory factory = noisy_pull(5000);
+  const Tree tree = make_tree(balanced_counts(4, 2));
+  Configuration local = rounds(1);
+  local.default_tier.rounds_per_parent_round = 4;
+
+  const Simulated few = simulate(local, tree, factory);
+  const Simulated many = simulate(rounds(4), tree, factory);
+
+  const auto above = [](const Simulated& run) { return static_cast<double>(run.statistics.traffic.tiers.at(1).bytes_up); };
+  EXPECT_NEAR(above(many) / above(few), 4.0, 0.02);
+  EXPECT_EQ(few.statistics.tasks_trained, many.statistics.tasks_trained);
+}
+
+TEST(FederationShapes, ARealClockGivesTheSameModelAsAVirtualOne) {
+  const FunctionTrainerFactory factory = noisy_pull(64);
+  const Tree tree = make_tree(balanced_counts(4, 2));
+  Configuration real = rounds(3);
+  real.simulation.clock = SimulationConfig::Clock::kReal;
+
+  const Simulated first = simulate(rounds(3), tree, factory);
+  const Simulated second = simulate(real, tree, factory, {.threads = 2});
+
+  ASSERT_TRUE(second.status.ok()) << second.status.to_string();
+  EXPECT_EQ(first.observer.model(), second.observer.model());
+}
+
+TEST(FederationShapes, CohortsFollowTheSeedAndNotTheThreads) {
+  const FunctionTrainerFactory factory = noisy_pull(30);
+  const Tree tree = make_tree(balanced_counts(50, 1));
+  Configuration configuration = rounds(5);
+  configuration.default_tier.cohort_count = 7;
+
+  const Simulated one = simulate(configuration, tree, factory, {.threads = 1});
+  const Simulated two = simulate(configuration, tree, factory, {.threads = 2});
+  configuration.seed = 2;
+  const Simulated other = simulate(configuration, tree, factory);
+
+  EXPECT_EQ(one.observer.model(), two.observer.model());
+  EXPECT_NE(one.observer.model(), other.observer.model());
+  EXPECT_EQ(one.observer.reports.at(5).contributors, 7U);
+}
+
+TEST(FederationShapes, AMillionClientsCostWhatTheirCohortCosts) {
+  const FunctionTrainerFactory factory = noisy_pull(10);
+  Configuration configuration = rounds(2);
+  configuration.default_tier.cohort_count = 100;
+  std::vector<std::uint32_t> counts(1'000'001, 0);
+  counts[0] = 1'000'000;
+
+  const Simulated run = simulate(configuration, make_tree(std::move(counts)), factory);
+
+  ASSERT_TRUE(run.status.ok()) << run.status.to_string();
+  EXPECT_EQ(run.statistics.tasks_trained, 200U);
+  EXPECT_LE(run.statistics.traffic.edges.size(), 200U);
+}
+
+// At the deadline of 10 s seven of ten clients have answered; the three slow ones are late and are not waited for.
+TEST(FederationShapes, ADeadlineWithAQuorumLeavesTheSlowOnesOut) {
+  const FunctionTrainerFactory factory = roll_call(10);
+  Configuration configuration = rounds(1);
+  configuration.default_tier.deadline_s = 10.0;
+  configuration.default_tier.quorum = 0.5;
+  const auto compute_time = [](ClientIndex client) { return std::chrono::seconds(client.value < 7 ? 4 : 60); };
+
+  const Simulated run =
+      simulate(configuration, make_tree(balanced_counts(10, 1)), factory, {.compute_time = compute_time});
+
+  ASSERT_TRUE(run.status.ok()) << run.status.to_string();
+  EXPECT_EQ(run.observer.reports.at(1).contributors, 7U);
+  EXPECT_EQ(run.observer.reports.at(1).late, 3U);
+  EXPECT_EQ(run.statistics.clock, std::chrono::seconds(10));
+}
+
+TEST(FederationShapes, OverSelectionTakesTheFirstReports) {
+  const FunctionTrainerFactory factory = roll_call(10);
+  Configuration configuration = rounds(1);
+  configuration.default_tier.cohort_count = 5;
+  configuration.default_tier.over_selection = 2.0;
+  const auto compute_time = [](ClientIndex client) { return std::chrono::seconds(1 + client.value); };
+
+  const Simulated run =
+      simulate(configuration, make_tree(balanced_counts(10, 1)), factory, {.compute_time = compute_time});
+
+  ASSERT_TRUE(run.status.ok()) << run.status.to_string();
+  for (std::size_t client = 0; client < 10; ++client) {
+    EXPECT_NEAR(run.observer.model()[client], client < 5 ? 0.2 : 0.0, 1e-6) << client;
+  }
+}
+
+TEST(FederationShapes, ATaskThatFailsIsTriedAgainAndThenGivenUp) {
+  auto failures = std::make_shared<std::map<std::uint32_t, int>>();
+  const FunctionTrainerFactory flaky(4, [failures](const TrainTask& task) -> Result<TrainOutcome> {
+    const int so_far = (*failures)[task.client.value]++;
+    if ((task.client.value == 1 && so_far < 2) || task.client.value == 2) { return internal_error("out of luck"); }
+    auto model = std::make_shared<std::vector<float>>(*task.base);
+    (*model)[task.client.value] += 1.0F;
+    return TrainOutcome{.model = std::move(model), .weight = 1.0, .metrics = {}};
+  });
+  Configuration configuration = rounds(1);
+  configuration.default_tier.quorum = 0.75;
+  configuration.default_tier.deadline_s = 100.0;
+
+  const Simulated run = simulate(configuration, make_tree(balanced_counts(4, 1)), flaky);
+
+  ASSERT_TRUE(run.status.ok()) << run.status.to_string();
+  EXPECT_EQ(run.observer.reports.at(1).contributors, 3U);
+  EXPECT_EQ(run.observer.reports.at(1).state.failed, 1U);
+  EXPECT_EQ((*failures)[1], 3);
+  EXPECT_EQ((*failures)[2], 3);
+}
+
+TEST(FederationShapes, AClientThatSendsRubbishIsRefusedAndTheRoundGoesOn) {
+  const FunctionTrainerFactory poisoned(4, [](const TrainTask& task) -> Result<TrainOutcome> {
+    auto model = std::make_shared<std::vector<float>>(*task.base);
+    (*model)[0] = task.client.value == 3 ? std::nanf("") : 1.0F;
+    return TrainOutcome{.model = std::move(model), .weight = 1.0, .metrics = {}};
+  });
+  Configuration configuration = rounds(2);
+  configuration.default_tier.quorum = 0.5;
+  configuration.default_tier.deadline_s = 100.0;
+
+  const Simulated run = simulate(configuration, make_tree(balanced_counts(4, 1)), poisoned);
+
+  ASSERT_TRUE(run.status.ok()) << run.status.to_string();
+  EXPECT_EQ(run.observer.reports.at(2).refused, 1U);
+  EXPECT_EQ(run.observer.reports.at(2).contributors, 3U);
+  EXPECT_EQ(run.observer.model()[0], 1.0F);
+}
+
+TEST(FederationShapes, ARunThatNobodyAnswersEndsWithAReason) {
+  const FunctionTrainerFactory never(1, [](const TrainTask&) -> Result<TrainOutcome> { return internal_error("no"); });
+
+  const Simulated run = simulate(rounds(5), make_tree(balanced_counts(2, 2)), never);
+
+  EXPECT_EQ(run.status.code(), Code::kUnavailable);
+  EXPECT_EQ(run.status.message(), "3 rounds in a row were abandoned; in round 3 0 of 2 children reported, 2 were needed");
+}
+
+TEST(FederationShapes, SlowLinksCountOnTheVirtualClock) {
+  const FunctionTrainerFactory factory = noisy_pull(250'000);  // 1 MB
+  Tree::Builder builder{.child_counts = {1, 0}, .attributes = {}};
+  builder.attributes[1].link = {.bytes_per_second = 1e6, .latency = std::chrono::milliseconds(500)};
+  const Tree tree = Tree::create(std::move(builder)).value();
+
+  const Simulated run = simulate(rounds(1), tree, factory);
+
+  EXPECT_NEAR(std::chrono::duration<double>(run.statistics.clock).count(), 3.0, 0.01);
+}
+
+}  // namespace
+}  // namespace tributary::testing

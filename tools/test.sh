@@ -1,0 +1,103 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Everything a change must pass, from a bare Debian 12 machine on. Exits 0 if all of it did.
+#
+#   tools/test.sh          packages, build with warnings as errors, format, headers, clang-tidy, tests, installed tree
+#   tools/test.sh --long   also the whole fault sweep, sanitizers, long fuzzing and the measured promises (an hour)
+set -uo pipefail
+cd "$(dirname "$0")/.."
+
+long=no
+case "${1:-}" in
+  --long) long=yes ;;
+  "") ;;
+  *)
+    sed -n '3,7s/^# \{0,1\}//p' "$0"
+    exit 64
+    ;;
+esac
+
+passed=0
+failed=0
+failures=()
+started=$SECONDS
+mkdir -p build
+logs=$(pwd)/build/test-logs
+rm -rf "$logs"
+mkdir -p "$logs"
+
+# step NAME COMMAND...: runs a command with its output in a log, which is shown if it fails.
+step() {
+  local name=$1 begin=$SECONDS
+  shift
+  local log="$logs/${name//[^a-zA-Z0-9]/-}.log"
+  if "$@" >"$log" 2>&1; then
+    passed=$((passed + 1))
+    printf 'ok      %-44s %4d s\n' "$name" $((SECONDS - begin))
+    return 0
+  fi
+  failed=$((failed + 1))
+  failures+=("$name ($log)")
+  printf 'FAILED  %-44s %4d s\n' "$name" $((SECONDS - begin))
+  tail -n 60 "$log"
+  return 1
+}
+
+# Counts the cases of every test program beside the steps themselves.
+count_cases() {
+  local report
+  for report in "$1"/*.xml; do
+    [ -e "$report" ] || continue
+    local tests bad
+    tests=$(sed -n 's/.*<testsuites tests="\([0-9]*\)".*/\1/p' "$report" | head -n 1)
+    bad=$(sed -n 's/.*<testsuites tests="[0-9]*" failures="\([0-9]*\)".*/\1/p' "$report" | head -n 1)
+    passed=$((passed + ${tests:-0} - ${bad:-0}))
+    failed=$((failed + ${bad:-0}))
+  done
+}
+
+# run_ctest NAME PRESET ARGUMENTS...
+run_ctest() {
+  local name=$1 preset=$2
+  shift 2
+  local reports="$logs/cases-${name//[^a-zA-Z0-9]/-}"
+  mkdir -p "$reports"
+  GTEST_OUTPUT="xml:$reports/" step "$name" ctest --preset "$preset" --no-tests=error "$@"
+  count_cases "$reports"
+}
+
+sources() { git ls-files '*.cpp' '*.hpp'; }
+
+check_format() { sources | xargs clang-format-19 --dry-run -Werror; }
+
+# libtorch's headers alone take clang-tidy half a minute a file: those few files are left to the compiler's warnings.
+check_tidy() {
+  git ls-files 'core/src/*.cpp' 'topology/src/*.cpp' 'aggregators/src/*.cpp' 'privacy/src/*.cpp' 'transport/src/*.cpp' \
+    'cli/src/*.cpp' | xargs -P "$(nproc)" -n 4 clang-tidy-19 -p build/dev --quiet --warnings-as-errors='*'
+}
+
+step "packages" tools/packages.sh --develop || exit 69
+step "configure" cmake --preset dev -DTRIBUTARY_BUILD_FUZZERS=OFF || exit 70
+if step "build, warnings are errors" cmake --build --preset dev; then
+  step "public headers stand alone" cmake --build --preset dev --target all_verify_interface_header_sets
+  run_ctest "tests" dev -LE long
+  step "installed tree serves another project" tests/install/run.sh build/dev
+fi
+step "clang-format" check_format
+step "clang-tidy" check_tidy
+
+if [ "$long" = yes ]; then
+  run_ctest "long tests" dev -L long
+  step "measured promises" python3 benchmarks/promises.py --program build/dev/bin/tributary
+  for sanitizer in asan tsan; do
+    step "configure $sanitizer" cmake --preset $sanitizer &&
+      step "build $sanitizer" cmake --build --preset $sanitizer &&
+      run_ctest "tests under $sanitizer" $sanitizer -LE "long|slow"
+  done
+  step "long fuzzing" tools/fuzz.sh 60
+fi
+
+printf '\n%d s\n' $((SECONDS - started))
+for failure in "${failures[@]:-}"; do [ -n "$failure" ] && echo "failed: $failure"; done
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]
