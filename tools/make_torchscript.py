@@ -6,9 +6,9 @@
     tools/make_torchscript.py small.pt
 
 writes a small network with batch normalisation for 1x28x28 images and 10 classes. To bring your own model, put your
-torch.nn.Module in place of Small: it gets a float32 batch [samples, *shape] and returns logits [samples, classes]. Every
-parameter with requires_grad is trained; floating buffers (running statistics) travel with the model; integer ones do not.
-Do not freeze the module: a frozen one has no parameters left.
+torch.nn.Module in place of Small: it gets a float32 batch [samples, *shape] and returns logits [samples, classes].
+Every parameter with requires_grad is trained; floating buffers (running statistics) travel with the model; integer ones
+do not. Do not freeze the module: a frozen one has no parameters left.
 """
 import argparse
 

@@ -13,9 +13,7 @@ void register_builtin_aggregators(ExtensionRegistry& registry) {
   registry.add_rule("weighted-sum", "exact weighted mean of the children's changes",
                     [](const AlgorithmConfig&) { return std::make_unique<WeightedSum>(); });
   registry.add_server_optimizer("step", "moves the model by server_lr times the mean change",
-                                [](double rate) {
-                                  return std::make_unique<ServerStep>(rate);
-                                });
+                                [](double rate) { return std::make_unique<ServerStep>(rate); });
 }
 
 }  // namespace tributary

@@ -21,15 +21,17 @@ void WeightedSum::begin(const ParameterSpec& spec, const ExactScale& scale) {
 Status WeightedSum::add(const Update& update) {
   if (update.fingerprint != spec_->fingerprint()) {
     return invalid_argument(fmt::format("the update is for the model {}..., this federation trains {}...",
-                                        update.fingerprint.hex().substr(0, 12), spec_->fingerprint().hex().substr(0, 12)));
+                                        update.fingerprint.hex().substr(0, 12),
+                                        spec_->fingerprint().hex().substr(0, 12)));
   }
   const Segment* const delta = update.find(kDeltaSegment);
   if (delta == nullptr || update.segments.size() != 1) {
     return invalid_argument(fmt::format("a weighted sum takes the segment \"{}\" alone", kDeltaSegment));
   }
   if (update.contributors == 0) { return invalid_argument("an update without contributors"); }
-  TRIBUTARY_RETURN_IF_ERROR(delta->payload.encoding() == Encoding::kFloat32 ? sums_.add(delta->payload.values(), update.weight)
-                                                                            : sums_.add(delta->payload, update.weight));
+  TRIBUTARY_RETURN_IF_ERROR(delta->payload.encoding() == Encoding::kFloat32
+                                ? sums_.add(delta->payload.values(), update.weight)
+                                : sums_.add(delta->payload, update.weight));
   contributors_ += update.contributors;
   for (const auto& [name, sum] : update.scalars) {
     if (scalars_.size() < kMaxScalars || scalars_.contains(name)) { scalars_[name].add(sum); }

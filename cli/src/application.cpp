@@ -58,16 +58,12 @@ std::optional<std::string> unknown_subcommand(const CLI::App& app, std::span<con
   for (std::size_t i = 0; i < arguments.size(); ++i) {
     const std::string& word = arguments[i];
     const std::vector<std::string> names = names_of_subcommands(*here);
-    if (names.empty()) {
-      return std::nullopt;
-    }
+    if (names.empty()) { return std::nullopt; }
     if (word == "--color") {
       ++i;
       continue;
     }
-    if (word.starts_with("-")) {
-      continue;
-    }
+    if (word.starts_with("-")) { continue; }
     const CLI::App* next = find_subcommand(*here, word);
     if (next == nullptr) {
       const std::string place = here == &app ? "tributary" : "tributary " + here->get_name();
@@ -83,9 +79,7 @@ std::string unknown_option(const CLI::App& app, const std::string& fallback) {
   std::vector<std::string> known;
   while (here != nullptr) {
     for (const CLI::Option* option : here->get_options()) {
-      for (const std::string& name : option->get_lnames()) {
-        known.push_back("--" + name);
-      }
+      for (const std::string& name : option->get_lnames()) { known.push_back("--" + name); }
     }
     const auto chosen = here->get_subcommands();
     here = chosen.empty() ? nullptr : chosen.front();
@@ -98,14 +92,6 @@ std::string unknown_option(const CLI::App& app, const std::string& fallback) {
   }
   const std::vector<std::string> left = app.remaining(true);
   return left.empty() ? fallback : fmt::format("unexpected argument '{}'", left.front());
-}
-
-const CLI::App& chosen_app(const CLI::App& app) {
-  const CLI::App* here = &app;
-  for (auto chosen = here->get_subcommands(); !chosen.empty(); chosen = here->get_subcommands()) {
-    here = chosen.front();
-  }
-  return *here;
 }
 
 std::string path_of(const CLI::App& app) {
@@ -125,9 +111,7 @@ int report_usage_error(const Streams& streams, const Paint& paint, const std::st
 }
 
 int report_status(const Streams& streams, const Paint& paint, const Status& status) {
-  if (status.ok()) {
-    return 0;
-  }
+  if (status.ok()) { return 0; }
   const std::string& message = status.message();
   const auto lines = 1 + std::count(message.begin(), message.end(), '\n');
   if (lines > 1) {
@@ -144,9 +128,7 @@ Status guarded(const Action& action, const Context& context) {
     return action(context);
   } catch (const std::bad_alloc&) {
     return resource_exhausted("not enough memory");
-  } catch (const std::exception& error) {
-    return internal_error(fmt::format("unexpected: {}", error.what()));
-  }
+  } catch (const std::exception& error) { return internal_error(fmt::format("unexpected: {}", error.what())); }
 }
 
 }  // namespace
@@ -154,7 +136,6 @@ Status guarded(const Action& action, const Context& context) {
 int run_program(std::span<const std::string> arguments, const Streams& streams) {
   CLI::App app("Hierarchical federated learning: exact, fast, at any depth.", "tributary");
   auto globals = std::make_shared<Globals>();
-  app.footer(kFooter);
   app.require_subcommand(1);
   app.set_help_flag("-h,--help", "Say what a command does, with an example");
   app.add_flag("-v,--verbose", globals->verbosity, "Say more; twice for everything");
@@ -174,12 +155,13 @@ int run_program(std::span<const std::string> arguments, const Streams& streams) 
     actions.emplace(sub, command.setup(*sub));
   }
 
+  // Only now: sub-commands inherit what was there before them.
+  app.footer(kFooter);
+
   const Paint plain_paint(streams.traits(2, ColorChoice::kAuto).color);
   std::vector<std::string> words(arguments.begin(), arguments.end());
   const bool only_version = words.size() == 1 && words.front() == "--version";
-  if (only_version) {
-    words = {"version"};
-  }
+  if (only_version) { words = {"version"}; }
   if (const auto message = unknown_subcommand(app, words)) {
     return report_usage_error(streams, plain_paint, *message, "tributary");
   }
@@ -187,7 +169,7 @@ int run_program(std::span<const std::string> arguments, const Streams& streams) 
     std::vector<std::string> reversed(words.rbegin(), words.rend());
     app.parse(std::move(reversed));
   } catch (const CLI::CallForHelp&) {
-    streams.out << chosen_app(app).help();
+    streams.out << app.help();
     return 0;
   } catch (const CLI::ExtrasError& error) {
     return report_usage_error(streams, plain_paint, unknown_option(app, error.what()), path_of(app));
@@ -203,14 +185,10 @@ int run_program(std::span<const std::string> arguments, const Streams& streams) 
   Context context{streams.out,        streams.err,   streams.traits(1, color), streams.traits(2, color), color,
                   globals->verbosity, globals->quiet};
   for (const auto& [sub, action] : actions) {
-    if (!sub->parsed()) {
-      continue;
-    }
+    if (!sub->parsed()) { continue; }
     Status status = guarded(action, context);
     streams.out.flush();
-    if (status.ok() && !streams.out) {
-      status = io_error("cannot write the results: the output was closed");
-    }
+    if (status.ok() && !streams.out) { status = io_error("cannot write the results: the output was closed"); }
     return report_status(streams, Paint(context.err_terminal.color), status);
   }
   return report_status(streams, plain_paint, internal_error("no command was chosen"));

@@ -37,9 +37,7 @@ void print(const Context& context, bool json, const Facts& facts) {
     return;
   }
   for (const auto& [key, value] : facts.items()) {
-    if (key == "schema") {
-      continue;
-    }
+    if (key == "schema") { continue; }
     context.out << fmt::format("{:<28} {}\n", key, value.is_string() ? value.get<std::string>() : value.dump());
   }
 }
@@ -51,9 +49,7 @@ double rounded(double value) {
 // One core merges an update into exact sums; beside it, in turn, a float32 axpy over the same values.
 Status bench_merge(const Context& context, bool json, std::uint64_t parameters, std::uint32_t repeats) {
   std::vector<float> update(parameters);
-  for (std::size_t i = 0; i < update.size(); ++i) {
-    update[i] = static_cast<float>(i % 2001) * 1e-5F - 0.01F;
-  }
+  for (std::size_t i = 0; i < update.size(); ++i) { update[i] = static_cast<float>(i % 2001) * 1e-5F - 0.01F; }
   std::vector<float> plain(parameters, 0.0F);
   const Weight weight = Weight::from(100.0).value();
   ExactAccumulator sums;
@@ -70,13 +66,9 @@ Status bench_merge(const Context& context, bool json, std::uint64_t parameters, 
     const float factor = 100.0F;
     float* const into = plain.data();
     const float* const from = update.data();
-    for (std::size_t i = 0; i < parameters; ++i) {
-      into[i] += factor * from[i];
-    }
+    for (std::size_t i = 0; i < parameters; ++i) { into[i] += factor * from[i]; }
     const double axpy = seconds_since(start);
-    if (repeat == 0) {
-      continue;
-    }  // brings the pages in
+    if (repeat == 0) { continue; }  // brings the pages in
     exact_rates.push_back(gigabytes / exact);
     axpy_rates.push_back(gigabytes / axpy);
     ratios.push_back(axpy / exact);
@@ -105,9 +97,7 @@ class RoundTimer final : public RunObserver {
   }
   Result<bool> published(const RoundReport& report, const ModelValues& /*model*/, TrainingPool& /*pool*/,
                          const DriverStatistics& /*statistics*/) override {
-    if (!report.committed) {
-      return internal_error("a round was abandoned");
-    }
+    if (!report.committed) { return internal_error("a round was abandoned"); }
     const auto now = Clock::now();
     seconds.push_back(std::chrono::duration<double>(now - last_).count());
     last_ = now;

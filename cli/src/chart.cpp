@@ -77,9 +77,7 @@ struct TipLine {
 // A label beside x, kept inside the picture.
 void draw_tip(std::string& out, double x, const std::vector<TipLine>& lines) {
   std::size_t longest = 0;
-  for (const TipLine& line : lines) {
-    longest = std::max(longest, display_width(line.text));
-  }
+  for (const TipLine& line : lines) { longest = std::max(longest, display_width(line.text)); }
   const double width = 24.0 + kTipCharacter * static_cast<double>(longest) + 6.0;
   const double height = 10.0 + kTipLine * static_cast<double>(lines.size());
   const double left = x + width + 12 > kWidth ? std::max(0.0, x - width - 10) : x + 10;
@@ -102,13 +100,9 @@ void draw_tip(std::string& out, double x, const std::vector<TipLine>& lines) {
 // At most `most` entries, evenly spaced, the last one always among them.
 template <typename T>
 std::vector<T> thinned(const std::vector<T>& all, std::size_t most) {
-  if (all.size() <= most) {
-    return all;
-  }
+  if (all.size() <= most) { return all; }
   std::vector<T> kept;
-  for (std::size_t i = 0; i < most; ++i) {
-    kept.push_back(all[(i + 1) * all.size() / most - 1]);
-  }
+  for (std::size_t i = 0; i < most; ++i) { kept.push_back(all[(i + 1) * all.size() / most - 1]); }
   return kept;
 }
 
@@ -136,14 +130,10 @@ void draw_curve(std::string& out, const Series& series, const Scale& x, const Sc
 void draw_hits(std::string& out, const LineChart& chart, const Scale& x, const Scale& y) {
   std::map<double, std::vector<std::pair<std::size_t, double>>> by_x;
   for (std::size_t s = 0; s < chart.series.size(); ++s) {
-    for (const auto& [px, py] : chart.series[s].points) {
-      by_x[px].emplace_back(s, py);
-    }
+    for (const auto& [px, py] : chart.series[s].points) { by_x[px].emplace_back(s, py); }
   }
   std::vector<double> places;
-  for (const auto& [px, values] : by_x) {
-    places.push_back(px);
-  }
+  for (const auto& [px, values] : by_x) { places.push_back(px); }
   places = thinned(places, kMaxHits);
   for (std::size_t i = 0; i < places.size(); ++i) {
     const double here = x(places[i]);
@@ -167,25 +157,17 @@ void draw_hits(std::string& out, const LineChart& chart, const Scale& x, const S
 }
 
 std::vector<StackedBars::Bar> grouped(const std::vector<StackedBars::Bar>& bars) {
-  if (bars.size() <= kMaxBars) {
-    return bars;
-  }
+  if (bars.size() <= kMaxBars) { return bars; }
   std::vector<StackedBars::Bar> groups;
   for (std::size_t g = 0; g < kMaxBars; ++g) {
     const std::size_t first = g * bars.size() / kMaxBars;
     const std::size_t end = (g + 1) * bars.size() / kMaxBars;
     StackedBars::Bar mean = bars[first];
     for (std::size_t i = first + 1; i < end; ++i) {
-      for (std::size_t layer = 0; layer < mean.values.size(); ++layer) {
-        mean.values[layer] += bars[i].values[layer];
-      }
+      for (std::size_t layer = 0; layer < mean.values.size(); ++layer) { mean.values[layer] += bars[i].values[layer]; }
     }
-    for (double& value : mean.values) {
-      value /= static_cast<double>(end - first);
-    }
-    if (end - first > 1) {
-      mean.label = fmt::format("{} to {}, mean", bars[first].label, bars[end - 1].label);
-    }
+    for (double& value : mean.values) { value /= static_cast<double>(end - first); }
+    if (end - first > 1) { mean.label = fmt::format("{} to {}, mean", bars[first].label, bars[end - 1].label); }
     groups.push_back(std::move(mean));
   }
   return groups;
@@ -194,9 +176,7 @@ std::vector<StackedBars::Bar> grouped(const std::vector<StackedBars::Bar>& bars)
 }  // namespace
 
 std::vector<double> ticks(double low, double high, int count) {
-  if (!(high > low) || !std::isfinite(low) || !std::isfinite(high)) {
-    return {low};
-  }
+  if (!(high > low) || !std::isfinite(low) || !std::isfinite(high)) { return {low}; }
   const double rough = (high - low) / std::max(1, count);
   const double magnitude = std::pow(10.0, std::floor(std::log10(rough)));
   double step = 10.0 * magnitude;
@@ -209,9 +189,7 @@ std::vector<double> ticks(double low, double high, int count) {
   std::vector<double> result;
   const double first = std::floor(low / step + 1e-9);
   const double last = std::ceil(high / step - 1e-9);
-  for (double i = first; i <= last; i += 1.0) {
-    result.push_back(i * step);
-  }
+  for (double i = first; i <= last; i += 1.0) { result.push_back(i * step); }
   return result;
 }
 
@@ -220,9 +198,7 @@ std::string legend(const std::vector<std::string>& names, const std::vector<std:
   std::string out = "<div class=\"legend\">";
   for (std::size_t i = 0; i < names.size(); ++i) {
     fmt::format_to(Out(out), "<span><i class=\"c{}\"></i>{}", colors.at(i), escape_html(names[i]));
-    if (i < values.size()) {
-      fmt::format_to(Out(out), " <b>{}</b>", escape_html(values[i]));
-    }
+    if (i < values.size()) { fmt::format_to(Out(out), " <b>{}</b>", escape_html(values[i])); }
     out += "</span>";
   }
   return out + "</div>";
@@ -237,9 +213,7 @@ std::string line_chart(const LineChart& chart) {
   std::vector<std::string> names;
   std::vector<std::size_t> colors;
   for (const Series& series : chart.series) {
-    if (series.points.empty()) {
-      continue;
-    }
+    if (series.points.empty()) { continue; }
     names.push_back(series.name);
     colors.push_back(series.color);
     for (const auto& [px, py] : series.points) {
@@ -249,42 +223,30 @@ std::string line_chart(const LineChart& chart) {
       y_high = std::max(y_high, py);
     }
   }
-  if (names.empty()) {
-    return "<p class=\"note\">Nothing was measured.</p>";
-  }
+  if (names.empty()) { return "<p class=\"note\">Nothing was measured.</p>"; }
   // A range that nearly reaches down to the bound starts there; a flat curve gets some room.
-  if (y_low - chart.y_least < 0.6 * (y_high - chart.y_least)) {
-    y_low = chart.y_least;
-  }
+  if (y_low - chart.y_least < 0.6 * (y_high - chart.y_least)) { y_low = chart.y_least; }
   if (!(y_high > y_low)) {
     const double room = std::max(std::abs(y_high) * 0.1, 1e-3);
     y_low = std::max(chart.y_least, y_low - room);
     y_high = std::min(chart.y_most, y_high + room);
-    if (!(y_high > y_low)) {
-      y_low -= room;
-    }
+    if (!(y_high > y_low)) { y_low -= room; }
   }
   std::vector<double> y_ticks = ticks(y_low, y_high, 5);
   std::erase_if(y_ticks, [&chart](double t) { return t > chart.y_most + 1e-9 || t < chart.y_least - 1e-9; });
   const Scale y{std::min(y_low, y_ticks.front()), std::max(y_high, y_ticks.back()), kHeight - kBottom, kTop};
   std::vector<double> x_ticks = ticks(x_low, x_high, 7);
   std::erase_if(x_ticks, [&](double t) { return t < x_low - 1e-9 || t > x_high + 1e-9; });
-  if (x_ticks.empty()) {
-    x_ticks = {x_low};
-  }
+  if (x_ticks.empty()) { x_ticks = {x_low}; }
   const Scale x{x_low, x_high, kLeft + 8, kWidth - kRight - 8};
 
   std::string out;
-  if (names.size() > 1) {
-    out += legend(names, colors);
-  }
+  if (names.size() > 1) { out += legend(names, colors); }
   out += frame(chart.description);
   draw_axes(out, x, x_ticks, chart.x_format, chart.x_title, y, y_ticks, chart.y_format);
   bool area = chart.area;
   for (const Series& series : chart.series) {
-    if (series.points.empty()) {
-      continue;
-    }
+    if (series.points.empty()) { continue; }
     draw_curve(out, series, x, y, std::exchange(area, false));
   }
   draw_hits(out, chart, x, y);
@@ -292,21 +254,15 @@ std::string line_chart(const LineChart& chart) {
 }
 
 std::string stacked_bars(const StackedBars& chart) {
-  if (chart.bars.empty()) {
-    return "<p class=\"note\">No round was completed.</p>";
-  }
+  if (chart.bars.empty()) { return "<p class=\"note\">No round was completed.</p>"; }
   const std::vector<StackedBars::Bar> bars = grouped(chart.bars);
   double highest = 0.0;
   for (const auto& bar : bars) {
     double sum = 0.0;
-    for (const double value : bar.values) {
-      sum += value;
-    }
+    for (const double value : bar.values) { sum += value; }
     highest = std::max(highest, sum);
   }
-  if (highest <= 0.0) {
-    highest = 1.0;
-  }
+  if (highest <= 0.0) { highest = 1.0; }
   const std::vector<double> y_ticks = ticks(0.0, highest, 5);
   const Scale y{0.0, y_ticks.back(), kHeight - kBottom, kTop};
   const double slot = (kWidth - kRight - kLeft) / static_cast<double>(bars.size());
@@ -316,37 +272,36 @@ std::string stacked_bars(const StackedBars& chart) {
   std::string out = frame(chart.description);
   std::vector<double> x_ticks;
   const std::size_t every = std::max<std::size_t>(1, (bars.size() + 9) / 10);
-  for (std::size_t i = 0; i < bars.size(); i += every) {
-    x_ticks.push_back(static_cast<double>(i) + 0.5);
-  }
+  for (std::size_t i = 0; i < bars.size(); i += every) { x_ticks.push_back(static_cast<double>(i) + 0.5); }
   const NumberFormat x_format = [&bars](double place) {
     return fmt::format("{:g}", bars.at(static_cast<std::size_t>(place)).x);
   };
   draw_axes(out, x, x_ticks, x_format, chart.x_title, y, y_ticks, chart.y_format);
-  Out to(out);
+  // All bars first: a hover label must not disappear behind its neighbours.
+  std::string hits;
   for (std::size_t i = 0; i < bars.size(); ++i) {
     const double middle = x(static_cast<double>(i) + 0.5);
     double sum = 0.0;
     std::vector<TipLine> lines;
-    fmt::format_to(to, "<g class=\"hit\">");
     for (std::size_t layer = 0; layer < bars[i].values.size(); ++layer) {
       const double value = bars[i].values[layer];
+      const std::size_t color = chart.colors.at(layer);
       const double height = y(sum) - y(sum + value);
       if (height > 0.05) {
-        fmt::format_to(to, "<path class=\"bar c{}\" d=\"M{:.1f} {:.2f}h{:.1f}v{:.2f}h-{:.1f}Z\"/>",
-                       chart.colors.at(layer), middle - width / 2, y(sum), width, -height, width);
+        fmt::format_to(Out(out), "<path class=\"bar c{}\" d=\"M{:.1f} {:.2f}h{:.1f}v{:.2f}h-{:.1f}Z\"/>", color,
+                       middle - width / 2, y(sum), width, -height, width);
       }
       sum += value;
-      lines.push_back({fmt::format("{}  {}", chart.y_format(value), chart.names.at(layer)),
-                       static_cast<int>(chart.colors.at(layer))});
+      lines.push_back({fmt::format("{}  {}", chart.y_format(value), chart.names.at(layer)), static_cast<int>(color)});
     }
     lines.push_back({fmt::format("{} {}: {}", chart.x_title, bars[i].label, chart.y_format(sum)), -1});
     std::reverse(lines.begin(), lines.end());
-    fmt::format_to(to, "<rect x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"{:.1f}\"/>", middle - slot / 2, kTop,
-                   slot, kHeight - kTop - kBottom);
-    draw_tip(out, middle, lines);
-    out += "</g>\n";
+    fmt::format_to(Out(hits), "<g class=\"hit\"><rect x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"{:.1f}\"/>",
+                   middle - slot / 2, kTop, slot, kHeight - kTop - kBottom);
+    draw_tip(hits, middle, lines);
+    hits += "</g>\n";
   }
+  out += "\n" + hits;
   return out + "</svg>\n";
 }
 

@@ -25,6 +25,7 @@ std::span<const Command> commands() {
 Action setup_group(CLI::App& app, std::span<const Command> members) {
   auto actions = std::make_shared<std::vector<std::pair<const CLI::App*, Action>>>();
   app.require_subcommand(1);
+  app.footer(fmt::format("Example:\n  tributary {} {} --help", app.get_name(), members.front().name));
   for (const Command& member : members) {
     CLI::App* sub = app.add_subcommand(std::string(member.name), std::string(member.summary));
     sub->fallthrough();
@@ -32,18 +33,14 @@ Action setup_group(CLI::App& app, std::span<const Command> members) {
   }
   return [actions](const Context& context) -> Status {
     for (const auto& [sub, action] : *actions) {
-      if (sub->parsed()) {
-        return action(context);
-      }
+      if (sub->parsed()) { return action(context); }
     }
     return internal_error("no sub-command was chosen");
   };
 }
 
 void Context::note(std::string_view text) const {
-  if (!quiet) {
-    err << text << '\n';
-  }
+  if (!quiet) { err << text << '\n'; }
 }
 
 void Context::warn(std::string_view text) const {

@@ -35,9 +35,7 @@ Reached reach(const RunData& run, double target) {
   for (const Record& round : run.rounds) {
     seconds += round.number("seconds");
     bytes += round.number("bytes_down") + round.number("bytes_up");
-    if (round.number("accuracy", -1.0) >= target) {
-      return {round.number("round"), seconds, bytes};
-    }
+    if (round.number("accuracy", -1.0) >= target) { return {round.number("round"), seconds, bytes}; }
   }
   return {};
 }
@@ -47,9 +45,7 @@ std::optional<double> common_target(std::span<const RunData> runs) {
   double target = 1.0;
   for (const RunData& run : runs) {
     const Record* best = run.best_round();
-    if (best == nullptr) {
-      return std::nullopt;
-    }
+    if (best == nullptr) { return std::nullopt; }
     target = std::min(target, best->number("accuracy"));
   }
   target = std::floor(target * 200.0) / 200.0;
@@ -58,21 +54,11 @@ std::optional<double> common_target(std::span<const RunData> runs) {
 
 std::vector<std::string> unique_names(std::span<const RunData> runs) {
   std::vector<std::string> names;
-  for (const RunData& run : runs) {
-    names.push_back(run.name);
-  }
-  if (std::set<std::string>(names.begin(), names.end()).size() == names.size()) {
-    return names;
-  }
-  for (std::size_t i = 0; i < runs.size(); ++i) {
-    names[i] = runs[i].directory.lexically_normal().string();
-  }
-  if (std::set<std::string>(names.begin(), names.end()).size() == names.size()) {
-    return names;
-  }
-  for (std::size_t i = 0; i < names.size(); ++i) {
-    names[i] += fmt::format(" ({})", i + 1);
-  }
+  for (const RunData& run : runs) { names.push_back(run.name); }
+  if (std::set<std::string>(names.begin(), names.end()).size() == names.size()) { return names; }
+  for (std::size_t i = 0; i < runs.size(); ++i) { names[i] = runs[i].directory.lexically_normal().string(); }
+  if (std::set<std::string>(names.begin(), names.end()).size() == names.size()) { return names; }
+  for (std::size_t i = 0; i < names.size(); ++i) { names[i] += fmt::format(" ({})", i + 1); }
   return names;
 }
 
@@ -83,14 +69,10 @@ Comparison::Row numbers_row(std::string name, const std::vector<double>& values,
   Comparison::Row row{std::move(name), {}, -1};
   for (std::size_t i = 0; i < values.size(); ++i) {
     row.values.push_back(std::isfinite(values[i]) ? format(values[i]) : std::string(kNone));
-    if (!std::isfinite(values[i])) {
-      continue;
-    }
+    if (!std::isfinite(values[i])) { continue; }
     const double current = row.best < 0 ? kNaN : values[static_cast<std::size_t>(row.best)];
     const bool wins = row.best < 0 || (better == Better::kHigher ? values[i] > current : values[i] < current);
-    if (wins) {
-      row.best = static_cast<int>(i);
-    }
+    if (wins) { row.best = static_cast<int>(i); }
   }
   // A best among equals is none.
   if (std::all_of(row.values.begin(), row.values.end(),
@@ -106,9 +88,7 @@ Series curve(const RunData& run, std::string name, std::size_t color, std::strin
   double sum = 0.0;
   for (const Record& round : run.rounds) {
     const double x = x_of(round, sum);
-    if (const double y = round.number(field, kNaN); std::isfinite(y)) {
-      series.points.emplace_back(x, y);
-    }
+    if (const double y = round.number(field, kNaN); std::isfinite(y)) { series.points.emplace_back(x, y); }
   }
   return series;
 }
@@ -142,16 +122,12 @@ Comparison compare(std::span<const RunData> runs) {
   comparison.names = unique_names(runs);
   const auto each = [&runs](const std::function<double(const RunData&)>& value) {
     std::vector<double> values;
-    for (const RunData& run : runs) {
-      values.push_back(value(run));
-    }
+    for (const RunData& run : runs) { values.push_back(value(run)); }
     return values;
   };
   const auto texts = [&](std::string name, const std::function<std::string(const RunData&)>& value) {
     Comparison::Row row{std::move(name), {}, -1};
-    for (const RunData& run : runs) {
-      row.values.push_back(value(run));
-    }
+    for (const RunData& run : runs) { row.values.push_back(value(run)); }
     comparison.results.push_back(std::move(row));
   };
   const NumberFormat percent = [](double v) { return human_percent(v); };
@@ -160,9 +136,7 @@ Comparison compare(std::span<const RunData> runs) {
   const auto add = [&comparison](Comparison::Row row) {
     const bool empty =
         std::all_of(row.values.begin(), row.values.end(), [](const std::string& v) { return v == kNone; });
-    if (!empty) {
-      comparison.results.push_back(std::move(row));
-    }
+    if (!empty) { comparison.results.push_back(std::move(row)); }
   };
 
   texts("outcome", [](const RunData& run) { return run.outcome(); });
@@ -196,18 +170,14 @@ Comparison compare(std::span<const RunData> runs) {
   }
   texts("model", [&runs](const RunData& run) {
     const std::string_view digest = run.end.text("model_sha256");
-    if (digest.empty()) {
-      return std::string(kNone);
-    }
+    if (digest.empty()) { return std::string(kNone); }
     const bool same = &run != &runs.front() && digest == runs.front().end.text("model_sha256");
     return same ? "the same, bit for bit" : fmt::format("sha256 {}…", digest.substr(0, 12));
   });
 
   std::set<std::string> keys;
   for (const RunData& run : runs) {
-    for (const auto& [key, value] : run.settings) {
-      keys.insert(key);
-    }
+    for (const auto& [key, value] : run.settings) { keys.insert(key); }
   }
   for (const std::string& key : keys) {
     Comparison::Row row{key, {}, -1};
@@ -226,9 +196,7 @@ Comparison compare(std::span<const RunData> runs) {
 std::string comparison_text(const Comparison& comparison, const Paint& paint, bool utf8) {
   const auto render = [&](const std::string& title, const std::vector<Comparison::Row>& rows) {
     std::vector<TextTable::Column> columns{{title, TextTable::Align::kLeft}};
-    for (const std::string& name : comparison.names) {
-      columns.push_back({name, TextTable::Align::kRight});
-    }
+    for (const std::string& name : comparison.names) { columns.push_back({name, TextTable::Align::kRight}); }
     TextTable table(std::move(columns));
     for (const Comparison::Row& row : rows) {
       std::vector<std::string> cells{row.name};
@@ -240,9 +208,7 @@ std::string comparison_text(const Comparison& comparison, const Paint& paint, bo
     return table.render(paint, utf8);
   };
   std::string out = render("result", comparison.results);
-  if (comparison.settings.empty()) {
-    return out + "\n  The configurations are the same.\n";
-  }
+  if (comparison.settings.empty()) { return out + "\n  The configurations are the same.\n"; }
   return out + "\n" + render("configuration", comparison.settings);
 }
 
@@ -293,9 +259,7 @@ std::string comparison_page(std::span<const RunData> runs, const Comparison& com
   page.close_section();
   page.open_section("Configuration", comparison.settings.empty() ? "The configurations are the same."
                                                                  : "The keys in which the runs differ.");
-  if (!comparison.settings.empty()) {
-    page.card("", comparison_table(comparison, comparison.settings, true));
-  }
+  if (!comparison.settings.empty()) { page.card("", comparison_table(comparison, comparison.settings, true)); }
   page.close_section();
   return page.finish(
       fmt::format("Written by tributary {}. This page loads nothing and runs no script.", version_text()));

@@ -49,9 +49,7 @@ std::string proc_value(const char* file, std::string_view key) {
   std::ifstream stream(file);
   for (std::string line; std::getline(stream, line);) {
     const std::size_t colon = line.find(':');
-    if (colon == std::string::npos || !std::string_view(line).starts_with(key)) {
-      continue;
-    }
+    if (colon == std::string::npos || !std::string_view(line).starts_with(key)) { continue; }
     const std::size_t start = line.find_first_not_of(" \t", colon + 1);
     return start == std::string::npos ? std::string() : line.substr(start);
   }
@@ -60,9 +58,7 @@ std::string proc_value(const char* file, std::string_view key) {
 
 Check processor() {
   Check check{"processor", Check::Level::kOk, proc_value("/proc/cpuinfo", "model name"), {}};
-  if (check.value.empty()) {
-    check.value = "unknown";
-  }
+  if (check.value.empty()) { check.value = "unknown"; }
   const std::string flags = " " + proc_value("/proc/cpuinfo", "flags") + " ";
   for (const auto& [flag, name] : {std::pair{" avx512f ", "AVX-512"}, {" avx2 ", "AVX2"}, {" avx ", "AVX"}}) {
     if (flags.find(flag) != std::string::npos) {
@@ -120,14 +116,10 @@ struct Library {
 Library load(const char* name, const char* symbol) {
   Library library;
   library.handle = ::dlopen(name, RTLD_LAZY | RTLD_LOCAL);
-  if (library.handle == nullptr) {
-    return library;
-  }
+  if (library.handle == nullptr) { return library; }
   void* address = ::dlsym(library.handle, symbol);
   Dl_info info{};
-  if (address == nullptr || ::dladdr(address, &info) == 0 || info.dli_fname == nullptr) {
-    return library;
-  }
+  if (address == nullptr || ::dladdr(address, &info) == 0 || info.dli_fname == nullptr) { return library; }
   std::error_code error;
   const fs::path real = fs::canonical(info.dli_fname, error);
   library.file = error ? std::string(info.dli_fname) : real.string();
@@ -139,9 +131,7 @@ double sgemm_gflops(void* library) {
   using Sgemm = void (*)(const char*, const char*, const int*, const int*, const int*, const float*, const float*,
                          const int*, const float*, const int*, const float*, float*, const int*);
   void* const symbol = ::dlsym(library, "sgemm_");
-  if (symbol == nullptr) {
-    return 0.0;
-  }
+  if (symbol == nullptr) { return 0.0; }
   const auto sgemm = reinterpret_cast<Sgemm>(symbol);
   constexpr int kSize = 512;
   std::vector<float> a(std::size_t{kSize} * kSize, 1.0F);
@@ -185,9 +175,7 @@ Check blas(bool measure) {
 
 Check lapack() {
   const Library library = load("liblapack.so.3", "sgetrf_");
-  if (library.handle == nullptr) {
-    return {"LAPACK", Check::Level::kNote, "no liblapack.so.3", {}};
-  }
+  if (library.handle == nullptr) { return {"LAPACK", Check::Level::kNote, "no liblapack.so.3", {}}; }
   return {"LAPACK", Check::Level::kOk, library.file.empty() ? "liblapack.so.3" : library.file, {}};
 }
 
@@ -198,9 +186,7 @@ std::vector<Check> libtorch(bool measure) {
              "the echo, command and library trainers work without it"}};
   }
   const auto facts = nlohmann::json::parse(*information, nullptr, false);
-  if (!facts.is_object()) {
-    return {{"libtorch", Check::Level::kWarning, "says nothing readable about itself", {}}};
-  }
+  if (!facts.is_object()) { return {{"libtorch", Check::Level::kWarning, "says nothing readable about itself", {}}}; }
   if (facts.contains("error") && facts["error"].is_string()) {
     return {{"libtorch", Check::Level::kWarning, "does not work: " + facts["error"].get<std::string>(), {}}};
   }
@@ -219,17 +205,13 @@ std::vector<Check> libtorch(bool measure) {
 // The first line that a program prints, or nothing if it cannot be started.
 std::optional<std::string> first_line_of(std::vector<std::string> words) {
   std::array<int, 2> pipe_ends{};
-  if (::pipe2(pipe_ends.data(), O_CLOEXEC) != 0) {
-    return std::nullopt;
-  }
+  if (::pipe2(pipe_ends.data(), O_CLOEXEC) != 0) { return std::nullopt; }
   posix_spawn_file_actions_t actions{};
   ::posix_spawn_file_actions_init(&actions);
   ::posix_spawn_file_actions_adddup2(&actions, pipe_ends[1], STDOUT_FILENO);
   ::posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
   std::vector<char*> arguments;
-  for (std::string& word : words) {
-    arguments.push_back(word.data());
-  }
+  for (std::string& word : words) { arguments.push_back(word.data()); }
   arguments.push_back(nullptr);
   pid_t child = 0;
   const int failed = ::posix_spawnp(&child, words.front().c_str(), &actions, nullptr, arguments.data(), environ);
@@ -242,13 +224,10 @@ std::optional<std::string> first_line_of(std::vector<std::string> words) {
       text.append(buffer.data(), static_cast<std::size_t>(got));
     }
     int outcome = 0;
-    while (::waitpid(child, &outcome, 0) < 0 && errno == EINTR) {
-    }
+    while (::waitpid(child, &outcome, 0) < 0 && errno == EINTR) {}
   }
   ::close(pipe_ends[0]);
-  if (failed != 0) {
-    return std::nullopt;
-  }
+  if (failed != 0) { return std::nullopt; }
   return text.substr(0, text.find('\n'));
 }
 
@@ -309,14 +288,10 @@ Check disk(const std::string& directory) {
 
 Check open_files() {
   rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) {
-    return {"open files", Check::Level::kNote, "unknown", {}};
-  }
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) { return {"open files", Check::Level::kNote, "unknown", {}}; }
   Check check{
       "open files", Check::Level::kOk, fmt::format("{} (may be raised to {})", limit.rlim_cur, limit.rlim_max), {}};
-  if (limit.rlim_max == RLIM_INFINITY) {
-    check.value = fmt::format("{}", limit.rlim_cur);
-  }
+  if (limit.rlim_max == RLIM_INFINITY) { check.value = fmt::format("{}", limit.rlim_cur); }
   if (limit.rlim_max < kFewFiles) {
     check.level = Check::Level::kNote;
     check.value += ": few for an aggregator with many connected clients";
@@ -347,17 +322,13 @@ std::string mpi_name(std::string_view line) {
   if (const std::size_t open_mpi = line.find("(Open MPI) "); open_mpi != std::string_view::npos) {
     return "Open MPI " + std::string(line.substr(open_mpi + 11));
   }
-  if (line.starts_with("HYDRA")) {
-    return "MPICH";
-  }
+  if (line.starts_with("HYDRA")) { return "MPICH"; }
   return {};
 }
 
 std::vector<Check> examine_machine(const DoctorOptions& options) {
   std::vector<Check> checks{processor(), cores(), memory(), blas(options.measure), lapack()};
-  for (Check& check : libtorch(options.measure)) {
-    checks.push_back(std::move(check));
-  }
+  for (Check& check : libtorch(options.measure)) { checks.push_back(std::move(check)); }
   checks.push_back(mpi());
   checks.push_back(tls());
   checks.push_back(data_set());

@@ -28,9 +28,7 @@ Status act(Options options, const Context& context) {
     for (const Check& check : checks) {
       nlohmann::ordered_json entry{
           {"subject", check.subject}, {"level", to_string(check.level)}, {"value", check.value}};
-      if (!check.advice.empty()) {
-        entry["advice"] = check.advice;
-      }
+      if (!check.advice.empty()) { entry["advice"] = check.advice; }
       document["checks"].push_back(std::move(entry));
     }
     context.out << document.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) << '\n';
@@ -39,17 +37,11 @@ Status act(Options options, const Context& context) {
   const Paint paint = context.paint();
   const bool utf8 = context.out_terminal.utf8;
   std::size_t width = 0;
-  for (const Check& check : checks) {
-    width = std::max(width, display_width(check.subject));
-  }
+  for (const Check& check : checks) { width = std::max(width, display_width(check.subject)); }
   for (const Check& check : checks) {
     std::string mark = utf8 ? paint.green("✓") : paint.green("ok");
-    if (check.level == Check::Level::kNote) {
-      mark = paint.dim(utf8 ? "·" : "--");
-    }
-    if (check.level == Check::Level::kWarning) {
-      mark = paint.yellow(utf8 ? "!" : "!!");
-    }
+    if (check.level == Check::Level::kNote) { mark = paint.dim(utf8 ? "·" : "--"); }
+    if (check.level == Check::Level::kWarning) { mark = paint.yellow(utf8 ? "!" : "!!"); }
     context.out << fmt::format("  {} {}  {}\n", mark, paint.bold(pad_right(check.subject, width)), check.value);
     if (!check.advice.empty()) {
       context.out << fmt::format("  {}   {} {}\n", std::string(utf8 ? 1 : 2, ' ') + std::string(width, ' '),

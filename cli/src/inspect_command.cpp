@@ -69,14 +69,10 @@ Statistics statistics_of(std::span<const float> values) {
     result.high = std::max(result.high, number);
     ++count;
   }
-  if (count == 0) {
-    return {0.0, 0.0, 0.0, 0.0, result.not_finite};
-  }
+  if (count == 0) { return {0.0, 0.0, 0.0, 0.0, result.not_finite}; }
   result.mean = sum / static_cast<double>(count);
   for (const float value : values) {
-    if (std::isfinite(value)) {
-      squares += (value - result.mean) * (value - result.mean);
-    }
+    if (std::isfinite(value)) { squares += (value - result.mean) * (value - result.mean); }
   }
   result.deviation = std::sqrt(squares / static_cast<double>(count));
   return result;
@@ -100,9 +96,7 @@ Result<std::vector<TensorReport>> tensors_of(const SafetensorsFile& file) {
                         false};
     if (spec.ok()) {
       for (const TensorSpec& known : spec->tensors()) {
-        if (known.name == tensor.name) {
-          report.kind = kind_name(known.kind);
-        }
+        if (known.name == tensor.name) { report.kind = kind_name(known.kind); }
       }
     }
     if (is_floating(tensor.dtype)) {
@@ -138,9 +132,7 @@ void print_tensors(const std::vector<TensorReport>& tensors, const Context& cont
   }
   context.out << table.render(context.paint(), context.out_terminal.utf8)
               << fmt::format("\n  {} in {}\n", human_plural(values, "value"), human_plural(tensors.size(), "tensor"));
-  if (not_finite > 0) {
-    context.warn(fmt::format("{} are not finite", human_plural(not_finite, "value")));
-  }
+  if (not_finite > 0) { context.warn(fmt::format("{} are not finite", human_plural(not_finite, "value"))); }
 }
 
 Facts facts_of(const std::vector<TensorReport>& tensors) {
@@ -159,16 +151,24 @@ Facts facts_of(const std::vector<TensorReport>& tensors) {
   return list;
 }
 
+std::string fact_text(const Facts& value) {
+  if (value.is_string()) { return value.get<std::string>(); }
+  if (value.is_number_unsigned()) { return human_count(value.get<std::uint64_t>()); }
+  if (value.is_array()) {
+    std::string list;
+    for (const Facts& item : value) { list += (list.empty() ? "" : ", ") + fact_text(item); }
+    return list.empty() ? "none" : list;
+  }
+  return value.dump();
+}
+
 void print_facts(const Facts& facts, const Context& context) {
   std::size_t width = 0;
-  for (const auto& [key, value] : facts.items()) {
-    width = std::max(width, display_width(key));
-  }
+  for (const auto& [key, value] : facts.items()) { width = std::max(width, display_width(key)); }
   for (const auto& [key, value] : facts.items()) {
     std::string label = key;
     std::replace(label.begin(), label.end(), '_', ' ');
-    context.out << fmt::format("  {}  {}\n", context.paint().dim(pad_right(label, width)),
-                               value.is_string() ? value.get<std::string>() : value.dump());
+    context.out << fmt::format("  {}  {}\n", context.paint().dim(pad_right(label, width)), fact_text(value));
   }
   context.out << '\n';
 }
@@ -219,9 +219,7 @@ Status inspect_file(const Options& options, const Context& context) {
     return inspect_tensors(file, std::move(facts), options, context);
   }
   Facts facts{{"what", "model"}, {"bytes", file.data_bytes()}};
-  for (const auto& [key, value] : file.metadata()) {
-    facts["metadata." + key] = value;
-  }
+  for (const auto& [key, value] : file.metadata()) { facts["metadata." + key] = value; }
   return inspect_tensors(file, std::move(facts), options, context);
 }
 
@@ -232,29 +230,19 @@ Status inspect_run(const Options& options, const Context& context) {
                              CheckpointStore(files, run.directory / "checkpoints", 1).list());
   Facts facts{{"what", "run"}, {"name", run.name}, {"outcome", run.outcome()}, {"rounds", run.rounds.size()}};
   const auto number = [&](const char* name, double value, const std::string& text) {
-    if (std::isfinite(value)) {
-      facts[name] = options.json ? Facts(value) : Facts(text);
-    }
+    if (std::isfinite(value)) { facts[name] = options.json ? Facts(value) : Facts(text); }
   };
   number("accuracy", run.last("accuracy"), human_percent(run.last("accuracy")));
   number("loss", run.last("loss"), fmt::format("{:.4f}", run.last("loss")));
   number("seconds", run.seconds(), human_duration(run.seconds()));
   number("bytes_moved", run.bytes_moved(), human_bytes(run.bytes_moved()));
   for (const char* field : {"clients", "aggregators", "parameters", "seed"}) {
-    if (run.run.find(field) != nullptr) {
-      facts[field] = static_cast<std::uint64_t>(run.run.number(field));
-    }
+    if (run.run.find(field) != nullptr) { facts[field] = static_cast<std::uint64_t>(run.run.number(field)); }
   }
-  if (!run.end.text("error").empty()) {
-    facts["error"] = std::string(run.end.text("error"));
-  }
-  if (run.starts > 1) {
-    facts["resumed"] = run.starts - 1;
-  }
+  if (!run.end.text("error").empty()) { facts["error"] = std::string(run.end.text("error")); }
+  if (run.starts > 1) { facts["resumed"] = run.starts - 1; }
   Facts kept = Facts::array();
-  for (const CheckpointFile& checkpoint : checkpoints) {
-    kept.push_back(checkpoint.round.value);
-  }
+  for (const CheckpointFile& checkpoint : checkpoints) { kept.push_back(checkpoint.round.value); }
   facts["checkpoints"] = kept;
   const std::string_view recorded = run.end.text("model_sha256");
   if (!recorded.empty()) {
@@ -269,9 +257,7 @@ Status inspect_run(const Options& options, const Context& context) {
     print_json(std::move(facts), context);
   } else {
     print_facts(facts, context);
-    if (!run.ended()) {
-      context.note("  not ended: go on with tributary run --resume " + run.directory.string());
-    }
+    if (!run.ended()) { context.note("  not ended: go on with tributary run --resume " + run.directory.string()); }
   }
   return ok_status();
 }

@@ -36,32 +36,24 @@ std::vector<Client> clients_of(const RunData& data, std::size_t& classes) {
   for (const Record& record : data.labels) {
     const auto counts = record.numbers("counts");
     Client client{static_cast<std::uint64_t>(std::max(0.0, record.number("client"))), {counts.begin(), counts.end()}};
-    for (double& count : client.counts) {
-      count = std::isfinite(count) ? std::max(0.0, count) : 0.0;
-    }
+    for (double& count : client.counts) { count = std::isfinite(count) ? std::max(0.0, count) : 0.0; }
     client.counts.resize(std::min(client.counts.size(), kMaxClasses));
     classes = std::max(classes, client.counts.size());
     clients.push_back(std::move(client));
   }
-  for (Client& client : clients) {
-    client.counts.resize(classes);
-  }
+  for (Client& client : clients) { client.counts.resize(classes); }
   return clients;
 }
 
 std::string heat_map(const std::vector<Client>& all, std::size_t classes) {
   std::vector<const Client*> shown;
   const std::size_t columns = std::min(kMaxClients, all.size());
-  for (std::size_t i = 0; i < columns; ++i) {
-    shown.push_back(&all[i * all.size() / columns]);
-  }
+  for (std::size_t i = 0; i < columns; ++i) { shown.push_back(&all[i * all.size() / columns]); }
   double largest_cell = 1.0;
   double largest_client = 1.0;
   for (const Client* client : shown) {
     largest_client = std::max(largest_client, client->size());
-    for (const double count : client->counts) {
-      largest_cell = std::max(largest_cell, count);
-    }
+    for (const double count : client->counts) { largest_cell = std::max(largest_cell, count); }
   }
   const double cell = std::min(44.0, (kWidth - kLeft) / static_cast<double>(columns));
   const double row = classes <= 20 ? 20.0 : std::max(4.0, 400.0 / static_cast<double>(classes));
@@ -76,9 +68,7 @@ std::string heat_map(const std::vector<Client>& all, std::size_t classes) {
   Out to(out);
   fmt::format_to(to, "<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"end\">samples</text>", kLeft - 10, kSizes - 8);
   for (std::size_t k = 0; k < classes; ++k) {
-    if (row < 11 && k % 10 != 0) {
-      continue;
-    }
+    if (row < 11 && k % 10 != 0) { continue; }
     fmt::format_to(to, "<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"end\">{}{}</text>", kLeft - 10,
                    kSizes + row * (static_cast<double>(k) + 0.5) + 4, k == 0 ? "class " : "", k);
   }
@@ -98,9 +88,7 @@ std::string heat_map(const std::vector<Client>& all, std::size_t classes) {
       fmt::format_to(to,
                      "<rect class=\"frame\" x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"{:.1f}\" rx=\"2\"/>",
                      left + gap / 2, top + gap / 2, cell - gap, row - gap);
-      if (count <= 0) {
-        continue;
-      }
+      if (count <= 0) { continue; }
       // The square root keeps small counts visible beside large ones.
       fmt::format_to(to,
                      "<rect class=\"cell\" x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"{:.1f}\" rx=\"2\" "
@@ -154,9 +142,7 @@ Spread spread_of(const Record& summary) {
   const auto list = [&summary](std::string_view key) {
     const auto numbers = summary.numbers(key);
     std::vector<double> values(numbers.begin(), numbers.end());
-    for (double& value : values) {
-      value = std::isfinite(value) ? value : 0.0;
-    }
+    for (double& value : values) { value = std::isfinite(value) ? value : 0.0; }
     return values;
   };
   Spread spread{list("min"), list("mean"), list("max")};
@@ -172,9 +158,7 @@ std::string range_chart(const Spread& spread) {
   constexpr double kChartWidth = 760.0;
   const std::size_t classes = spread.mean.size();
   double highest = 1.0;
-  for (const double value : spread.high) {
-    highest = std::max(highest, value);
-  }
+  for (const double value : spread.high) { highest = std::max(highest, value); }
   const std::vector<double> marks = ticks(0.0, highest, 6);
   const double height = kRow * static_cast<double>(classes) + 40;
   const auto x = [&marks](double value) { return kLeft + value / marks.back() * (kChartWidth - kLeft - 30); };
@@ -214,18 +198,14 @@ std::string label_charts(const RunData& data) {
   std::size_t classes = 0;
   const std::vector<Client> clients = clients_of(data, classes);
   if (!clients.empty() && classes > 0) {
-    if (clients.size() <= kMaxClients) {
-      return heat_map(clients, classes);
-    }
+    if (clients.size() <= kMaxClients) { return heat_map(clients, classes); }
     return fmt::format("<p class=\"note\">{} of {} clients, evenly selected.</p>", kMaxClients,
                        human_count(clients.size())) +
            heat_map(clients, classes) + range_chart(spread_of(clients, classes));
   }
   if (data.labels_summary) {
     const Spread spread = spread_of(*data.labels_summary);
-    if (!spread.mean.empty()) {
-      return range_chart(spread);
-    }
+    if (!spread.mean.empty()) { return range_chart(spread); }
   }
   return {};
 }

@@ -25,9 +25,7 @@ struct Options {
 std::vector<CatalogSection> whole_catalog() {
   std::vector<CatalogSection> all;
   CatalogSection trainers{"trainers", "trainer.kind", {}};
-  for (const auto& entry : known_trainers().kinds()) {
-    trainers.entries.push_back({entry.name, entry.summary});
-  }
+  for (const auto& entry : known_trainers().kinds()) { trainers.entries.push_back({entry.name, entry.summary}); }
   all.push_back(std::move(trainers));
   CatalogSection models{"models", "model.kind", {}};
   for (const ModelKind& model : builtin_models()) {
@@ -35,23 +33,17 @@ std::vector<CatalogSection> whole_catalog() {
   }
   all.push_back(std::move(models));
   CatalogSection policies{"policies", "tiers.default.policy", {}};
-  for (const auto& entry : known_extensions().policies()) {
-    policies.entries.push_back({entry.name, entry.summary});
-  }
+  for (const auto& entry : known_extensions().policies()) { policies.entries.push_back({entry.name, entry.summary}); }
   all.push_back(std::move(policies));
   CatalogSection rules{"rules", "", {}};
-  for (const auto& entry : known_extensions().rules()) {
-    rules.entries.push_back({entry.name, entry.summary});
-  }
+  for (const auto& entry : known_extensions().rules()) { rules.entries.push_back({entry.name, entry.summary}); }
   all.push_back(std::move(rules));
   CatalogSection servers{"server-optimizers", "", {}};
   for (const auto& entry : known_extensions().server_optimizers()) {
     servers.entries.push_back({entry.name, entry.summary});
   }
   all.push_back(std::move(servers));
-  for (const CatalogSection& section : configuration_catalog()) {
-    all.push_back(section);
-  }
+  for (const CatalogSection& section : configuration_catalog()) { all.push_back(section); }
   std::erase_if(all, [](const CatalogSection& section) { return section.entries.empty(); });
   return all;
 }
@@ -60,9 +52,7 @@ Status act(const Options& options, const Context& context) {
   std::vector<CatalogSection> catalog = whole_catalog();
   if (!options.section.empty()) {
     std::vector<std::string> names;
-    for (const CatalogSection& section : catalog) {
-      names.push_back(section.name);
-    }
+    for (const CatalogSection& section : catalog) { names.push_back(section.name); }
     if (std::find(names.begin(), names.end(), options.section) == names.end()) {
       const std::string near = nearest(options.section, names);
       return invalid_argument(fmt::format("nothing is called '{}'{}; there are {}", options.section,
@@ -86,18 +76,12 @@ Status act(const Options& options, const Context& context) {
   const Paint paint = context.paint();
   bool first = true;
   for (const CatalogSection& section : catalog) {
-    if (!std::exchange(first, false)) {
-      context.out << '\n';
-    }
+    if (!std::exchange(first, false)) { context.out << '\n'; }
     context.out << paint.bold(section.name);
-    if (!section.key.empty()) {
-      context.out << "  " << paint.dim(section.key);
-    }
+    if (!section.key.empty()) { context.out << "  " << paint.dim(section.key); }
     context.out << '\n';
     std::size_t width = 0;
-    for (const CatalogEntry& entry : section.entries) {
-      width = std::max(width, entry.name.size());
-    }
+    for (const CatalogEntry& entry : section.entries) { width = std::max(width, entry.name.size()); }
     for (const CatalogEntry& entry : section.entries) {
       context.out << fmt::format("  {}  {}\n", paint.cyan(fmt::format("{:<{}}", entry.name, width)), entry.summary);
     }

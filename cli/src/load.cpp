@@ -19,9 +19,7 @@ constexpr std::string_view kPrefix = "TRIBUTARY_";
 std::vector<std::string> environment_overrides() {
   std::vector<std::string> overrides;
   for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) {
-    if (std::string_view(*entry).starts_with(kPrefix)) {
-      overrides.push_back("env:" + std::string(*entry));
-    }
+    if (std::string_view(*entry).starts_with(kPrefix)) { overrides.push_back("env:" + std::string(*entry)); }
   }
   std::sort(overrides.begin(), overrides.end());
   return overrides;

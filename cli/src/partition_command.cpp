@@ -35,9 +35,7 @@ struct ClientLabels {
   [[nodiscard]] double effective_classes() const {
     double entropy = 0.0;
     for (const std::uint32_t count : counts) {
-      if (count == 0) {
-        continue;
-      }
+      if (count == 0) { continue; }
       const double share = static_cast<double>(count) / static_cast<double>(samples);
       entropy -= share * std::log(share);
     }
@@ -69,9 +67,7 @@ std::string bar(std::uint64_t samples, std::uint64_t largest, std::size_t cells,
   const double share = largest == 0 ? 0.0 : static_cast<double>(samples) / static_cast<double>(largest);
   const auto filled = static_cast<std::size_t>(std::lround(share * static_cast<double>(cells)));
   std::string out;
-  for (std::size_t i = 0; i < filled; ++i) {
-    out += utf8 ? "■" : "#";
-  }
+  for (std::size_t i = 0; i < filled; ++i) { out += utf8 ? "■" : "#"; }
   return out;
 }
 
@@ -108,9 +104,7 @@ void print_table(const Partition& partition, const Dataset& data, std::uint32_t 
   for (std::uint32_t i = 0; i < columns; ++i) {
     const auto client = static_cast<std::uint32_t>(std::uint64_t{i} * partition.clients() / columns);
     shown.push_back(labels_of(partition, data, client));
-    for (const std::uint32_t count : shown.back().counts) {
-      tallest = std::max(tallest, count);
-    }
+    for (const std::uint32_t count : shown.back().counts) { tallest = std::max(tallest, count); }
   }
   TextTable table({{"client", TextTable::Align::kRight},
                    {"samples", TextTable::Align::kRight},
@@ -128,10 +122,9 @@ void print_table(const Partition& partition, const Dataset& data, std::uint32_t 
     context.out << paint.dim(
         fmt::format("  {} of {} clients, evenly selected (--rows)\n", columns, human_count(partition.clients())));
   }
-  context.out << fmt::format("\n  {} of {} over {}: {} to {} each, {:.1f} on average\n", human_count(total),
+  context.out << fmt::format("\n  {} of {} over {}: {} to {} each, {} on average\n", human_count(total),
                              human_plural(data.size(), "sample"), human_plural(partition.clients(), "client"),
-                             human_count(smallest), human_count(largest),
-                             static_cast<double>(total) / static_cast<double>(partition.clients()));
+                             human_count(smallest), human_count(largest), human_count(total / partition.clients()));
   context.out << fmt::format("  {:.1f} of {} classes effective at a client, on average (1: all samples of one class)\n",
                              effective / static_cast<double>(columns), data.classes);
   context.out << paint.dim(fmt::format("  sha256 {}", partition.digest().hex())) << '\n';

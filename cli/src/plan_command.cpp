@@ -44,15 +44,9 @@ std::string describe(const TierConfig& tier) {
   } else {
     text += ", all children";
   }
-  if (tier.over_selection > 1.0) {
-    text += fmt::format(", asks {:g} times as many", tier.over_selection);
-  }
-  if (tier.deadline_s > 0.0) {
-    text += fmt::format(", from {:g} s on a quorum of {:g}", tier.deadline_s, tier.quorum);
-  }
-  if (tier.rounds_per_parent_round > 1) {
-    text += fmt::format(", {} local rounds", tier.rounds_per_parent_round);
-  }
+  if (tier.over_selection > 1.0) { text += fmt::format(", asks {:g} times as many", tier.over_selection); }
+  if (tier.deadline_s > 0.0) { text += fmt::format(", from {:g} s on a quorum of {:g}", tier.deadline_s, tier.quorum); }
+  if (tier.rounds_per_parent_round > 1) { text += fmt::format(", {} local rounds", tier.rounds_per_parent_round); }
   return text;
 }
 
@@ -151,9 +145,7 @@ Command validate_command() {
               }
               if (*json) {
                 Facts facts{{"schema", 1}, {"file", options->file}, {"valid", true}};
-                if (!*shallow) {
-                  facts["digest"] = digest.hex();
-                }
+                if (!*shallow) { facts["digest"] = digest.hex(); }
                 context.out << facts.dump() << '\n';
               } else {
                 context.out << fmt::format("{}: valid\n", options->file);

@@ -54,14 +54,10 @@ Status act(const Options& options, const Context& context) {
   if (options.json) {
     nlohmann::ordered_json document{
         {"schema", 1}, {"report", output.string()}, {"runs", nlohmann::ordered_json::array()}};
-    for (const RunData& run : runs) {
-      document["runs"].push_back(facts_of(run));
-    }
+    for (const RunData& run : runs) { document["runs"].push_back(facts_of(run)); }
     if (!one) {
       document["differences"] = nlohmann::ordered_json::object();
-      for (const auto& row : comparison.settings) {
-        document["differences"][row.name] = row.values;
-      }
+      for (const auto& row : comparison.settings) { document["differences"][row.name] = row.values; }
     }
     context.out << document.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) << '\n';
     return ok_status();

@@ -46,32 +46,23 @@ Series series_of(const RunData& data, std::string_view field, std::string name, 
   return series;
 }
 
+std::uint64_t abandoned_rounds(const RunData& data) {
+  return static_cast<std::uint64_t>(std::count_if(data.rounds.begin(), data.rounds.end(),
+                                                  [](const Record& r) { return r.text("outcome") == "abandoned"; }));
+}
+
 void header(Page& page, const RunData& data) {
   std::string facts;
   const auto fact = [&facts](std::string_view text) {
-    if (!text.empty()) {
-      fmt::format_to(std::back_inserter(facts), "<span>{}</span>", escape_html(text));
-    }
+    if (!text.empty()) { fmt::format_to(std::back_inserter(facts), "<span>{}</span>", escape_html(text)); }
   };
   const Record& run = data.run;
-  if (run.find("tiers") != nullptr) {
-    fact(human_plural(whole(run.number("tiers")), "tier"));
-  }
-  if (run.number("aggregators") > 0) {
-    fact(human_plural(whole(run.number("aggregators")), "aggregator"));
-  }
-  if (run.find("clients") != nullptr) {
-    fact(human_plural(whole(run.number("clients")), "client"));
-  }
-  if (run.find("parameters") != nullptr) {
-    fact(human_plural(whole(run.number("parameters")), "parameter"));
-  }
-  if (run.find("seed") != nullptr) {
-    fact(fmt::format("seed {:.0f}", run.number("seed")));
-  }
-  if (run.find("threads") != nullptr) {
-    fact(human_plural(whole(run.number("threads")), "thread"));
-  }
+  if (run.find("tiers") != nullptr) { fact(human_plural(whole(run.number("tiers")), "tier")); }
+  if (run.number("aggregators") > 0) { fact(human_plural(whole(run.number("aggregators")), "aggregator")); }
+  if (run.find("clients") != nullptr) { fact(human_plural(whole(run.number("clients")), "client")); }
+  if (run.find("parameters") != nullptr) { fact(human_plural(whole(run.number("parameters")), "parameter")); }
+  if (run.find("seed") != nullptr) { fact(fmt::format("seed {:.0f}", run.number("seed"))); }
+  if (run.number("threads") > 0) { fact(human_plural(whole(run.number("threads")), "thread")); }
   fact(run.text("driver"));
   fact(run.text("host"));
   fact(run.text("started"));
@@ -117,10 +108,10 @@ void key_numbers(Page& page, const RunData& data) {
         {"Moved", human_bytes(moved),
          fmt::format("{} down, {} up", human_bytes(data.total("bytes_down")), human_bytes(data.total("bytes_up")))});
   }
-  if (const double selected = data.total("selected"); selected > 0) {
-    const double reported = data.total("reported");
-    tiles.push_back({"Updates", human_count(whole(reported)),
-                     fmt::format("{} of those asked for", human_percent(reported / selected, 1))});
+  if (const double updates = data.total("contributors"); updates > 0) {
+    const double committed = static_cast<double>(data.rounds.size()) - static_cast<double>(abandoned_rounds(data));
+    tiles.push_back({"Client updates", human_count(whole(updates)),
+                     committed > 0 ? fmt::format("{:.4g} per round", updates / committed) : ""});
   }
   if (const double memory = data.end.number("max_rss_bytes"); memory > 0) {
     tiles.push_back({"Memory", human_bytes(memory), "at most"});
@@ -184,15 +175,11 @@ void time(Page& page, const RunData& data) {
   std::vector<double> totals(kPhases.size());
   for (const Record& round : data.rounds) {
     StackedBars::Bar bar{plain_number(round.number("round")), round.number("round"), phases_of(round, threads)};
-    for (std::size_t i = 0; i < totals.size(); ++i) {
-      totals[i] += bar.values[i];
-    }
+    for (std::size_t i = 0; i < totals.size(); ++i) { totals[i] += bar.values[i]; }
     chart.bars.push_back(std::move(bar));
   }
   double sum = 0.0;
-  for (const double total : totals) {
-    sum += total;
-  }
+  for (const double total : totals) { sum += total; }
   std::vector<std::string> values;
   Page::Table table{{"phase", "time", "share"}, {false, true, true}, {}};
   for (std::size_t i = 0; i < totals.size(); ++i) {
@@ -215,7 +202,7 @@ void time(Page& page, const RunData& data) {
 void traffic(Page& page, const RunData& data) {
   const std::string drawing = tree_drawing(data);
   struct Sum {
-    double nodes = 0.0, messages = 0.0, down = 0.0, up = 0.0, train = 0.0, merge = 0.0, rounds = 0.0;
+    double nodes = 0.0, messages = 0.0, down = 0.0, up = 0.0, merge = 0.0, rounds = 0.0;
   };
   std::map<std::uint64_t, Sum> tiers;
   for (const Record& record : data.tiers) {
@@ -224,13 +211,10 @@ void traffic(Page& page, const RunData& data) {
     sum.messages += record.number("messages");
     sum.down += record.number("bytes_down");
     sum.up += record.number("bytes_up");
-    sum.train += record.number("train_seconds");
     sum.merge += record.number("merge_seconds");
     sum.rounds += 1.0;
   }
-  if (drawing.empty() && tiers.empty()) {
-    return;
-  }
+  if (drawing.empty() && tiers.empty()) { return; }
   page.open_section(
       "The tree and its traffic",
       drawing.empty() || data.edges.empty()
@@ -238,9 +222,7 @@ void traffic(Page& page, const RunData& data) {
           : "The width of an edge follows the bytes that crossed it, whole run. Rest the pointer on one for "
             "its figures.");
   page << "<div class=\"beside\">\n";
-  if (!drawing.empty()) {
-    page.card("", drawing);
-  }
+  if (!drawing.empty()) { page.card("", drawing); }
   if (!tiers.empty()) {
     const double payload = data.run.number("payload_bytes");
     Page::Table table{{""}, {false}, {}};
@@ -250,9 +232,7 @@ void traffic(Page& page, const RunData& data) {
     }
     const auto row = [&](std::string name, const auto& value) {
       std::vector<std::string> cells{std::move(name)};
-      for (const auto& [tier, sum] : tiers) {
-        cells.push_back(value(sum));
-      }
+      for (const auto& [tier, sum] : tiers) { cells.push_back(value(sum)); }
       table.rows.push_back(std::move(cells));
     };
     row("nodes", [](const Sum& sum) { return human_count(whole(sum.nodes)); });
@@ -264,7 +244,6 @@ void traffic(Page& page, const RunData& data) {
           [payload](const Sum& sum) { return fmt::format("{:.1f}", (sum.down + sum.up) / sum.rounds / payload); });
     }
     row("messages", [](const Sum& sum) { return human_count(whole(sum.messages)); });
-    row("training", [](const Sum& sum) { return human_duration(sum.train); });
     row("merging", [](const Sum& sum) { return human_duration(sum.merge); });
     page.card("By tier", Page::table(table), "Tier 1 is below the root; its bytes are those of the edges to the root.");
   }
@@ -273,24 +252,18 @@ void traffic(Page& page, const RunData& data) {
 }
 
 void where_it_ran(Page& page, const RunData& data) {
-  if (data.where.empty()) {
-    return;
-  }
+  if (data.where.empty()) { return; }
   Page::Table table{{"process", "host", "rank", "nodes", "tasks trained", "training time"},
                     {false, false, true, false, true, true},
                     {}};
   for (const Record& record : data.where) {
     std::string nodes(record.text("nodes"));
-    if (nodes.empty() && record.find("nodes") != nullptr) {
-      nodes = human_count(whole(record.number("nodes")));
-    }
+    if (nodes.empty() && record.find("nodes") != nullptr) { nodes = human_count(whole(record.number("nodes"))); }
     table.rows.push_back({fmt::format("{:.0f}", record.number("process")), escape_html(record.text("host")),
                           record.find("rank") == nullptr ? "–" : fmt::format("{:.0f}", record.number("rank")),
                           escape_html(nodes), human_count(whole(record.number("clients_trained"))),
                           human_duration(record.number("train_seconds"))});
-    if (table.rows.size() == kMaxTableRows) {
-      break;
-    }
+    if (table.rows.size() == kMaxTableRows) { break; }
   }
   page.open_section("What ran where");
   page.card("", Page::table(table));
@@ -301,24 +274,17 @@ void troubles(Page& page, const RunData& data) {
   page.open_section("Faults and rejections");
   Page::Table counts{{"what", "how often"}, {false, true}, {}};
   const auto row = [&counts](std::string_view what, double count) {
-    if (count > 0) {
-      counts.rows.push_back({escape_html(what), human_count(whole(count))});
-    }
+    if (count > 0) { counts.rows.push_back({escape_html(what), human_count(whole(count))}); }
   };
-  row("clients that failed", data.total("failed"));
+  row("children of the root that failed", data.total("failed"));
   row("updates too late for their round", data.total("late"));
   row("updates refused", data.total("rejected"));
-  row("rounds abandoned",
-      static_cast<double>(std::count_if(data.rounds.begin(), data.rounds.end(),
-                                        [](const Record& r) { return r.text("outcome") == "abandoned"; })));
-  for (const auto& [kind, count] : data.fault_kinds) {
-    row("fault: " + kind, static_cast<double>(count));
-  }
+  row("rounds abandoned", static_cast<double>(abandoned_rounds(data)));
+  for (const auto& [kind, count] : data.fault_kinds) { row("fault: " + kind, static_cast<double>(count)); }
   if (counts.rows.empty()) {
-    page.card(
-        "",
-        "<p class=\"note\" style=\"margin:0\">None: every client that was asked answered in time, and nothing was "
-        "refused.</p>");
+    page.card("",
+              "<p class=\"note\" style=\"margin:0\">None: whoever was asked answered in time, and nothing was "
+              "refused.</p>");
     page.close_section();
     return;
   }
@@ -342,13 +308,11 @@ void troubles(Page& page, const RunData& data) {
   }
   page << "</div>\n";
   if (!data.faults.empty()) {
-    Page::Table table{{"round", "node", "kind", "detail"}, {true, true, false, false}, {}};
+    Page::Table table{{"round", "node", "kind", "detail"}, {true, false, false, false}, {}};
     for (const Record& fault : data.faults) {
-      table.rows.push_back({plain_number(fault.number("round")), plain_number(fault.number("node")),
+      table.rows.push_back({plain_number(fault.number("round")), escape_html(fault.text("node")),
                             escape_html(fault.text("kind")), escape_html(fault.text("detail"))});
-      if (table.rows.size() == kMaxFaultRows) {
-        break;
-      }
+      if (table.rows.size() == kMaxFaultRows) { break; }
     }
     page << "<div style=\"height:14px\"></div>"
          << Page::folded(fmt::format("The first {} faults", table.rows.size()), Page::table(table));
@@ -357,7 +321,7 @@ void troubles(Page& page, const RunData& data) {
 }
 
 std::string rounds_table(const RunData& data) {
-  Page::Table table{{"round", "outcome", "accuracy", "loss", "train loss", "reported", "time", "down", "up"},
+  Page::Table table{{"round", "outcome", "accuracy", "loss", "train loss", "clients", "time", "down", "up"},
                     {true, false, true, true, true, true, true, true, true},
                     {}};
   const std::size_t count = data.rounds.size();
@@ -365,8 +329,7 @@ std::string rounds_table(const RunData& data) {
     const Record& round = data.rounds[i];
     table.rows.push_back({plain_number(round.number("round")), escape_html(round.text("outcome")),
                           human_percent(round.number("accuracy", kNaN)), fixed(round.number("loss", kNaN)),
-                          fixed(round.number("train_loss", kNaN)),
-                          fmt::format("{:.0f}/{:.0f}", round.number("reported"), round.number("selected")),
+                          fixed(round.number("train_loss", kNaN)), human_count(whole(round.number("contributors"))),
                           human_duration(round.number("seconds")), human_bytes(round.number("bytes_down")),
                           human_bytes(round.number("bytes_up"))});
   }
@@ -386,9 +349,7 @@ void details(Page& page, const RunData& data) {
   }
   Page::Table facts{{"fact", "value"}, {false, false}, {}};
   const auto fact = [&facts](std::string_view name, std::string_view value) {
-    if (!value.empty()) {
-      facts.rows.push_back({escape_html(name), "<code>" + escape_html(value) + "</code>"});
-    }
+    if (!value.empty()) { facts.rows.push_back({escape_html(name), "<code>" + escape_html(value) + "</code>"}); }
   };
   fact("model.safetensors, SHA-256", data.end.text("model_sha256"));
   fact("configuration, SHA-256", data.run.text("configuration_digest"));
@@ -396,12 +357,8 @@ void details(Page& page, const RunData& data) {
        data.run.text("version").empty() ? std::string() : "tributary " + std::string(data.run.text("version")));
   fact("driver", data.run.text("driver"));
   fact("clock", data.run.text("clock"));
-  if (data.run.find("payload_bytes") != nullptr) {
-    fact("payload", human_bytes(data.run.number("payload_bytes")));
-  }
-  if (!facts.rows.empty()) {
-    page << Page::folded("Identity", Page::table(facts));
-  }
+  if (data.run.find("payload_bytes") != nullptr) { fact("payload", human_bytes(data.run.number("payload_bytes"))); }
+  if (!facts.rows.empty()) { page << Page::folded("Identity", Page::table(facts)); }
   page.close_section();
 }
 

@@ -32,7 +32,6 @@ struct RunOptions {
   std::string directory;
   std::string resume;
   bool print_configuration = false;
-  bool json = false;
 };
 
 // `wanted`, or the first of wanted-2, wanted-3, ... that holds no run yet.
@@ -59,7 +58,6 @@ Result<Configuration> configuration_of(const RunOptions& options) {
   return load_configuration(saved);
 }
 
-// One resolved event of SimulationConfig: how long a client computes on the virtual clock.
 SimulationSettings simulation_settings(const Configuration& configuration, const Composition& composition) {
   SimulationSettings settings;
   settings.threads = thread_count(configuration);
@@ -104,6 +102,9 @@ Status run(const Context& context, const RunOptions& options) {
         ConsoleOptions{
             .out = context.out_terminal, .notes = context.err_terminal, .show_faults = context.verbosity > 0});
     federation_options.sinks.push_back(console.get());
+    federation_options.on_progress = [&console](std::uint64_t done, std::uint64_t of) {
+      console->show_tasks(done, of);
+    };
   }
   federation_options.preamble = composition.label_records();
   stop_requested = false;
@@ -120,23 +121,15 @@ Status run(const Context& context, const RunOptions& options) {
   std::signal(SIGINT, SIG_DFL);
   std::signal(SIGTERM, SIG_DFL);
 
-  if (resolved.output.csv) {
-    TRIBUTARY_RETURN_IF_ERROR(write_csv(directory));
-  }
-  if (resolved.output.report) {
-    TRIBUTARY_RETURN_IF_ERROR(write_report(directory, directory / "report.html"));
-  }
-  if (!outcome.ok()) {
-    return outcome.status();
-  }
+  if (resolved.output.csv) { TRIBUTARY_RETURN_IF_ERROR(write_csv(directory)); }
+  if (resolved.output.report) { TRIBUTARY_RETURN_IF_ERROR(write_report(directory, directory / "report.html")); }
+  if (!outcome.ok()) { return outcome.status(); }
   if (outcome->kind == FederationOutcome::Kind::kInterrupted) {
     return cancelled(fmt::format("stopped after round {} as asked; go on with: tributary run --resume {}",
                                  outcome->round.value, directory.string()));
   }
   context.note(fmt::format("model   {}", (directory / "model.safetensors").string()));
-  if (resolved.output.report) {
-    context.note(fmt::format("report  {}", (directory / "report.html").string()));
-  }
+  if (resolved.output.report) { context.note(fmt::format("report  {}", (directory / "report.html").string())); }
   return {};
 }
 

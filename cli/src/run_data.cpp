@@ -21,9 +21,7 @@ std::uint64_t whole(const Record& record, std::string_view field) {
 
 Result<std::string> read_text_if_there(FileSystem& files, const std::filesystem::path& path) {
   TRIBUTARY_ASSIGN_OR_RETURN(const FileSystem::Kind kind, files.kind(path));
-  if (kind != FileSystem::Kind::kFile) {
-    return std::string();
-  }
+  if (kind != FileSystem::Kind::kFile) { return std::string(); }
   TRIBUTARY_ASSIGN_OR_RETURN(const std::vector<std::byte> bytes, read_file(files, path, kMaxTextBytes));
   std::string text(bytes.size(), '\0');
   std::transform(bytes.begin(), bytes.end(), text.begin(), [](std::byte b) { return static_cast<char>(b); });
@@ -33,9 +31,7 @@ Result<std::string> read_text_if_there(FileSystem& files, const std::filesystem:
 void add_record(RunData& data, const Record& record) {
   const std::string& event = record.event();
   if (event == "run") {
-    if (data.starts++ == 0) {
-      data.run = record;
-    }
+    if (data.starts++ == 0) { data.run = record; }
   } else if (event == "round") {
     data.rounds.push_back(record);
   } else if (event == "tier") {
@@ -53,9 +49,7 @@ void add_record(RunData& data, const Record& record) {
   } else if (event == "fault") {
     ++data.fault_kinds[std::string(record.text("kind"))];
     ++data.faults_by_round[whole(record, "round")];
-    if (data.faults.size() < RunData::kMaxFaults) {
-      data.faults.push_back(record);
-    }
+    if (data.faults.size() < RunData::kMaxFaults) { data.faults.push_back(record); }
   } else if (event == "end") {
     data.end = record;
   }
@@ -88,15 +82,11 @@ void flatten(const YAML::Node& node, const std::string& prefix, std::map<std::st
     const bool plain = std::all_of(node.begin(), node.end(), [](const YAML::Node& item) { return item.IsScalar(); });
     if (plain) {
       std::string list;
-      for (const YAML::Node& item : node) {
-        list += (list.empty() ? "" : ", ") + item.Scalar();
-      }
+      for (const YAML::Node& item : node) { list += (list.empty() ? "" : ", ") + item.Scalar(); }
       out[prefix] = "[" + list + "]";
       return;
     }
-    for (std::size_t i = 0; i < node.size(); ++i) {
-      flatten(node[i], fmt::format("{}[{}]", prefix, i), out);
-    }
+    for (std::size_t i = 0; i < node.size(); ++i) { flatten(node[i], fmt::format("{}[{}]", prefix, i), out); }
     return;
   }
   out[prefix] = node.IsScalar() ? node.Scalar() : "~";
@@ -108,17 +98,13 @@ std::map<std::string, std::string> flatten_yaml(const std::string& text) {
   std::map<std::string, std::string> settings;
   try {
     flatten(YAML::Load(text), "", settings);
-  } catch (const YAML::Exception&) {
-    settings.clear();
-  }
+  } catch (const YAML::Exception&) { settings.clear(); }
   return settings;
 }
 
 Result<RunData> read_run(FileSystem& files, const std::filesystem::path& path) {
   TRIBUTARY_ASSIGN_OR_RETURN(const FileSystem::Kind kind, files.kind(path));
-  if (kind == FileSystem::Kind::kNothing) {
-    return not_found(fmt::format("{}: no such run directory", path.string()));
-  }
+  if (kind == FileSystem::Kind::kNothing) { return not_found(fmt::format("{}: no such run directory", path.string())); }
   RunData data;
   const bool is_directory = kind == FileSystem::Kind::kDirectory;
   data.directory = is_directory ? path : path.parent_path();
@@ -140,9 +126,7 @@ Result<RunData> read_run(FileSystem& files, const std::filesystem::path& path) {
   TRIBUTARY_ASSIGN_OR_RETURN(data.topology, read_text_if_there(files, data.directory / "topology.yaml"));
   data.settings = flatten_yaml(data.configuration);
   data.name = data.run.text("name");
-  if (data.name.empty()) {
-    data.name = std::filesystem::weakly_canonical(data.directory).filename().string();
-  }
+  if (data.name.empty()) { data.name = std::filesystem::weakly_canonical(data.directory).filename().string(); }
   return data;
 }
 
@@ -153,9 +137,7 @@ std::string RunData::outcome() const {
 
 double RunData::total(std::string_view field) const {
   double sum = 0.0;
-  for (const Record& round : rounds) {
-    sum += round.number(field);
-  }
+  for (const Record& round : rounds) { sum += round.number(field); }
   return sum;
 }
 
@@ -166,9 +148,7 @@ double RunData::seconds() const {
 double RunData::last(std::string_view field) const {
   constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
   for (auto round = rounds.rbegin(); round != rounds.rend(); ++round) {
-    if (const double value = round->number(field, kNaN); std::isfinite(value)) {
-      return value;
-    }
+    if (const double value = round->number(field, kNaN); std::isfinite(value)) { return value; }
   }
   return end.number(field, kNaN);
 }
@@ -176,9 +156,7 @@ double RunData::last(std::string_view field) const {
 const Record* RunData::best_round() const {
   const Record* best = nullptr;
   for (const Record& round : rounds) {
-    if (round.number("accuracy", -1.0) > (best == nullptr ? -1.0 : best->number("accuracy"))) {
-      best = &round;
-    }
+    if (round.number("accuracy", -1.0) > (best == nullptr ? -1.0 : best->number("accuracy"))) { best = &round; }
   }
   return best;
 }

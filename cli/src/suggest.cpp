@@ -13,12 +13,8 @@ constexpr std::size_t kLongestWord = 64;
 // Optimal string alignment: Levenshtein plus swaps of neighbours.
 std::size_t distance(std::string_view a, std::string_view b) {
   std::vector<std::vector<std::size_t>> table(a.size() + 1, std::vector<std::size_t>(b.size() + 1));
-  for (std::size_t i = 0; i <= a.size(); ++i) {
-    table[i][0] = i;
-  }
-  for (std::size_t j = 0; j <= b.size(); ++j) {
-    table[0][j] = j;
-  }
+  for (std::size_t i = 0; i <= a.size(); ++i) { table[i][0] = i; }
+  for (std::size_t j = 0; j <= b.size(); ++j) { table[0][j] = j; }
   for (std::size_t i = 1; i <= a.size(); ++i) {
     for (std::size_t j = 1; j <= b.size(); ++j) {
       const std::size_t replaced = table[i - 1][j - 1] + (a[i - 1] == b[j - 1] ? 0 : 1);
@@ -34,9 +30,7 @@ std::size_t distance(std::string_view a, std::string_view b) {
 }  // namespace
 
 std::string nearest(std::string_view word, std::span<const std::string> candidates) {
-  if (word.empty() || word.size() > kLongestWord) {
-    return {};
-  }
+  if (word.empty() || word.size() > kLongestWord) { return {}; }
   const std::string* best = nullptr;
   std::size_t best_distance = 1 + std::max<std::size_t>(1, word.size() / 3);
   for (const std::string& candidate : candidates) {

@@ -11,9 +11,7 @@ std::string TextTable::render(const Paint& paint, bool utf8) const {
   std::vector<std::size_t> widths;
   for (std::size_t i = 0; i < columns_.size(); ++i) {
     std::size_t width = display_width(columns_[i].title);
-    for (const auto& row : rows_) {
-      width = std::max(width, display_width(row.at(i)));
-    }
+    for (const auto& row : rows_) { width = std::max(width, display_width(row.at(i))); }
     widths.push_back(width);
   }
   const auto line = [&](const auto& cell_of) {
@@ -33,9 +31,7 @@ std::string TextTable::render(const Paint& paint, bool utf8) const {
   std::string rule;
   for (const std::size_t width : widths) {
     rule += "  ";
-    for (std::size_t i = 0; i < width; ++i) {
-      rule += utf8 ? "─" : "-";
-    }
+    for (std::size_t i = 0; i < width; ++i) { rule += utf8 ? "─" : "-"; }
   }
   out += paint.dim(rule) + "\n";
   for (const auto& row : rows_) {

@@ -47,9 +47,7 @@ struct Converted {
 };
 
 Result<std::optional<TopologyFormat>> named_format(const std::string& name) {
-  if (name.empty()) {
-    return std::optional<TopologyFormat>();
-  }
+  if (name.empty()) { return std::optional<TopologyFormat>(); }
   TRIBUTARY_ASSIGN_OR_RETURN(const TopologyFormat format, parse_topology_format(name));
   return std::optional(format);
 }
@@ -74,12 +72,8 @@ Result<Topology> generate(const Generated& wanted) {
         "say which tree: one of --star CLIENTS, --widths N,N,..., --branching N with --height N or --clients N, "
         "--sites NAME=CLIENTS,...");
   }
-  if (wanted.star > 0) {
-    return star_topology(wanted.star);
-  }
-  if (!wanted.widths.empty()) {
-    return widths_topology(wanted.widths);
-  }
+  if (wanted.star > 0) { return star_topology(wanted.star); }
+  if (!wanted.widths.empty()) { return widths_topology(wanted.widths); }
   if (!wanted.sites.empty()) {
     std::vector<SiteClients> sites;
     for (const std::string& text : wanted.sites) {
@@ -126,9 +120,7 @@ std::vector<TierFacts> tiers_of(const Topology& topology) {
 std::set<std::string> sites_of(const Topology& topology) {
   std::set<std::string> sites;
   for (const TopologyNode& node : topology.nodes()) {
-    if (const std::string& site = topology.attributes(node).site; !site.empty()) {
-      sites.insert(site);
-    }
+    if (const std::string& site = topology.attributes(node).site; !site.empty()) { sites.insert(site); }
   }
   return sites;
 }
@@ -142,9 +134,7 @@ class TreeText {
     const TopologyNode& root = topology_.node(0);
     out_ = "  " + paint_.bold(topology_.label(root)) + "\n";
     below(root, "  ");
-    if (hidden_ > 0) {
-      out_ += paint_.dim(fmt::format("  ({} more lines: --lines)\n", human_count(hidden_)));
-    }
+    if (hidden_ > 0) { out_ += paint_.dim(fmt::format("  ({} more lines: --lines)\n", human_count(hidden_))); }
     return out_;
   }
 
@@ -169,19 +159,11 @@ class TreeText {
     text = node.role == Role::kClient ? paint_.cyan(text) : paint_.bold(text);
     std::string notes;
     const auto note = [&notes](const std::string& fact) { notes += "  " + fact; };
-    if (node.count > 1) {
-      note(human_plural(node.count, "client"));
-    }
-    if (node.role != Role::kClient) {
-      note(human_plural(node.clients, "client"));
-    }
+    if (node.count > 1) { note(human_plural(node.count, "client")); }
+    if (node.role != Role::kClient) { note(human_plural(node.clients, "client")); }
     const NodeAttributes& attributes = topology_.attributes(node);
-    if (!attributes.site.empty()) {
-      note("site " + attributes.site);
-    }
-    if (attributes.link.bytes_per_second > 0) {
-      note(human_bytes(attributes.link.bytes_per_second) + "/s");
-    }
+    if (!attributes.site.empty()) { note("site " + attributes.site); }
+    if (attributes.link.bytes_per_second > 0) { note(human_bytes(attributes.link.bytes_per_second) + "/s"); }
     if (attributes.link.latency.count() > 0) {
       note(human_duration(std::chrono::duration<double>(attributes.link.latency).count()));
     }
@@ -189,15 +171,11 @@ class TreeText {
   }
 
   [[nodiscard]] const char* branch(bool last) const {
-    if (utf8_) {
-      return last ? "└─ " : "├─ ";
-    }
+    if (utf8_) { return last ? "└─ " : "├─ "; }
     return last ? "`- " : "|- ";
   }
   [[nodiscard]] const char* trunk(bool last) const {
-    if (last) {
-      return "   ";
-    }
+    if (last) { return "   "; }
     return utf8_ ? "│  " : "|  ";
   }
 
@@ -310,7 +288,6 @@ Command topology_command() {
                 {"generate", "Make a regular tree", setup_generate},
                 {"show", "Draw a topology file and count its nodes", setup_show},
                 {"convert", "Write a topology file in another format", setup_convert}};
-            app.footer("Example:\n  tributary topology generate --widths 4,32 -o tree.yaml");
             return setup_group(app, members);
           }};
 }

@@ -29,9 +29,7 @@ constexpr std::uint32_t kMaxNodes = 1U << 20U;
 
 std::optional<std::uint32_t> node_number(const Record& record, std::string_view field) {
   const double number = record.number(field, -1.0);
-  if (number < 0 || number >= kMaxNodes) {
-    return std::nullopt;
-  }
+  if (number < 0 || number >= kMaxNodes) { return std::nullopt; }
   return static_cast<std::uint32_t>(number);
 }
 
@@ -40,9 +38,7 @@ std::map<std::uint32_t, Edge> edges_of(const RunData& data) {
   for (const Record& record : data.edges) {
     const auto child = node_number(record, "child");
     const auto parent = node_number(record, "parent");
-    if (!child || !parent) {
-      return {};
-    }
+    if (!child || !parent) { return {}; }
     edges[*child] = {*parent, std::string(record.text("child_name")), record.number("bytes_down"),
                      record.number("bytes_up"), record.number("messages")};
   }
@@ -51,24 +47,16 @@ std::map<std::uint32_t, Edge> edges_of(const RunData& data) {
 
 // Node numbers are breadth first, so counting children is all that it takes.
 std::optional<Topology> topology_from(const std::map<std::uint32_t, Edge>& edges) {
-  if (edges.empty() || edges.begin()->first != 1 || edges.rbegin()->first != edges.size()) {
-    return std::nullopt;
-  }
+  if (edges.empty() || edges.begin()->first != 1 || edges.rbegin()->first != edges.size()) { return std::nullopt; }
   Tree::Builder builder;
   builder.child_counts.assign(edges.size() + 1, 0);
   for (const auto& [child, edge] : edges) {
-    if (edge.parent >= child) {
-      return std::nullopt;
-    }
+    if (edge.parent >= child) { return std::nullopt; }
     ++builder.child_counts[edge.parent];
-    if (!edge.name.empty()) {
-      builder.attributes[child].name = edge.name;
-    }
+    if (!edge.name.empty()) { builder.attributes[child].name = edge.name; }
   }
   Result<Tree> tree = Tree::create(std::move(builder));
-  if (!tree.ok()) {
-    return std::nullopt;
-  }
+  if (!tree.ok()) { return std::nullopt; }
   return Topology::from_tree(*tree);
 }
 
@@ -79,18 +67,12 @@ std::string tree_drawing(const RunData& data) {
   std::optional<Topology> topology = topology_from(edges);
   if (!topology && !data.topology.empty()) {
     Result<Topology> read = parse_topology(data.topology, TopologyFormat::kYaml, "topology.yaml");
-    if (read.ok()) {
-      topology = std::move(read).value();
-    }
+    if (read.ok()) { topology = std::move(read).value(); }
   }
-  if (!topology) {
-    return {};
-  }
+  if (!topology) { return {}; }
 
   double largest = 1.0;
-  for (const auto& [child, edge] : edges) {
-    largest = std::max(largest, edge.down + edge.up);
-  }
+  for (const auto& [child, edge] : edges) { largest = std::max(largest, edge.down + edge.up); }
   SvgOptions options;
   options.background = false;
   options.max_rows = 40;
@@ -98,9 +80,7 @@ std::string tree_drawing(const RunData& data) {
     Edge sum;
     for (std::uint32_t node = first.value; node < first.value + count; ++node) {
       const auto place = edges.find(node);
-      if (place == edges.end()) {
-        return EdgeStyle{};
-      }
+      if (place == edges.end()) { return EdgeStyle{}; }
       sum.name = place->second.name;
       sum.down += place->second.down;
       sum.up += place->second.up;

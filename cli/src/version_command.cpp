@@ -44,9 +44,7 @@ Command version_command() {
                 return ok_status();
               }
               context.out << "tributary " << version_text();
-              if (kRevision[0] != '\0') {
-                context.out << " (" << kRevision << ')';
-              }
+              if (kRevision[0] != '\0') { context.out << " (" << kRevision << ')'; }
               context.out << '\n';
               if (context.verbosity > 0) {
                 context.out << fmt::format("{}, C++ {}, {} build\n{}\n", compiler(), __cplusplus, kBuildType,

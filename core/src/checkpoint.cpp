@@ -31,9 +31,7 @@ std::string file_name(Round round) {
 }
 
 std::optional<Round> round_of(std::string_view name) {
-  if (!name.starts_with(kPrefix) || !name.ends_with(kSuffix)) {
-    return std::nullopt;
-  }
+  if (!name.starts_with(kPrefix) || !name.ends_with(kSuffix)) { return std::nullopt; }
   const std::string_view digits = name.substr(kPrefix.size(), name.size() - kPrefix.size() - kSuffix.size());
   Round round;
   const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), round.value);
@@ -57,22 +55,16 @@ class StateReader {
 
   Result<std::uint64_t> number(const char* key) {
     const auto entry = state_.find(key);
-    if (entry == state_.end() || !entry->is_number_unsigned()) {
-      return wrong(key, "a whole number");
-    }
+    if (entry == state_.end() || !entry->is_number_unsigned()) { return wrong(key, "a whole number"); }
     return entry->get<std::uint64_t>();
   }
 
   Result<Digest> digest(const char* key) {
     const auto entry = state_.find(key);
-    if (entry == state_.end() || !entry->is_string()) {
-      return wrong(key, "64 hexadecimal digits");
-    }
+    if (entry == state_.end() || !entry->is_string()) { return wrong(key, "64 hexadecimal digits"); }
     const auto& text = entry->get_ref<const std::string&>();
     Digest digest;
-    if (text.size() != 2 * digest.bytes.size()) {
-      return wrong(key, "64 hexadecimal digits");
-    }
+    if (text.size() != 2 * digest.bytes.size()) { return wrong(key, "64 hexadecimal digits"); }
     for (std::size_t i = 0; i < digest.bytes.size(); ++i) {
       const char* first = text.data() + 2 * i;
       if (std::from_chars(first, first + 2, digest.bytes[i], 16).ptr != first + 2) {
@@ -84,14 +76,10 @@ class StateReader {
 
   Result<std::map<std::string, std::string>> texts(const char* key) {
     const auto entry = state_.find(key);
-    if (entry == state_.end() || !entry->is_object()) {
-      return wrong(key, "an object of texts");
-    }
+    if (entry == state_.end() || !entry->is_object()) { return wrong(key, "an object of texts"); }
     std::map<std::string, std::string> texts;
     for (const auto& [name, value] : entry->items()) {
-      if (!value.is_string()) {
-        return wrong(key, "an object of texts");
-      }
+      if (!value.is_string()) { return wrong(key, "an object of texts"); }
       texts.emplace(name, value.get<std::string>());
     }
     return texts;
@@ -134,9 +122,7 @@ Result<Envelope> read_envelope(const SafetensorsFile& file) {
 
   const std::string place = fmt::format("{}: {}", file.name(), kStateKey);
   const Result<nlohmann::json> parsed = internal::parse_strict_json(envelope.state_text, 2);
-  if (!parsed.ok()) {
-    return parsed.status().with_context(place);
-  }
+  if (!parsed.ok()) { return parsed.status().with_context(place); }
   StateReader reader(*parsed, place);
   TRIBUTARY_ASSIGN_OR_RETURN(envelope.state.round.value, reader.number("round"));
   TRIBUTARY_ASSIGN_OR_RETURN(envelope.state.version.value, reader.number("version"));
@@ -203,9 +189,7 @@ Status CheckpointStore::save(const ParameterSpec& spec, std::span<const float> v
 
 void CheckpointStore::remove_superseded(Round newest) {
   const Result<std::vector<std::string>> names = files_.list(directory_);
-  if (!names.ok()) {
-    return;
-  }
+  if (!names.ok()) { return; }
   std::vector<CheckpointFile> kept;
   for (const std::string& name : *names) {
     const std::optional<Round> round = round_of(name);
@@ -217,24 +201,16 @@ void CheckpointStore::remove_superseded(Round newest) {
     }
   }
   std::sort(kept.begin(), kept.end(), [](const auto& a, const auto& b) { return a.round > b.round; });
-  for (std::size_t i = keep_; i < kept.size(); ++i) {
-    static_cast<void>(files_.remove(kept[i].path));
-  }
+  for (std::size_t i = keep_; i < kept.size(); ++i) { static_cast<void>(files_.remove(kept[i].path)); }
 }
 
 Result<std::vector<CheckpointFile>> CheckpointStore::list() const {
   const Result<std::vector<std::string>> names = files_.list(directory_);
-  if (!names.ok() && names.status().code() == Code::kNotFound) {
-    return std::vector<CheckpointFile>{};
-  }
-  if (!names.ok()) {
-    return names.status();
-  }
+  if (!names.ok() && names.status().code() == Code::kNotFound) { return std::vector<CheckpointFile>{}; }
+  if (!names.ok()) { return names.status(); }
   std::vector<CheckpointFile> found;
   for (const std::string& name : *names) {
-    if (const std::optional<Round> round = round_of(name)) {
-      found.push_back({*round, directory_ / name});
-    }
+    if (const std::optional<Round> round = round_of(name)) { found.push_back({*round, directory_ / name}); }
   }
   std::sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.round < b.round; });
   return found;
@@ -261,9 +237,7 @@ Result<Checkpoint> CheckpointStore::load(const fs::path& path, const ParameterSp
 
 Result<Checkpoint> CheckpointStore::load_latest(const ParameterSpec& spec) const {
   TRIBUTARY_ASSIGN_OR_RETURN(std::vector<CheckpointFile> found, list());
-  if (found.empty()) {
-    return not_found(fmt::format("there is no checkpoint in {}", directory_.string()));
-  }
+  if (found.empty()) { return not_found(fmt::format("there is no checkpoint in {}", directory_.string())); }
   std::vector<std::string> warnings;
   for (auto file = found.rbegin(); file != found.rend(); ++file) {
     Result<Checkpoint> checkpoint = load(file->path, spec);
@@ -272,9 +246,7 @@ Result<Checkpoint> CheckpointStore::load_latest(const ParameterSpec& spec) const
       return checkpoint;
     }
     const Code code = checkpoint.status().code();
-    if (code != Code::kBadData && code != Code::kIo) {
-      return checkpoint.status();
-    }
+    if (code != Code::kBadData && code != Code::kIo) { return checkpoint.status(); }
     warnings.push_back(checkpoint.status().message());
   }
   return bad_data(fmt::format("no checkpoint in {} is whole:\n{}", directory_.string(), fmt::join(warnings, "\n")));

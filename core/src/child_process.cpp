@@ -43,9 +43,7 @@ class Descriptor {
   }
   ~Descriptor() { close(); }
   void close() {
-    if (value_ >= 0) {
-      ::close(std::exchange(value_, -1));
-    }
+    if (value_ >= 0) { ::close(std::exchange(value_, -1)); }
   }
   [[nodiscard]] int get() const noexcept { return value_; }
 
@@ -85,9 +83,7 @@ std::vector<std::string> clean_environment() {
 
 std::vector<char*> pointers(std::vector<std::string>& texts) {
   std::vector<char*> list;
-  for (std::string& text : texts) {
-    list.push_back(text.data());
-  }
+  for (std::string& text : texts) { list.push_back(text.data()); }
   list.push_back(nullptr);
   return list;
 }
@@ -106,9 +102,7 @@ Result<pid_t> spawn(const ChildProcess& child, int output) {
   sigset_t usual;
   sigemptyset(&none);
   sigemptyset(&usual);
-  for (const int signal : {SIGINT, SIGTERM, SIGPIPE, SIGHUP, SIGCHLD}) {
-    sigaddset(&usual, signal);
-  }
+  for (const int signal : {SIGINT, SIGTERM, SIGPIPE, SIGHUP, SIGCHLD}) { sigaddset(&usual, signal); }
   posix_spawnattr_setsigmask(&settings.attributes, &none);
   posix_spawnattr_setsigdefault(&settings.attributes, &usual);
   posix_spawnattr_setpgroup(&settings.attributes, 0);
@@ -120,9 +114,7 @@ Result<pid_t> spawn(const ChildProcess& child, int output) {
   pid_t process = 0;
   const int error = posix_spawnp(&process, arguments.front().c_str(), &settings.actions, &settings.attributes,
                                  pointers(arguments).data(), pointers(environment).data());
-  if (error != 0) {
-    return unavailable(fmt::format("cannot start {}: {}", child.arguments.front(), reason(error)));
-  }
+  if (error != 0) { return unavailable(fmt::format("cannot start {}: {}", child.arguments.front(), reason(error))); }
   return process;
 }
 
@@ -131,26 +123,16 @@ bool drain(int output, std::string& kept) {
   std::array<char, 4096> buffer{};
   for (;;) {
     const ssize_t got = read(output, buffer.data(), buffer.size());
-    if (got < 0) {
-      return errno == EAGAIN || errno == EINTR;
-    }
-    if (got == 0) {
-      return false;
-    }
+    if (got < 0) { return errno == EAGAIN || errno == EINTR; }
+    if (got == 0) { return false; }
     kept.append(buffer.data(), static_cast<std::size_t>(got));
-    if (kept.size() > kOutputKept) {
-      kept.erase(0, kept.size() - kOutputKept);
-    }
+    if (kept.size() > kOutputKept) { kept.erase(0, kept.size() - kOutputKept); }
   }
 }
 
 std::string shown(std::string_view output) {
-  while (!output.empty() && (output.back() == '\n' || output.back() == '\r')) {
-    output.remove_suffix(1);
-  }
-  if (output.empty()) {
-    return "it printed nothing";
-  }
+  while (!output.empty() && (output.back() == '\n' || output.back() == '\r')) { output.remove_suffix(1); }
+  if (output.empty()) { return "it printed nothing"; }
   std::string text = "it printed: ";
   for (const char c : output) {
     const bool printable = static_cast<unsigned char>(c) >= 0x20 || c == '\n' || c == '\t';
@@ -178,9 +160,7 @@ Status wait_for(const ChildProcess& child, int watched, const Descriptor& output
     if (poll(events.data(), events.size(), static_cast<int>(wait.count())) < 0 && errno != EINTR) {
       return io_error(fmt::format("cannot wait for {}: {}", child.arguments.front(), reason(errno)));
     }
-    if (events[1].revents != 0) {
-      reading = drain(output.get(), kept);
-    }
+    if (events[1].revents != 0) { reading = drain(output.get(), kept); }
     if (events[0].revents != 0) {
       static_cast<void>(drain(output.get(), kept));
       return ok_status();
@@ -191,9 +171,7 @@ Status wait_for(const ChildProcess& child, int watched, const Descriptor& output
 }  // namespace
 
 Status run(const ChildProcess& child) {
-  if (child.arguments.empty()) {
-    return invalid_argument("there is no program to run");
-  }
+  if (child.arguments.empty()) { return invalid_argument("there is no program to run"); }
   std::array<int, 2> ends{};
   if (pipe2(ends.data(), O_CLOEXEC) != 0) {
     return io_error(fmt::format("cannot make a pipe for {}: {}", child.arguments.front(), reason(errno)));
@@ -215,8 +193,7 @@ Status run(const ChildProcess& child) {
   // The process is not yet reaped, so its group's number cannot belong to anyone else.
   kill(-process, SIGKILL);
   int state = 0;
-  while (waitpid(process, &state, 0) < 0 && errno == EINTR) {
-  }
+  while (waitpid(process, &state, 0) < 0 && errno == EINTR) {}
   TRIBUTARY_RETURN_IF_ERROR(std::move(waited));
   if (WIFSIGNALED(state)) {
     return unavailable(fmt::format("{} was ended by signal {} ({}); {}", child.arguments.front(), WTERMSIG(state),

@@ -7,14 +7,19 @@ ClientNode::ClientNode(NodeId self, NodeId parent, std::uint32_t incarnation, co
                        LivenessSettings liveness)
     : link_(self, parent, incarnation, liveness), spec_(spec) {}
 
-void ClientNode::on_start(NodeContext& context) { link_.start(context); }
+void ClientNode::on_start(NodeContext& context) {
+  link_.start(context);
+}
 
 void ClientNode::on_message(NodeContext& context, NodeId from, Message message) {
   if (from != link_.parent()) { return; }
   const bool was_working = link_.working();
   switch (link_.on_message(context, message)) {
-    case ParentLink::Reaction::kNone: break;
-    case ParentLink::Reaction::kStop: context.cancel_training(); break;
+    case ParentLink::Reaction::kNone:
+      break;
+    case ParentLink::Reaction::kStop:
+      context.cancel_training();
+      break;
     case ParentLink::Reaction::kStart: {
       if (was_working) { context.cancel_training(); }
       auto& task = std::get<TaskMessage>(message);

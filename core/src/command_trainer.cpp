@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
 #include <charconv>
 #include <cmath>
 #include <cstdlib>
@@ -21,9 +23,7 @@ class PrivateDirectory {
   static Result<PrivateDirectory> create() {
     std::error_code error;
     const std::filesystem::path parent = std::filesystem::temp_directory_path(error);
-    if (error) {
-      return io_error(fmt::format("no directory for temporary files: {}", error.message()));
-    }
+    if (error) { return io_error(fmt::format("no directory for temporary files: {}", error.message())); }
     std::string pattern = (parent / "tributary-XXXXXX").string();
     if (mkdtemp(pattern.data()) == nullptr) {
       const int reason = errno;
@@ -36,9 +36,7 @@ class PrivateDirectory {
   PrivateDirectory& operator=(PrivateDirectory&&) = delete;
   ~PrivateDirectory() {
     std::error_code ignored;
-    if (!path_.empty()) {
-      std::filesystem::remove_all(path_, ignored);
-    }
+    if (!path_.empty()) { std::filesystem::remove_all(path_, ignored); }
   }
   [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
 
@@ -85,9 +83,10 @@ Result<std::uint64_t> count_of(const std::string& key, double value) {
 
 Status read_metadata(const SafetensorsMetadata& metadata, TrainOutcome& outcome) {
   for (const auto& [key, text] : metadata) {
-    if (key.find('.') != std::string::npos || key == "format") {
-      continue;
-    }  // ours ("tributary.kinds"), PyTorch's
+    // Ours ("tributary.kinds", "option.lr"), PyTorch's, and what a program merely passed on from its input.
+    constexpr std::array<std::string_view, 6> kPassed{"format",     "client", "round",
+                                                      "root_round", "seed",   "evaluate_first"};
+    if (key.find('.') != std::string::npos || std::ranges::find(kPassed, key) != kPassed.end()) { continue; }
     TRIBUTARY_ASSIGN_OR_RETURN(const double value, number_of(key, text));
     if (key == "weight") {
       outcome.weight = value;
@@ -116,9 +115,7 @@ class CommandTrainer final : public Trainer {
                                  {"root_round", std::to_string(task.root_round.value)},
                                  {"seed", std::to_string(task.seed)},
                                  {"evaluate_first", task.evaluate_first ? "1" : "0"}};
-    for (const auto& [key, value] : settings_->options) {
-      metadata.emplace("option." + key, value);
-    }
+    for (const auto& [key, value] : settings_->options) { metadata.emplace("option." + key, value); }
     TRIBUTARY_RETURN_IF_ERROR(write_model(files, input, settings_->spec, *task.base, metadata));
 
     internal::ChildProcess child;
@@ -182,26 +179,20 @@ Result<std::unique_ptr<TrainerFactory>> make_command_trainer_factory(const Train
   if (configuration.trainer.command.empty() || configuration.trainer.command.front().empty()) {
     return configuration_error("trainer.command must name a program for trainer.kind command");
   }
-  if (configuration.trainer.timeout_s == 0) {
-    return configuration_error("trainer.timeout_s must be > 0, got 0");
-  }
+  if (configuration.trainer.timeout_s == 0) { return configuration_error("trainer.timeout_s must be > 0, got 0"); }
   if (configuration.model.initial.empty()) {
     return configuration_error(
         "model.initial must name a safetensors file for trainer.kind command: it says what the "
         "model is made of");
   }
   auto stored = read_model_with_spec(real_file_system(), configuration.resolve(configuration.model.initial));
-  if (!stored.ok()) {
-    return stored.status().with_context("model.initial");
-  }
+  if (!stored.ok()) { return stored.status().with_context("model.initial"); }
   auto settings = std::make_shared<CommandSettings>();
   settings->spec = std::move(stored->spec);
   settings->initial = std::move(stored->values);
   settings->command = configuration.trainer.command;
   std::string& program = settings->command.front();
-  if (program.find('/') != std::string::npos) {
-    program = configuration.resolve(program).string();
-  }
+  if (program.find('/') != std::string::npos) { program = configuration.resolve(program).string(); }
   settings->working_directory = configuration.base_directory;
   settings->timeout = std::chrono::seconds(std::min<std::uint64_t>(configuration.trainer.timeout_s, 31'536'000));
   settings->options = configuration.trainer.options;

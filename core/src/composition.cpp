@@ -12,7 +12,9 @@ constexpr std::uint32_t kMostSummarised = 10000;
 
 }  // namespace
 
-std::uint64_t Composition::samples(ClientIndex client) const { return partition ? partition->count(client) : 0; }
+std::uint64_t Composition::samples(ClientIndex client) const {
+  return partition ? partition->count(client) : 0;
+}
 
 std::vector<Record> Composition::label_records() const {
   std::vector<Record> records;
@@ -60,7 +62,8 @@ Result<Composition> compose(Configuration configuration, Tree tree, const Extens
                                                                                       .test = made.data.test,
                                                                                       .partition = made.partition,
                                                                                       .clients = tree.clients()}));
-  TRIBUTARY_ASSIGN_OR_RETURN(made.plan, Plan::create(std::move(configuration), std::move(tree), *made.factory, extensions));
+  TRIBUTARY_ASSIGN_OR_RETURN(made.plan,
+                             Plan::create(std::move(configuration), std::move(tree), *made.factory, extensions));
   return made;
 }
 
@@ -68,7 +71,8 @@ Result<Composition> compose(Configuration configuration, Tree tree, const Extens
                             std::unique_ptr<TrainerFactory> factory) {
   Composition made;
   made.factory = std::move(factory);
-  TRIBUTARY_ASSIGN_OR_RETURN(made.plan, Plan::create(std::move(configuration), std::move(tree), *made.factory, extensions));
+  TRIBUTARY_ASSIGN_OR_RETURN(made.plan,
+                             Plan::create(std::move(configuration), std::move(tree), *made.factory, extensions));
   return made;
 }
 

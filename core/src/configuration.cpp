@@ -25,9 +25,7 @@ Result<Configuration> parse(std::string_view text, std::string_view name, std::s
 
   YamlDocument document = internal::config::parse_yaml(text, 0);
   reading.mistakes = document.mistakes;
-  if (!document.readable) {
-    return failed();
-  }
+  if (!document.readable) { return failed(); }
   if (document.root.kind == YamlNode::Kind::kNull) {
     reading.mistake({}, "the file is empty; a configuration starts with `schema: 1`");
     return failed();
@@ -52,9 +50,7 @@ Result<Configuration> parse(std::string_view text, std::string_view name, std::s
   internal::config::read_tree(document.root, reading);
   internal::config::check_conditions(reading);
   internal::config::check_rules(reading);
-  if (!reading.mistakes.empty()) {
-    return failed();
-  }
+  if (!reading.mistakes.empty()) { return failed(); }
   Configuration& configuration = reading.configuration;
   // An absolute path stays as it is.
   if (!directory.empty() || !configuration.base_directory.empty()) {
@@ -77,15 +73,11 @@ std::string internal::config::Reading::messages() const {
   for (std::size_t i = 0; i < std::min(sorted.size(), kMost); ++i) {
     const auto& [place, text] = sorted[i];
     const std::string& label = sources[static_cast<std::size_t>(place.source)].label;
-    if (i > 0) {
-      result += '\n';
-    }
+    if (i > 0) { result += '\n'; }
     result += place.source == 0 ? fmt::format("{}:{}:{}: {}", label, place.line, place.column, text)
                                 : fmt::format("{}: {}", label, text);
   }
-  if (sorted.size() > kMost) {
-    result += "\nand there are more mistakes";
-  }
+  if (sorted.size() > kMost) { result += "\nand there are more mistakes"; }
   return result;
 }
 
@@ -106,9 +98,7 @@ Result<Configuration> read_configuration(const std::filesystem::path& file, std:
   TRIBUTARY_RETURN_IF_ERROR(bytes.status());
   std::error_code error;
   const std::filesystem::path absolute = std::filesystem::absolute(file, error);
-  if (error) {
-    return io_error(fmt::format("cannot find the directory of {}: {}", file.string(), error.message()));
-  }
+  if (error) { return io_error(fmt::format("cannot find the directory of {}: {}", file.string(), error.message())); }
   const std::string text(reinterpret_cast<const char*>(bytes.value().data()), bytes.value().size());
   return parse(text, file.string(), overrides, absolute.parent_path());
 }

@@ -36,9 +36,7 @@ class Reading {
   [[nodiscard]] Target target(TierConfig& tier) { return {configuration, tier, schema_version}; }
 
   void mistake(const Place& place, std::string text) {
-    if (mistakes.size() < kMaxMistakes) {
-      mistakes.push_back({place, std::move(text)});
-    }
+    if (mistakes.size() < kMaxMistakes) { mistakes.push_back({place, std::move(text)}); }
   }
 
   [[nodiscard]] bool is_given(std::string_view path) const { return given.contains(path); }

@@ -22,9 +22,7 @@ std::string given_rival(const Key& key, std::string_view path, const Reading& re
       continue;
     }
     std::string rival = path_beside(path, other.word());
-    if (reading.is_given(rival)) {
-      return rival;
-    }
+    if (reading.is_given(rival)) { return rival; }
   }
   return {};
 }
@@ -33,33 +31,23 @@ void check_condition(const Key& key, const std::string& path, const Given& given
   Target target = reading.target();
   const Key* section = find_key(key.parent());
   const std::optional<Condition> condition = condition_of(key);
-  if (!condition || (section != nullptr && !applies(*section, target))) {
-    return;
-  }
+  if (!condition || (section != nullptr && !applies(*section, target))) { return; }
   const std::string selector(condition->selector);
   const Key& selecting = *find_key(selector);
-  if (reading.is_broken(selector)) {
-    return;
-  }
+  if (reading.is_broken(selector)) { return; }
   const std::string belongs = fmt::format("{} belongs to {} {}", path, selector, enumerate(condition->values));
   if (const std::string rival = given_rival(selecting, selector, reading); !rival.empty()) {
-    if (!reading.is_given(selector)) {
-      reading.mistake(given.key, fmt::format("{}, but {} is given", belongs, rival));
-    }
+    if (!reading.is_given(selector)) { reading.mistake(given.key, fmt::format("{}, but {} is given", belongs, rival)); }
     return;
   }
-  if (applies(key, target)) {
-    return;
-  }
+  if (applies(key, target)) { return; }
   reading.mistake(given.key, fmt::format("{}, but {} is {}{}", belongs, selector, word_of(selecting, target),
                                          reading.is_given(selector) ? "" : ", the default"));
 }
 
 void check_rivals(const Key& key, const std::string& path, const Given& given, Reading& reading) {
   const std::string rival = given_rival(key, path, reading);
-  if (rival.empty()) {
-    return;
-  }
+  if (rival.empty()) { return; }
   // Said once, at the later of the two.
   const Place other = reading.given.find(rival)->second.key;
   if (other < given.key) {
@@ -69,21 +57,15 @@ void check_rivals(const Key& key, const std::string& path, const Given& given, R
 
 void check_required(const Key& key, Reading& reading) {
   Target target = reading.target();
-  if (!key.required || reading.is_given(key.path) || !applies(key, target)) {
-    return;
-  }
+  if (!key.required || reading.is_given(key.path) || !applies(key, target)) { return; }
   const std::optional<Condition> condition = condition_of(key);
-  if (condition && reading.is_broken(condition->selector)) {
-    return;
-  }
+  if (condition && reading.is_broken(condition->selector)) { return; }
   const std::string_view reason_path = condition ? condition->selector : key.parent();
   std::string text = fmt::format("{} is required", key.path);
   if (condition) {
     text += fmt::format(" with {} {}", condition->selector, word_of(*find_key(condition->selector), target));
   }
-  if (!key.example.empty()) {
-    text += fmt::format("; for example `{}: {}`", key.word(), key.example);
-  }
+  if (!key.example.empty()) { text += fmt::format("; for example `{}: {}`", key.word(), key.example); }
   reading.mistake(reading.place_of(reason_path), std::move(text));
 }
 
@@ -94,28 +76,14 @@ class Rules {
   void topology() {
     TopologyConfig& topology = configuration_.topology;
     const auto given = [&](std::string_view word) { return reading_.is_given("topology." + std::string(word)); };
-    if (!reading_.is_given("topology") || reading_.is_broken("topology")) {
-      return;
-    }
+    if (!reading_.is_given("topology") || reading_.is_broken("topology")) { return; }
     using Kind = TopologyConfig::Kind;
-    if (given("star")) {
-      topology.kind = Kind::kStar;
-    }
-    if (given("widths")) {
-      topology.kind = Kind::kWidths;
-    }
-    if (given("file")) {
-      topology.kind = Kind::kFile;
-    }
-    if (given("sites")) {
-      topology.kind = Kind::kSites;
-    }
-    if (given("nodes")) {
-      topology.kind = Kind::kInline;
-    }
-    if (given("branching")) {
-      topology.kind = given("clients") ? Kind::kBalancedLeaves : Kind::kBalanced;
-    }
+    if (given("star")) { topology.kind = Kind::kStar; }
+    if (given("widths")) { topology.kind = Kind::kWidths; }
+    if (given("file")) { topology.kind = Kind::kFile; }
+    if (given("sites")) { topology.kind = Kind::kSites; }
+    if (given("nodes")) { topology.kind = Kind::kInline; }
+    if (given("branching")) { topology.kind = given("clients") ? Kind::kBalancedLeaves : Kind::kBalanced; }
 
     const bool any = std::any_of(reading_.given.begin(), reading_.given.end(),
                                  [](const auto& entry) { return entry.first.starts_with("topology."); });
@@ -140,9 +108,7 @@ class Rules {
     }
     if (topology.kind == Kind::kBalanced && usable({"topology.branching", "topology.height"})) {
       double clients = 1.0;
-      for (std::uint32_t i = 0; i < topology.height; ++i) {
-        clients *= topology.branching;
-      }
+      for (std::uint32_t i = 0; i < topology.height; ++i) { clients *= topology.branching; }
       if (clients > kMostClients) {
         mistake("topology.height",
                 fmt::format("topology.branching {} and topology.height {} make more than {:.0f} clients",
@@ -162,9 +128,7 @@ class Rules {
 
   void data() {
     const DataConfig& data = configuration_.data;
-    if (!usable({"data", "data.source"})) {
-      return;
-    }
+    if (!usable({"data", "data.source"})) { return; }
     for (const auto& [one, other] :
          {std::pair{"data.test_images", "data.test_labels"}, std::pair{"data.test_labels", "data.test_images"}}) {
       if (data.source == DataConfig::Source::kIdx && reading_.is_given(one) && !reading_.is_given(other)) {
@@ -207,9 +171,7 @@ class Rules {
       return;
     }
     const auto fedsgd_needs = [&](std::string_view path, bool holds, std::string_view demand) {
-      if (holds || !usable({path})) {
-        return;
-      }
+      if (holds || !usable({path})) { return; }
       Target target = reading_.target();
       const Key& key = *find_key(path);
       const Field field = key.field(target);
@@ -228,9 +190,7 @@ class Rules {
 
   void tiers() {
     tier("tiers.default", configuration_.default_tier);
-    for (const auto& [distance, config] : configuration_.tiers) {
-      tier(fmt::format("tiers.{}", distance), config);
-    }
+    for (const auto& [distance, config] : configuration_.tiers) { tier(fmt::format("tiers.{}", distance), config); }
 
     static constexpr std::string_view kAtRoot = "tiers.0.rounds_per_parent_round";
     const auto root = configuration_.tiers.find(0);
@@ -292,12 +252,8 @@ class Rules {
   void inherited_mistake(std::string_view tier, const std::string& one, const std::string& other, std::string text) {
     static constexpr std::string_view kDefault = "tiers.default";
     const bool of_default = one.starts_with(kDefault) && other.starts_with(kDefault);
-    if (of_default && tier != kDefault) {
-      return;
-    }
-    if (one.starts_with(kDefault) && tier != kDefault) {
-      text += fmt::format(" (in {})", tier);
-    }
+    if (of_default && tier != kDefault) { return; }
+    if (one.starts_with(kDefault) && tier != kDefault) { text += fmt::format(" (in {})", tier); }
     mistake(one.starts_with(kDefault) && tier != kDefault ? other : one, std::move(text));
   }
 
@@ -309,13 +265,9 @@ class Rules {
 
 Place Reading::place_of(std::string_view path) const {
   for (;;) {
-    if (const auto found = given.find(path); found != given.end()) {
-      return found->second.value;
-    }
+    if (const auto found = given.find(path); found != given.end()) { return found->second.value; }
     const std::size_t dot = path.rfind('.');
-    if (dot == std::string_view::npos) {
-      return {};
-    }
+    if (dot == std::string_view::npos) { return {}; }
     path = path.substr(0, dot);
   }
 }
@@ -323,15 +275,11 @@ Place Reading::place_of(std::string_view path) const {
 void check_conditions(Reading& reading) {
   for (const auto& [path, given] : reading.given) {
     const Key* key = find_key(pattern_of(path));
-    if (key == nullptr) {
-      continue;
-    }
+    if (key == nullptr) { continue; }
     check_condition(*key, path, given, reading);
     check_rivals(*key, path, given, reading);
   }
-  for (const Key& key : schema()) {
-    check_required(key, reading);
-  }
+  for (const Key& key : schema()) { check_required(key, reading); }
 }
 
 void check_rules(Reading& reading) {

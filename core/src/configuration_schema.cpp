@@ -23,9 +23,7 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
       const std::size_t replaced = last[j - 1] + (a[i - 1] == b[j - 1] ? 0 : 1);
       row[j] = std::min({replaced, last[j] + 1, row[j - 1] + 1});
       const bool swapped = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
-      if (swapped) {
-        row[j] = std::min(row[j], before[j - 2] + 1);
-      }
+      if (swapped) { row[j] = std::min(row[j], before[j - 2] + 1); }
     }
     std::swap(before, last);
     std::swap(last, row);
@@ -43,9 +41,7 @@ bool Range::contains(double value) const noexcept {
 std::string Range::text() const {
   std::string result;
   const auto add = [&](std::string_view sign, const std::optional<double>& bound) {
-    if (bound) {
-      result += fmt::format("{}{} {:.15g}", result.empty() ? "" : " and ", sign, *bound);
-    }
+    if (bound) { result += fmt::format("{}{} {:.15g}", result.empty() ? "" : " and ", sign, *bound); }
   };
   add(">=", least);
   add(">", above);
@@ -72,25 +68,19 @@ const Key* find_key(std::string_view pattern) {
 
 std::string pattern_of(std::string_view path) {
   static constexpr std::string_view kTiers = "tiers.";
-  if (!path.starts_with(kTiers)) {
-    return std::string(path);
-  }
+  if (!path.starts_with(kTiers)) { return std::string(path); }
   const std::size_t dot = path.find('.', kTiers.size());
   return std::string(kTierPattern) + (dot == std::string_view::npos ? "" : std::string(path.substr(dot)));
 }
 
 std::string environment_name(std::string_view path) {
   std::string name = "TRIBUTARY_";
-  for (const char c : path) {
-    name += c == '.' ? '_' : c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
-  }
+  for (const char c : path) { name += c == '.' ? '_' : c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c; }
   return name;
 }
 
 std::optional<Condition> condition_of(const Key& key) {
-  if (key.when.empty()) {
-    return std::nullopt;
-  }
+  if (key.when.empty()) { return std::nullopt; }
   const std::size_t equals = key.when.find('=');
   Condition condition{key.when.substr(0, equals), {}};
   for (std::string_view rest = key.when.substr(equals + 1); !rest.empty();) {
@@ -103,9 +93,7 @@ std::optional<Condition> condition_of(const Key& key) {
 
 std::string word_of(const Key& key, Target& target) {
   const Field field = key.field(target);
-  if (const auto* text = std::get_if<std::string*>(&field)) {
-    return **text;
-  }
+  if (const auto* text = std::get_if<std::string*>(&field)) { return **text; }
   const EnumField& member = std::get<EnumField>(field);
   return std::string(key.choices.at(member.get(member.object)));
 }
@@ -153,9 +141,7 @@ std::string enumerate(std::span<const std::string_view> words) {
 
 std::string_view nearest(std::string_view word, std::span<const std::string_view> candidates) {
   static constexpr std::size_t kLongest = 64;
-  if (word.size() > kLongest) {
-    return {};
-  }
+  if (word.size() > kLongest) { return {}; }
   std::string_view best;
   std::size_t fewest = std::max<std::size_t>(1, word.size() / 3) + 1;
   for (const std::string_view candidate : candidates) {

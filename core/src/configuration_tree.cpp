@@ -21,18 +21,14 @@ std::string join(std::string_view path, std::string_view word) {
 // "tiers.*.quorum" as a user would write it.
 std::string as_written(std::string_view pattern) {
   std::string path(pattern);
-  if (const std::size_t star = path.find('*'); star != std::string::npos) {
-    path.replace(star, 1, "default");
-  }
+  if (const std::size_t star = path.find('*'); star != std::string::npos) { path.replace(star, 1, "default"); }
   return path;
 }
 
 std::vector<std::string_view> words_in(std::string_view section) {
   std::vector<std::string_view> words;
   for (const Key& key : schema()) {
-    if (key.parent() == section) {
-      words.push_back(key.word());
-    }
+    if (key.parent() == section) { words.push_back(key.word()); }
   }
   return words;
 }
@@ -46,9 +42,7 @@ std::string unknown_key(const std::string& section, std::string_view word) {
     return fmt::format("{}; did you mean {}?", start, join(section, meant));
   }
   for (const Key& key : schema()) {
-    if (key.word() == word) {
-      return fmt::format("{}; did you mean {}?", start, as_written(key.path));
-    }
+    if (key.word() == word) { return fmt::format("{}; did you mean {}?", start, as_written(key.path)); }
   }
   return fmt::format("{}; known here: {}", start, fmt::join(known, ", "));
 }
@@ -111,9 +105,7 @@ class TreeReader {
       section(entry->value, "tiers.default", configuration.default_tier);
     }
     for (const YamlEntry& entry : node.entries) {
-      if (entry.key == "default") {
-        continue;
-      }
+      if (entry.key == "default") { continue; }
       std::uint32_t distance = 0;
       const char* end = entry.key.data() + entry.key.size();
       const std::from_chars_result parsed = std::from_chars(entry.key.data(), end, distance);
@@ -125,9 +117,7 @@ class TreeReader {
       }
       const std::string path = join("tiers", entry.key);
       TierConfig& tier = configuration.tiers.emplace(distance, configuration.default_tier).first->second;
-      if (open_section(entry, path)) {
-        section(entry.value, path, tier);
-      }
+      if (open_section(entry, path)) { section(entry.value, path, tier); }
     }
   }
 
@@ -139,9 +129,7 @@ std::optional<std::string> path_of_variable(std::string_view name) {
   for (const Key& key : schema()) {
     const std::size_t star = key.path.find('*');
     if (star == std::string_view::npos) {
-      if (environment_name(key.path) == name) {
-        return std::string(key.path);
-      }
+      if (environment_name(key.path) == name) { return std::string(key.path); }
       continue;
     }
     const std::string before = environment_name(key.path.substr(0, star));
@@ -152,9 +140,7 @@ std::optional<std::string> path_of_variable(std::string_view name) {
     }
     const std::string_view tier = name.substr(before.size(), name.size() - before.size() - after.size());
     const bool is_number = std::all_of(tier.begin(), tier.end(), [](char c) { return c >= '0' && c <= '9'; });
-    if (!is_number && tier != "DEFAULT") {
-      continue;
-    }
+    if (!is_number && tier != "DEFAULT") { continue; }
     return fmt::format("{}{}{}", key.path.substr(0, star), is_number ? tier : "default", key.path.substr(star + 1));
   }
   return std::nullopt;
@@ -163,9 +149,7 @@ std::optional<std::string> path_of_variable(std::string_view name) {
 std::string unknown_variable(std::string_view name) {
   const std::size_t prefix = environment_name("").size();
   std::vector<std::string> names;
-  for (const Key& key : schema()) {
-    names.push_back(environment_name(as_written(key.path)).substr(prefix));
-  }
+  for (const Key& key : schema()) { names.push_back(environment_name(as_written(key.path)).substr(prefix)); }
   const std::vector<std::string_view> candidates(names.begin(), names.end());
   const std::string_view meant = nearest(name.substr(std::min(prefix, name.size())), candidates);
   return "no key has this name" +
@@ -177,12 +161,8 @@ std::optional<std::vector<std::string>> split_path(std::string_view path) {
   for (;;) {
     const std::size_t dot = path.find('.');
     words.emplace_back(path.substr(0, dot));
-    if (words.back().empty() || words.size() > kMostWords) {
-      return std::nullopt;
-    }
-    if (dot == std::string_view::npos) {
-      return words;
-    }
+    if (words.back().empty() || words.size() > kMostWords) { return std::nullopt; }
+    if (dot == std::string_view::npos) { return words; }
     path.remove_prefix(dot + 1);
   }
 }
@@ -193,13 +173,9 @@ void put(YamlNode& root, const std::vector<std::string>& words, YamlNode value, 
   YamlNode* node = &root;
   std::string path;
   for (std::size_t i = 0; i < words.size(); ++i) {
-    if (node->kind == YamlNode::Kind::kNull) {
-      node->kind = YamlNode::Kind::kMap;
-    }
+    if (node->kind == YamlNode::Kind::kNull) { node->kind = YamlNode::Kind::kMap; }
     // A mistake of the file, which is reported there.
-    if (node->kind != YamlNode::Kind::kMap) {
-      return;
-    }
+    if (node->kind != YamlNode::Kind::kMap) { return; }
     path = join(path, words[i]);
     const bool last = i + 1 == words.size();
     YamlEntry* entry = node->find(words[i]);
@@ -220,9 +196,7 @@ void put(YamlNode& root, const std::vector<std::string>& words, YamlNode value, 
     node = &entry->value;
   }
   const Key* key = find_key(pattern_of(path));
-  if (key == nullptr || key->group.empty()) {
-    return;
-  }
+  if (key == nullptr || key->group.empty()) { return; }
   const auto rank = [&](const Place& p) { return reading.sources[static_cast<std::size_t>(p.source)].rank; };
   std::erase_if(node->entries, [&](const YamlEntry& entry) {
     const Key* other = find_key(join(key->parent(), entry.key));
@@ -253,9 +227,7 @@ void apply(const std::string& text, Source::Rank rank, YamlNode& root, Reading& 
   }
   YamlDocument document = parse_yaml(std::string_view(text).substr(equals + 1), source);
   reading.mistakes.insert(reading.mistakes.end(), document.mistakes.begin(), document.mistakes.end());
-  if (document.readable) {
-    put(root, *words, std::move(document.root), reading);
-  }
+  if (document.readable) { put(root, *words, std::move(document.root), reading); }
 }
 
 }  // namespace
@@ -268,9 +240,7 @@ void apply_overrides(std::span<const std::string> overrides, YamlNode& root, Rea
     }
   }
   for (const std::string& text : overrides) {
-    if (!text.starts_with(kEnvironment)) {
-      apply(text, Source::Rank::kOption, root, reading);
-    }
+    if (!text.starts_with(kEnvironment)) { apply(text, Source::Rank::kOption, root, reading); }
   }
 }
 

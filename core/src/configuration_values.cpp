@@ -18,9 +18,7 @@ constexpr std::size_t kMostTexts = 1024;  // in a list or a map
 
 bool is_whole_number(std::string_view text) {
   const bool negative = text.starts_with('-');
-  if (negative) {
-    text.remove_prefix(1);
-  }
+  if (negative) { text.remove_prefix(1); }
   const bool digits =
       !text.empty() && std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
   return digits && (text[0] != '0' || (text.size() == 1 && !negative));
@@ -60,9 +58,7 @@ class ValueReader {
   bool value(const std::string& path, const YamlNode& node, bool* member) {
     const bool is_bool =
         node.kind == YamlNode::Kind::kScalar && node.plain && (node.text == "true" || node.text == "false");
-    if (!is_bool) {
-      return refuse(path, node, "true or false");
-    }
+    if (!is_bool) { return refuse(path, node, "true or false"); }
     *member = node.text == "true";
     return true;
   }
@@ -77,9 +73,7 @@ class ValueReader {
     if (std::from_chars(node.text.data(), end, approximate).ec != std::errc{}) {
       approximate = node.text[0] == '-' ? -std::numeric_limits<double>::max() : std::numeric_limits<double>::max();
     }
-    if (!key_.range.contains(approximate)) {
-      return refuse(path, node, key_.range.text());
-    }
+    if (!key_.range.contains(approximate)) { return refuse(path, node, key_.range.text()); }
     T parsed{};
     if (std::from_chars(node.text.data(), end, parsed).ec != std::errc{}) {
       return refuse(path, node,
@@ -108,12 +102,8 @@ class ValueReader {
     const std::from_chars_result result = std::from_chars(node.text.data(), end, parsed);
     const bool is_number = node.kind == YamlNode::Kind::kScalar && node.plain && result.ptr == end &&
                            result.ec == std::errc{} && std::isfinite(parsed);
-    if (!is_number) {
-      return refuse(path, node, "a number");
-    }
-    if (!key_.range.contains(parsed)) {
-      return refuse(path, node, key_.range.text());
-    }
+    if (!is_number) { return refuse(path, node, "a number"); }
+    if (!key_.range.contains(parsed)) { return refuse(path, node, key_.range.text()); }
     *member = parsed;
     return true;
   }
@@ -121,22 +111,16 @@ class ValueReader {
   template <typename T>
   bool value(const std::string& path, const YamlNode& node, std::optional<T>* member) {
     T parsed{};
-    if (!value(path, node, &parsed)) {
-      return false;
-    }
+    if (!value(path, node, &parsed)) { return false; }
     *member = parsed;
     return true;
   }
 
   bool text(const std::string& path, const YamlNode& node, std::string* member) {
-    if (node.kind != YamlNode::Kind::kScalar) {
-      return refuse(path, node, "text");
-    }
+    if (node.kind != YamlNode::Kind::kScalar) { return refuse(path, node, "text"); }
     const bool one_line = std::none_of(node.text.begin(), node.text.end(),
                                        [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; });
-    if (!one_line) {
-      return refuse(path, node, "one line of text");
-    }
+    if (!one_line) { return refuse(path, node, "one line of text"); }
     *member = node.text;
     return true;
   }
@@ -156,9 +140,7 @@ class ValueReader {
   }
   bool value(const std::string& path, const YamlNode& node, EnumField member) {
     std::size_t chosen = 0;
-    if (!choice(path, node, &chosen)) {
-      return false;
-    }
+    if (!choice(path, node, &chosen)) { return false; }
     member.set(member.object, chosen);
     return true;
   }
@@ -166,35 +148,23 @@ class ValueReader {
   bool value(const std::string& path, const YamlNode& node, std::string* member) {
     if (!key_.choices.empty()) {
       std::size_t chosen = 0;
-      if (!choice(path, node, &chosen)) {
-        return false;
-      }
+      if (!choice(path, node, &chosen)) { return false; }
       *member = key_.choices[chosen];
       return true;
     }
     std::string parsed;
-    if (!text(path, node, &parsed)) {
-      return false;
-    }
-    if (key_.path == "name" && !is_name(parsed)) {
-      return refuse(path, node, kNameDemand);
-    }
+    if (!text(path, node, &parsed)) { return false; }
+    if (key_.path == "name" && !is_name(parsed)) { return refuse(path, node, kNameDemand); }
     const bool may_be_empty = member->empty() && !key_.required && key_.group.empty();
-    if (parsed.empty() && !may_be_empty) {
-      return refuse_empty(path, node);
-    }
+    if (parsed.empty() && !may_be_empty) { return refuse_empty(path, node); }
     *member = std::move(parsed);
     return true;
   }
 
   bool value(const std::string& path, const YamlNode& node, std::filesystem::path* member) {
     std::string parsed;
-    if (!text(path, node, &parsed)) {
-      return false;
-    }
-    if (parsed.empty()) {
-      return refuse_empty(path, node);
-    }
+    if (!text(path, node, &parsed)) { return false; }
+    if (parsed.empty()) { return refuse_empty(path, node); }
     *member = parsed;
     return true;
   }
@@ -206,9 +176,7 @@ class ValueReader {
       return refuse(path, node, fmt::format("a {} such as {}", is_list ? "list" : "map", example()));
     }
     const std::size_t size = is_list ? node.items.size() : node.entries.size();
-    if (size == 0) {
-      return refuse_empty(path, node);
-    }
+    if (size == 0) { return refuse_empty(path, node); }
     if (size > most) {
       reading_.mistake(node.place, fmt::format("{} must have at most {} entries, got {}", path, most, size));
       return false;
@@ -217,9 +185,7 @@ class ValueReader {
   }
 
   bool name_of(const std::string& path, const YamlEntry& entry, std::string_view what) {
-    if (is_name(entry.key)) {
-      return true;
-    }
+    if (is_name(entry.key)) { return true; }
     reading_.mistake(entry.place,
                      fmt::format("{}: {} must be {}, got {}", path, what, kNameDemand, excerpt(entry.key)));
     return false;
@@ -230,9 +196,7 @@ class ValueReader {
   template <typename T>
   bool value(const std::string& path, const YamlNode& node, std::vector<T>* member) {
     const std::size_t most = std::is_arithmetic_v<T> ? kMostNumbers : kMostTexts;
-    if (!collection(path, node, YamlNode::Kind::kSequence, most)) {
-      return false;
-    }
+    if (!collection(path, node, YamlNode::Kind::kSequence, most)) { return false; }
     std::vector<T> parsed(node.items.size());
     bool valid = true;
     for (std::size_t i = 0; i < node.items.size(); ++i) {
@@ -243,32 +207,24 @@ class ValueReader {
         valid = text(item, node.items[i], &parsed[i]) && valid;
       }
     }
-    if (valid) {
-      *member = std::move(parsed);
-    }
+    if (valid) { *member = std::move(parsed); }
     return valid;
   }
 
   bool value(const std::string& path, const YamlNode& node, std::map<std::string, std::string>* member) {
-    if (!collection(path, node, YamlNode::Kind::kMap, kMostTexts)) {
-      return false;
-    }
+    if (!collection(path, node, YamlNode::Kind::kMap, kMostTexts)) { return false; }
     std::map<std::string, std::string> parsed;
     bool valid = true;
     for (const YamlEntry& entry : node.entries) {
       valid = name_of(path, entry, "an option's name") && valid;
       valid = text(fmt::format("{}.{}", path, excerpt(entry.key)), entry.value, &parsed[entry.key]) && valid;
     }
-    if (valid) {
-      *member = std::move(parsed);
-    }
+    if (valid) { *member = std::move(parsed); }
     return valid;
   }
 
   bool value(const std::string& path, const YamlNode& node, std::vector<TopologyConfig::Site>* member) {
-    if (!collection(path, node, YamlNode::Kind::kMap, std::numeric_limits<std::uint32_t>::max())) {
-      return false;
-    }
+    if (!collection(path, node, YamlNode::Kind::kMap, std::numeric_limits<std::uint32_t>::max())) { return false; }
     std::vector<TopologyConfig::Site> parsed;
     bool valid = true;
     for (const YamlEntry& entry : node.entries) {
@@ -277,9 +233,7 @@ class ValueReader {
       valid = value(fmt::format("{}.{}", path, excerpt(entry.key)), entry.value, &site.clients) && valid;
       parsed.push_back(std::move(site));
     }
-    if (valid) {
-      *member = std::move(parsed);
-    }
+    if (valid) { *member = std::move(parsed); }
     return valid;
   }
 
@@ -287,9 +241,7 @@ class ValueReader {
     if (node.kind != YamlNode::Kind::kSequence && node.kind != YamlNode::Kind::kMap) {
       return refuse(path, node, fmt::format("a list such as {}", key_.example));
     }
-    if (node.items.empty() && node.entries.empty()) {
-      return refuse_empty(path, node);
-    }
+    if (node.items.empty() && node.entries.empty()) { return refuse_empty(path, node); }
     member.topology->inline_nodes = placed_text(entry_);
     member.topology->inline_line = entry_.place.source == 0 ? entry_.place.line : 0;
     return true;

@@ -23,16 +23,12 @@ struct Printer {
   std::string operator()(const NodesField& member) const { return member.topology->inline_nodes; }
   std::string operator()(const std::vector<std::string>* member) const {
     std::vector<std::string> words;
-    for (const std::string& text : *member) {
-      words.push_back(scalar(text));
-    }
+    for (const std::string& text : *member) { words.push_back(scalar(text)); }
     return fmt::format("[{}]", fmt::join(words, ", "));
   }
   std::string operator()(const std::map<std::string, std::string>* member) const {
     std::vector<std::string> words;
-    for (const auto& [name, text] : *member) {
-      words.push_back(fmt::format("{}: {}", scalar(name), scalar(text)));
-    }
+    for (const auto& [name, text] : *member) { words.push_back(fmt::format("{}: {}", scalar(name), scalar(text))); }
     return fmt::format("{{{}}}", fmt::join(words, ", "));
   }
   std::string operator()(const std::vector<TopologyConfig::Site>* member) const {
@@ -62,9 +58,7 @@ std::string value_text(const Key& key, Target& target) {
 }
 
 bool is_printed(const Key& key, Target& target) {
-  if (!applies(key, target) || (key.printed != nullptr && !key.printed(target))) {
-    return false;
-  }
+  if (!applies(key, target) || (key.printed != nullptr && !key.printed(target))) { return false; }
   const Field field = key.field(target);
   const auto* options = std::get_if<std::map<std::string, std::string>*>(&field);
   return !value_text(key, target).empty() && (options == nullptr || !(*options)->empty());
@@ -78,18 +72,14 @@ std::string tiers_text(const std::string& indent, Configuration& configuration, 
     return fmt::format("{}{}:\n{}", indent, name, section_text("tiers.*", indent + "  ", target));
   };
   std::string text = one("default", configuration.default_tier);
-  for (auto& [distance, tier] : configuration.tiers) {
-    text += one(std::to_string(distance), tier);
-  }
+  for (auto& [distance, tier] : configuration.tiers) { text += one(std::to_string(distance), tier); }
   return text;
 }
 
 std::string section_text(std::string_view section, const std::string& indent, Target& target) {
   std::string text;
   for (const Key& key : schema()) {
-    if (key.parent() != section || (key.is_section() ? !applies(key, target) : !is_printed(key, target))) {
-      continue;
-    }
+    if (key.parent() != section || (key.is_section() ? !applies(key, target) : !is_printed(key, target))) { continue; }
     if (!key.is_section()) {
       text += fmt::format("{}{}: {}\n", indent, key.word(), value_text(key, target));
       continue;
@@ -101,9 +91,7 @@ std::string section_text(std::string_view section, const std::string& indent, Ta
     }
     const std::string keys = key.path == "tiers" ? tiers_text(indent + "  ", target.configuration, target.schema)
                                                  : section_text(key.path, indent + "  ", target);
-    if (!keys.empty()) {
-      text += fmt::format("{}{}:\n{}", indent, key.word(), keys);
-    }
+    if (!keys.empty()) { text += fmt::format("{}{}:\n{}", indent, key.word(), keys); }
   }
   return text;
 }
@@ -133,9 +121,7 @@ struct TypeName {
 
 std::string reference_row(const Key& key, Target& target) {
   std::vector<std::string> choices;
-  for (const std::string_view choice : key.choices) {
-    choices.push_back(fmt::format("`{}`", choice));
-  }
+  for (const std::string_view choice : key.choices) { choices.push_back(fmt::format("`{}`", choice)); }
   const std::string value = value_text(key, target);
   const std::string standard = key.required            ? "required"
                                : !key.fallback.empty() ? std::string(key.fallback)
@@ -144,9 +130,7 @@ std::string reference_row(const Key& key, Target& target) {
   if (const std::optional<Condition> condition = condition_of(key)) {
     meaning += fmt::format(" Only with `{}` {}.", condition->selector, enumerate(condition->values));
   }
-  if (!key.example.empty()) {
-    meaning += fmt::format(" Example: `{}: {}`.", key.word(), key.example);
-  }
+  if (!key.example.empty()) { meaning += fmt::format(" Example: `{}: {}`.", key.word(), key.example); }
   return fmt::format("| `{}` | {} | {} | {} | {} |\n", key.path, std::visit(TypeName{key}, key.field(target)),
                      key.choices.empty() ? key.range.text() : fmt::format("{}", fmt::join(choices, ", ")), standard,
                      meaning);

@@ -31,9 +31,7 @@ constexpr std::array<Column, 7> kColumns{
 constexpr std::string_view kGap = "  ";
 
 std::string fixed(double value) {
-  if (!std::isfinite(value)) {
-    return "–";
-  }
+  if (!std::isfinite(value)) { return "–"; }
   return std::abs(value) < 1e4 ? fmt::format("{:.4f}", value) : fmt::format("{:.2e}", value);
 }
 
@@ -43,9 +41,7 @@ std::uint64_t count_of(const Record& record, std::string_view key) {
 
 // "– " and block characters where the output has no UTF-8.
 std::string ascii_if(bool ascii, std::string text) {
-  if (!ascii) {
-    return text;
-  }
+  if (!ascii) { return text; }
   constexpr std::array<std::pair<std::string_view, std::string_view>, 5> kReplacements{
       {{"–", "-"}, {"─", "-"}, {"·", "|"}, {"µ", "u"}, {"…", "..."}}};
   for (const auto& [from, to] : kReplacements) {
@@ -78,23 +74,18 @@ Status ConsoleSink::write(const Record& record) {
   } else if (event == "fault") {
     ++faults_[std::string(record.text("kind"))];
     if (options_.show_faults) {
-      write_note(
-          notes_paint_.yellow(fmt::format("fault in round {}:", count_of(record, "round"))),
-          fmt::format("{} at node {}: {}", record.text("kind"), count_of(record, "node"), record.text("detail")));
+      write_note(notes_paint_.yellow(fmt::format("fault in round {}:", count_of(record, "round"))),
+                 fmt::format("{} at {}: {}", record.text("kind"), record.text("node"), record.text("detail")));
     }
   }
-  if (!out_) {
-    return io_error("cannot write the table of rounds: the output was closed");
-  }
+  if (!out_) { return io_error("cannot write the table of rounds: the output was closed"); }
   return ok_status();
 }
 
 Status ConsoleSink::flush() {
   out_.flush();
   notes_.flush();
-  if (!out_) {
-    return io_error("cannot write the table of rounds: the output was closed");
-  }
+  if (!out_) { return io_error("cannot write the table of rounds: the output was closed"); }
   return ok_status();
 }
 
@@ -105,24 +96,12 @@ void ConsoleSink::write_header(const Record& run) {
   const bool ascii = !options_.out.utf8;
   std::string facts;
   const auto fact = [&facts](const std::string& text) { facts += (facts.empty() ? "" : " · ") + text; };
-  if (run.find("tiers") != nullptr) {
-    fact(human_plural(count_of(run, "tiers"), "tier"));
-  }
-  if (count_of(run, "aggregators") > 0) {
-    fact(human_plural(count_of(run, "aggregators"), "aggregator"));
-  }
-  if (run.find("clients") != nullptr) {
-    fact(human_plural(count_of(run, "clients"), "client"));
-  }
-  if (run.find("parameters") != nullptr) {
-    fact(human_plural(count_of(run, "parameters"), "parameter"));
-  }
-  if (run.find("threads") != nullptr) {
-    fact(human_plural(count_of(run, "threads"), "thread"));
-  }
-  if (run.find("seed") != nullptr) {
-    fact(fmt::format("seed {:.0f}", run.number("seed")));
-  }
+  if (run.find("tiers") != nullptr) { fact(human_plural(count_of(run, "tiers"), "tier")); }
+  if (count_of(run, "aggregators") > 0) { fact(human_plural(count_of(run, "aggregators"), "aggregator")); }
+  if (run.find("clients") != nullptr) { fact(human_plural(count_of(run, "clients"), "client")); }
+  if (run.find("parameters") != nullptr) { fact(human_plural(count_of(run, "parameters"), "parameter")); }
+  if (run.number("threads") > 0) { fact(human_plural(count_of(run, "threads"), "thread")); }
+  if (run.find("seed") != nullptr) { fact(fmt::format("seed {:.0f}", run.number("seed"))); }
   out_ << '\n' << ' ' << paint_.bold(run.text("name")) << "  " << paint_.dim(ascii_if(ascii, facts)) << "\n\n";
   std::string titles;
   std::string rule;
@@ -130,9 +109,7 @@ void ConsoleSink::write_header(const Record& run) {
     titles += kGap;
     titles += pad_left(column.title, column.width);
     rule += kGap;
-    for (std::size_t i = 0; i < column.width; ++i) {
-      rule += ascii ? "-" : "─";
-    }
+    for (std::size_t i = 0; i < column.width; ++i) { rule += ascii ? "-" : "─"; }
   }
   out_ << paint_.bold(titles) << '\n' << paint_.dim(rule) << '\n';
   started_ = true;
@@ -161,16 +138,12 @@ void ConsoleSink::write_round(const Record& round) {
   const bool abandoned = round.text("outcome") == "abandoned";
   const double accuracy = round.number("accuracy", kAbsent);
   const bool best = std::isfinite(accuracy) && accuracy > best_accuracy_;
-  if (std::isfinite(accuracy)) {
-    accuracies_.push_back(accuracy);
-  }
+  if (std::isfinite(accuracy)) { accuracies_.push_back(accuracy); }
   if (best) {
     best_accuracy_ = accuracy;
     best_round_ = round_;
   }
-  if (abandoned) {
-    ++totals_.abandoned;
-  }
+  if (abandoned) { ++totals_.abandoned; }
 
   const std::uint64_t selected = count_of(round, "selected");
   const std::uint64_t reported = count_of(round, "reported");
@@ -179,22 +152,18 @@ void ConsoleSink::write_round(const Record& round) {
   cells[kAccuracy] = human_percent(accuracy);
   cells[kLoss] = fixed(round.number("loss", kAbsent));
   cells[kTrainLoss] = fixed(round.number("train_loss", kAbsent));
-  cells[kClients] = fmt::format("{}/{}", human_count(reported), human_count(selected));
+  cells[kClients] = human_count(count_of(round, "contributors"));
+  // Of the children asked at the root, some are missing.
+  if (reported < selected) { cells[kClients] += fmt::format(" ({}/{})", reported, selected); }
   cells[kTime] = human_duration(seconds);
   cells[kMoved] = human_bytes(round.number("bytes_down") + round.number("bytes_up"));
 
   std::string line;
   for (std::size_t i = 0; i < kColumns.size(); ++i) {
     std::string cell = pad_left(cells.at(i), kColumns.at(i).width);
-    if (i == kAccuracy && best) {
-      cell = paint_.bold_green(cell);
-    }
-    if (i == kClients && reported < selected) {
-      cell = paint_.yellow(cell);
-    }
-    if (cells.at(i) == "–") {
-      cell = paint_.dim(cell);
-    }
+    if (i == kAccuracy && best) { cell = paint_.bold_green(cell); }
+    if (i == kClients && reported < selected) { cell = paint_.yellow(cell); }
+    if (cells.at(i) == "–") { cell = paint_.dim(cell); }
     line += kGap;
     line += cell;
   }
@@ -221,22 +190,16 @@ void ConsoleSink::write_end(const Record& end) {
   out_ << '\n';
   row("outcome", fmt::format("{} after {} in {}", shown, human_plural(count_of(end, "rounds"), "round"),
                              human_duration(end.number("seconds", totals_.seconds))));
-  if (!end.text("error").empty()) {
-    row("because", std::string(end.text("error")));
-  }
+  if (!end.text("error").empty()) { row("because", std::string(end.text("error"))); }
   if (const double accuracy = end.number("accuracy", kAbsent); std::isfinite(accuracy)) {
     std::string text = paint_.bold(human_percent(accuracy));
-    if (accuracies_.size() > 1) {
-      text += "  " + paint_.cyan(sparkline(accuracies_, kSparkCells, utf8));
-    }
+    if (accuracies_.size() > 1) { text += "  " + paint_.cyan(sparkline(accuracies_, kSparkCells, utf8)); }
     if (best_accuracy_ > accuracy) {
       text += fmt::format("  best {} in round {}", human_percent(best_accuracy_), best_round_);
     }
     row("accuracy", text);
   }
-  if (const double loss = end.number("loss", kAbsent); std::isfinite(loss)) {
-    row("loss", fixed(loss));
-  }
+  if (const double loss = end.number("loss", kAbsent); std::isfinite(loss)) { row("loss", fixed(loss)); }
   if (const double moved = totals_.bytes_down + totals_.bytes_up; moved > 0) {
     row("moved", fmt::format("{}  ({} down, {} up)", human_bytes(moved), human_bytes(totals_.bytes_down),
                              human_bytes(totals_.bytes_up)));
@@ -248,9 +211,7 @@ void ConsoleSink::write_end(const Record& end) {
                             human_percent(totals_.evaluate_seconds / totals_.seconds, 1),
                             human_percent(totals_.checkpoint_seconds / totals_.seconds, 1)));
   }
-  if (totals_.virtual_seconds > 0) {
-    row("simulated", human_duration(totals_.virtual_seconds));
-  }
+  if (totals_.virtual_seconds > 0) { row("simulated", human_duration(totals_.virtual_seconds)); }
   std::string troubles;
   const auto trouble = [&troubles](double count, std::string_view what) {
     if (count > 0) {
@@ -261,13 +222,9 @@ void ConsoleSink::write_end(const Record& end) {
   trouble(totals_.failed, "failed");
   trouble(totals_.late, "late");
   trouble(totals_.rejected, "rejected");
-  trouble(static_cast<double>(totals_.abandoned), "rounds abandoned");
-  for (const auto& [kind, count] : faults_) {
-    trouble(static_cast<double>(count), "x " + kind);
-  }
-  if (!troubles.empty()) {
-    row("troubles", paint_.yellow(troubles));
-  }
+  trouble(static_cast<double>(totals_.abandoned), totals_.abandoned == 1 ? "round abandoned" : "rounds abandoned");
+  for (const auto& [kind, count] : faults_) { trouble(static_cast<double>(count), "x " + kind); }
+  if (!troubles.empty()) { row("troubles", paint_.yellow(troubles)); }
   if (const double memory = end.number("max_rss_bytes"); memory > 0) {
     row("memory", human_bytes(memory) + " at most");
   }
@@ -293,9 +250,7 @@ void ConsoleSink::show_tasks(std::uint64_t done, std::uint64_t of) {
 }
 
 std::string ConsoleSink::bar_text() const {
-  if (rounds_asked_ == 0) {
-    return {};
-  }
+  if (rounds_asked_ == 0) { return {}; }
   const bool utf8 = options_.notes.utf8;
   const double within = tasks_ > 0 ? static_cast<double>(tasks_done_) / static_cast<double>(tasks_) : 0.0;
   const double share = std::min(1.0, (static_cast<double>(round_) + within) / static_cast<double>(rounds_asked_));
@@ -309,48 +264,38 @@ std::string ConsoleSink::bar_text() const {
       open += utf8 ? "━" : (options_.notes.color ? "." : "-");
     }
   }
-  if (utf8 && !options_.notes.color) {
-    open.assign(kBarCells - filled, ' ');
-  }
+  if (utf8 && !options_.notes.color) { open.assign(kBarCells - filled, ' '); }
   std::string text = fmt::format("  {}{} {:3.0f} %  round {}/{}", notes_paint_.green(done), notes_paint_.dim(open),
                                  std::floor(share * 100.0), std::min(round_ + 1, rounds_asked_), rounds_asked_);
   std::size_t width = 2 + kBarCells + 6 + 20;
   if (tasks_ > 0) {
     const std::string tasks = fmt::format("  {}/{} tasks", tasks_done_, tasks_);
     width += tasks.size();
-    if (width < options_.notes.columns) {
-      text += notes_paint_.dim(tasks);
-    }
+    if (width < options_.notes.columns) { text += notes_paint_.dim(tasks); }
   }
   if (rounds_here_ > 0 && rounds_asked_ > round_) {
     const double left =
         seconds_here_ / static_cast<double>(rounds_here_) * (static_cast<double>(rounds_asked_ - round_) - within);
-    const std::string remaining = fmt::format("  {} left", human_duration(std::ceil(std::max(0.0, left))));
-    width += display_width(remaining);
-    if (width < options_.notes.columns) {
-      text += remaining;
+    if (left >= 1.0) {
+      const std::string remaining = fmt::format("  {} left", human_duration(std::ceil(left)));
+      width += display_width(remaining);
+      if (width < options_.notes.columns) { text += remaining; }
     }
   }
   return text;
 }
 
 void ConsoleSink::draw_bar() {
-  if (!options_.notes.interactive || !started_) {
-    return;
-  }
+  if (!options_.notes.interactive || !started_) { return; }
   std::string text = bar_text();
-  if (text == bar_) {
-    return;
-  }
+  if (text == bar_) { return; }
   notes_ << kEraseLine << text;
   notes_.flush();
   bar_ = std::move(text);
 }
 
 void ConsoleSink::remove_bar() {
-  if (bar_.empty()) {
-    return;
-  }
+  if (bar_.empty()) { return; }
   notes_ << kEraseLine;
   notes_.flush();
   bar_.clear();

@@ -10,7 +10,9 @@
 namespace tributary {
 namespace {
 
-double square(float value) { return static_cast<double>(value) * static_cast<double>(value); }
+double square(float value) {
+  return static_cast<double>(value) * static_cast<double>(value);
+}
 
 bool has_statistics(const ParameterSpec& spec) {
   return std::any_of(spec.tensors().begin(), spec.tensors().end(),
@@ -59,9 +61,10 @@ Result<Contribution> make_contribution(const ParameterSpec& spec, const ModelVal
   TRIBUTARY_ASSIGN_OR_RETURN(contribution.weight, Weight::from(outcome.weight));
   contribution.samples = outcome.samples;
   contribution.metrics = std::move(outcome.metrics);
-  contribution.delta = Payload::floats(
-      outcome.model == base ? shared_zeros(spec.parameters())
-                            : std::make_shared<const std::vector<float>>(model_difference(spec, *base, *outcome.model)));
+  contribution.delta =
+      Payload::floats(outcome.model == base
+                          ? shared_zeros(spec.parameters())
+                          : std::make_shared<const std::vector<float>>(model_difference(spec, *base, *outcome.model)));
   return contribution;
 }
 

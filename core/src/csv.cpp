@@ -31,21 +31,15 @@ struct Field {
 class Records {
  public:
   Records(std::string_view text, const std::string& name) : text_(text), name_(name) {
-    if (text_.starts_with("\xEF\xBB\xBF")) {
-      line_start_ = at_ = 3;
-    }
+    if (text_.starts_with("\xEF\xBB\xBF")) { line_start_ = at_ = 3; }
   }
 
   // False at the end. A field's text points into the file, or into `unquoted_` where quotes had to be removed.
   Result<bool> next(std::vector<Field>& fields) {
     fields.clear();
     unquoted_.clear();
-    while (at_ < text_.size() && (text_[at_] == '\n' || text_.substr(at_, 2) == "\r\n")) {
-      end_line();
-    }
-    if (at_ >= text_.size()) {
-      return false;
-    }
+    while (at_ < text_.size() && (text_[at_] == '\n' || text_.substr(at_, 2) == "\r\n")) { end_line(); }
+    if (at_ >= text_.size()) { return false; }
     for (;;) {
       fields.push_back({{}, line_, at_ - line_start_ + 1});
       if (text_[at_] == '"') {
@@ -53,9 +47,7 @@ class Records {
       } else {
         const std::size_t end = std::min(text_.find_first_of(",\n", at_), text_.size());
         std::string_view content = text_.substr(at_, end - at_);
-        if (content.ends_with('\r') && (end == text_.size() || text_[end] == '\n')) {
-          content.remove_suffix(1);
-        }
+        if (content.ends_with('\r') && (end == text_.size() || text_[end] == '\n')) { content.remove_suffix(1); }
         fields.back().text = content;
         at_ = end;
       }
@@ -74,9 +66,7 @@ class Records {
 
  private:
   void end_line() {
-    if (at_ < text_.size() && text_[at_] == '\r') {
-      ++at_;
-    }
+    if (at_ < text_.size() && text_[at_] == '\r') { ++at_; }
     if (at_ < text_.size() && text_[at_] == '\n') {
       ++at_;
       ++line_;
@@ -115,9 +105,7 @@ class Records {
       std::string& content = unquoted_.emplace_back();
       for (std::size_t i = 0; i < field.text.size(); ++i) {
         content += field.text[i];
-        if (field.text[i] == '"') {
-          ++i;
-        }
+        if (field.text[i] == '"') { ++i; }
       }
       field.text = content;
     }
@@ -134,18 +122,14 @@ class Records {
 
 std::string_view trimmed(std::string_view text) {
   const std::size_t first = text.find_first_not_of(" \t");
-  if (first == std::string_view::npos) {
-    return {};
-  }
+  if (first == std::string_view::npos) { return {}; }
   return text.substr(first, text.find_last_not_of(" \t") - first + 1);
 }
 
 template <typename Number>
 std::optional<Number> number_from(std::string_view text) {
   text = trimmed(text);
-  if (text.size() > 1 && text[0] == '+' && text[1] != '-') {
-    text.remove_prefix(1);
-  }
+  if (text.size() > 1 && text[0] == '+' && text[1] != '-') { text.remove_prefix(1); }
   Number number{};
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   return error == std::errc{} && end == text.data() + text.size() ? std::optional(number) : std::nullopt;
@@ -156,9 +140,7 @@ class Names {
  public:
   std::int32_t number_of(std::string_view text) {
     const auto found = numbers_.find(std::string(text));
-    if (found != numbers_.end()) {
-      return found->second;
-    }
+    if (found != numbers_.end()) { return found->second; }
     const auto number = static_cast<std::int32_t>(names_.size());
     names_.emplace_back(text);
     numbers_.emplace(names_.back(), number);
@@ -172,9 +154,7 @@ class Names {
     std::vector<std::int64_t> integers;
     for (const std::string& name : names_) {
       const std::optional<std::int64_t> integer = number_from<std::int64_t>(name);
-      if (!integer || fmt::to_string(*integer) != name) {
-        return std::nullopt;
-      }
+      if (!integer || fmt::to_string(*integer) != name) { return std::nullopt; }
       integers.push_back(*integer);
     }
     return integers;
@@ -213,20 +193,14 @@ class TableReader {
   Result<CsvTable> read() {
     TRIBUTARY_RETURN_IF_ERROR(read_columns());
     if (options_.like != nullptr) {
-      for (const std::string& known : options_.like->classes) {
-        static_cast<void>(labels_.number_of(known));
-      }
+      for (const std::string& known : options_.like->classes) { static_cast<void>(labels_.number_of(known)); }
     }
     for (;;) {
       TRIBUTARY_ASSIGN_OR_RETURN(const bool more, records_.next(fields_));
-      if (!more) {
-        break;
-      }
+      if (!more) { break; }
       TRIBUTARY_RETURN_IF_ERROR(read_sample());
     }
-    if (label_numbers_.empty()) {
-      return bad_data(fmt::format("{}: has no samples after its header line", name_));
-    }
+    if (label_numbers_.empty()) { return bad_data(fmt::format("{}: has no samples after its header line", name_)); }
     finish_labels();
     finish_ids();
     table_.data.name = name_;
@@ -243,22 +217,16 @@ class TableReader {
 
   Status read_columns() {
     TRIBUTARY_ASSIGN_OR_RETURN(const bool more, records_.next(fields_));
-    if (!more) {
-      return bad_data(fmt::format("{}: is empty, expected a header line", name_));
-    }
+    if (!more) { return bad_data(fmt::format("{}: is empty, expected a header line", name_)); }
     std::unordered_set<std::string_view> seen;
     std::vector<std::string> shown;
     for (std::size_t i = 0; i < fields_.size(); ++i) {
       const std::string column(trimmed(fields_[i].text));
-      if (column.empty()) {
-        return wrong(fields_[i], "a column has no name");
-      }
+      if (column.empty()) { return wrong(fields_[i], "a column has no name"); }
       if (!seen.insert(trimmed(fields_[i].text)).second) {
         return wrong(fields_[i], fmt::format("two columns are named {}", printable(column)));
       }
-      if (shown.size() < 10) {
-        shown.push_back(printable(column));
-      }
+      if (shown.size() < 10) { shown.push_back(printable(column)); }
       if (column == options_.label_column) {
         label_ = i;
       } else if (!options_.id_column.empty() && column == options_.id_column) {
@@ -272,15 +240,9 @@ class TableReader {
       return bad_data(fmt::format("{}:1: there is no {} column {}; the columns are {}{}", name_, role, column,
                                   fmt::join(shown, ", "), columns_ > shown.size() ? ", ..." : ""));
     };
-    if (!label_) {
-      return missing("label", options_.label_column);
-    }
-    if (!options_.id_column.empty() && !id_) {
-      return missing("id", options_.id_column);
-    }
-    if (table_.features.empty()) {
-      return bad_data(fmt::format("{}:1: there is no feature column", name_));
-    }
+    if (!label_) { return missing("label", options_.label_column); }
+    if (!options_.id_column.empty() && !id_) { return missing("id", options_.id_column); }
+    if (table_.features.empty()) { return bad_data(fmt::format("{}:1: there is no feature column", name_)); }
     if (options_.like != nullptr && table_.features != options_.like->features) {
       return bad_data(fmt::format("{}:1: the feature columns are not those of {}", name_, options_.like->data.name));
     }
@@ -299,9 +261,7 @@ class TableReader {
       if (i == *label_) {
         TRIBUTARY_RETURN_IF_ERROR(read_label(field));
       } else if (id_ && i == *id_) {
-        if (trimmed(field.text).empty()) {
-          return wrong(field, "the id is empty");
-        }
+        if (trimmed(field.text).empty()) { return wrong(field, "the id is empty"); }
         id_numbers_.push_back(ids_.number_of(trimmed(field.text)));
       } else {
         const std::optional<float> value = number_from<float>(field.text);
@@ -316,9 +276,7 @@ class TableReader {
 
   Status read_label(const Field& field) {
     const std::string_view text = trimmed(field.text);
-    if (text.empty()) {
-      return wrong(field, "the label is empty");
-    }
+    if (text.empty()) { return wrong(field, "the label is empty"); }
     const std::int32_t number = labels_.number_of(text);
     if (options_.like != nullptr && static_cast<std::size_t>(number) >= options_.like->classes.size()) {
       return wrong(field, fmt::format("label \"{}\" does not occur in {}", printable(text), options_.like->data.name));
@@ -339,18 +297,14 @@ class TableReader {
       for (std::size_t i = 0; i < ranks.size(); ++i) {
         table_.classes[static_cast<std::size_t>(ranks[i])] = labels_.names()[i];
       }
-      for (std::int32_t& number : label_numbers_) {
-        number = ranks[static_cast<std::size_t>(number)];
-      }
+      for (std::int32_t& number : label_numbers_) { number = ranks[static_cast<std::size_t>(number)]; }
     }
     table_.data.classes = static_cast<std::int32_t>(table_.classes.size());
     table_.data.labels = std::move(label_numbers_);
   }
 
   void finish_ids() {
-    if (!id_) {
-      return;
-    }
+    if (!id_) { return; }
     std::vector<std::int64_t> value_of;
     if (const auto integers = ids_.as_integers()) {
       value_of = *integers;

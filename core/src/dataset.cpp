@@ -21,13 +21,9 @@ std::size_t first_not_finite(std::span<const float> values) noexcept {
     for (const float value : piece) {
       found |= static_cast<std::uint32_t>((std::bit_cast<std::uint32_t>(value) & kExponent) == kExponent);
     }
-    if (found == 0) {
-      continue;
-    }
+    if (found == 0) { continue; }
     for (std::size_t i = 0; i < piece.size(); ++i) {
-      if ((std::bit_cast<std::uint32_t>(piece[i]) & kExponent) == kExponent) {
-        return start + i;
-      }
+      if ((std::bit_cast<std::uint32_t>(piece[i]) & kExponent) == kExponent) { return start + i; }
     }
   }
   return values.size();
@@ -37,9 +33,7 @@ std::size_t first_not_finite(std::span<const float> values) noexcept {
 
 std::size_t Dataset::sample_size() const noexcept {
   std::size_t size = 1;
-  for (const std::int64_t dimension : sample_shape) {
-    size *= static_cast<std::size_t>(dimension);
-  }
+  for (const std::int64_t dimension : sample_shape) { size *= static_cast<std::size_t>(dimension); }
   return size;
 }
 

@@ -27,7 +27,9 @@ void Hasher::update(std::span<const std::byte> bytes) {
   EVP_DigestUpdate(state_->context, bytes.data(), bytes.size());
 }
 
-void Hasher::update(std::string_view text) { EVP_DigestUpdate(state_->context, text.data(), text.size()); }
+void Hasher::update(std::string_view text) {
+  EVP_DigestUpdate(state_->context, text.data(), text.size());
+}
 
 Digest Hasher::finish() {
   Digest digest;

@@ -34,9 +34,7 @@ class EchoTrainerFactory final : public TrainerFactory {
   [[nodiscard]] Result<std::vector<float>> initial_model(std::uint64_t seed) const override {
     Rng rng(stream_seed(seed, Purpose::kModelInit));
     std::vector<float> values(spec_.parameters());
-    for (float& value : values) {
-      value = static_cast<float>(rng.uniform() * 2.0 - 1.0);
-    }
+    for (float& value : values) { value = static_cast<float>(rng.uniform() * 2.0 - 1.0); }
     return values;
   }
 

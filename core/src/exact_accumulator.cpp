@@ -31,7 +31,8 @@ ExactScale ExactScale::compact(Weight weight_bound) noexcept {
 }
 
 ExactScale ExactScale::full(Weight weight_bound) noexcept {
-  return {.fraction_bits = kSumBits - 16 - log2_ceiling(weight_bound), .weight_bound = weight_bound, .value_bound = 0x1p16};
+  return {
+      .fraction_bits = kSumBits - 16 - log2_ceiling(weight_bound), .weight_bound = weight_bound, .value_bound = 0x1p16};
 }
 
 void ExactAccumulator::begin(std::size_t elements, const ExactScale& scale) {
@@ -73,9 +74,9 @@ Status ExactAccumulator::add(std::span<const float> values, Weight weight) {
     const std::size_t count = std::min(kBlock, elements_ - first);
     const auto largest = static_cast<double>(std::bit_cast<float>(kernels.largest_bits(values.data() + first, count)));
     if (!(largest <= scale_.value_bound)) {
-      const auto bad = std::find_if(values.begin() + static_cast<std::ptrdiff_t>(first), values.end(), [&](float value) {
-        return !(std::fabs(static_cast<double>(value)) <= scale_.value_bound);
-      });
+      const auto bad =
+          std::find_if(values.begin() + static_cast<std::ptrdiff_t>(first), values.end(),
+                       [&](float value) { return !(std::fabs(static_cast<double>(value)) <= scale_.value_bound); });
       return invalid_argument(fmt::format("value {} is {}, the bound is {}", bad - values.begin(),
                                           static_cast<double>(*bad), scale_.value_bound));
     }
@@ -112,19 +113,19 @@ Status ExactAccumulator::add(const Payload& sums, Weight weight) {
   const internal::ExactKernels& kernels = internal::exact_kernels();
   const std::byte* const widths = sums.bytes().data();
   // Each term is rounded once, and a term weighs at least one step: so many terms can a weight stand for.
-  const double limit = std::ldexp(weight.value() * scale_.value_bound, scale_.fraction_bits) +
-                       static_cast<double>(weight.units());
+  const double limit =
+      std::ldexp(weight.value() * scale_.value_bound, scale_.fraction_bits) + static_cast<double>(weight.units());
   // Blocks start at multiples of 8 bytes of an allocation, so both widths are aligned.
   const std::byte* data = widths + Payload::data_offset(elements_);
   for (std::size_t block = 0; block < incoming_.size(); ++block) {
     const std::size_t count = std::min(kBlock, elements_ - block * kBlock);
     const bool narrow = widths[block] == std::byte{4};
-    incoming_[block] = narrow
-        ? static_cast<double>(kernels.largest_narrow(reinterpret_cast<const std::int32_t*>(data), count))
-        : static_cast<double>(kernels.largest_wide(reinterpret_cast<const std::int64_t*>(data), count));
+    incoming_[block] =
+        narrow ? static_cast<double>(kernels.largest_narrow(reinterpret_cast<const std::int32_t*>(data), count))
+               : static_cast<double>(kernels.largest_wide(reinterpret_cast<const std::int64_t*>(data), count));
     if (incoming_[block] > limit) {
-      return bad_data(fmt::format("block {} holds a sum of {}, but weight {} allows at most {}", block, incoming_[block],
-                                  weight.value(), limit));
+      return bad_data(fmt::format("block {} holds a sum of {}, but weight {} allows at most {}", block,
+                                  incoming_[block], weight.value(), limit));
     }
     data += (count * (narrow ? 4 : 8) + 7) / 8 * 8;
   }
@@ -160,7 +161,8 @@ Payload ExactAccumulator::encode() const {
   for (std::size_t block = 0; block < blocks; ++block) {
     const std::size_t count = std::min(kBlock, elements_ - block * kBlock);
     if (wide_[block]) {
-      fits[block] = static_cast<double>(internal::exact_kernels().largest_wide(wide_[block].get(), count)) <= kNarrowLimit;
+      fits[block] =
+          static_cast<double>(internal::exact_kernels().largest_wide(wide_[block].get(), count)) <= kNarrowLimit;
     }
     size += (count * (fits[block] ? 4U : 8U) + 7) / 8 * 8;
   }

@@ -57,20 +57,22 @@ constexpr double kMagic = 0x1.8p52;
   for (std::size_t i = 0; i < count; ++i) { sums[i] += round_to_integer(static_cast<double>(values[i]) * factor); }
 }
 
-#define TRIBUTARY_EXACT_KERNELS(suffix, attribute)                                                             \
-  attribute std::uint32_t largest_bits_##suffix(const float* v, std::size_t n) { return largest_bits_body(v, n); } \
-  attribute std::uint32_t largest_narrow_##suffix(const std::int32_t* v, std::size_t n) {                      \
-    return largest_narrow_body(v, n);                                                                          \
-  }                                                                                                            \
-  attribute std::uint64_t largest_wide_##suffix(const std::int64_t* v, std::size_t n) {                        \
-    return largest_wide_body(v, n);                                                                            \
-  }                                                                                                            \
-  attribute void add_narrow_##suffix(std::int32_t* s, const float* v, double f, std::size_t n) {               \
-    add_narrow_body(s, v, f, n);                                                                               \
-  }                                                                                                            \
-  attribute void add_wide_##suffix(std::int64_t* s, const float* v, double f, std::size_t n) {                 \
-    add_wide_body(s, v, f, n);                                                                                 \
-  }                                                                                                            \
+#define TRIBUTARY_EXACT_KERNELS(suffix, attribute)                                                                \
+  attribute std::uint32_t largest_bits_##suffix(const float* v, std::size_t n) {                                  \
+    return largest_bits_body(v, n);                                                                               \
+  }                                                                                                               \
+  attribute std::uint32_t largest_narrow_##suffix(const std::int32_t* v, std::size_t n) {                         \
+    return largest_narrow_body(v, n);                                                                             \
+  }                                                                                                               \
+  attribute std::uint64_t largest_wide_##suffix(const std::int64_t* v, std::size_t n) {                           \
+    return largest_wide_body(v, n);                                                                               \
+  }                                                                                                               \
+  attribute void add_narrow_##suffix(std::int32_t* s, const float* v, double f, std::size_t n) {                  \
+    add_narrow_body(s, v, f, n);                                                                                  \
+  }                                                                                                               \
+  attribute void add_wide_##suffix(std::int64_t* s, const float* v, double f, std::size_t n) {                    \
+    add_wide_body(s, v, f, n);                                                                                    \
+  }                                                                                                               \
   constexpr ExactKernels kKernels_##suffix{largest_bits_##suffix, largest_narrow_##suffix, largest_wide_##suffix, \
                                            add_narrow_##suffix, add_wide_##suffix};
 
@@ -84,7 +86,9 @@ TRIBUTARY_EXACT_KERNELS(avx512, [[gnu::target("avx512f,avx512dq,avx512vl,avx512b
 
 }  // namespace
 
-const ExactKernels& portable_exact_kernels() { return kKernels_portable; }
+const ExactKernels& portable_exact_kernels() {
+  return kKernels_portable;
+}
 
 const ExactKernels& exact_kernels() {
 #if defined(__x86_64__)

@@ -21,7 +21,8 @@ Result<std::unique_ptr<Made>> make(std::string_view what, const Known& known, co
   if (found == known.end()) {
     std::vector<std::string_view> names;
     for (const auto& entry : known) { names.push_back(entry.first); }
-    return configuration_error(fmt::format("there is no {} named \"{}\"; known: {}", what, name, fmt::join(names, ", ")));
+    return configuration_error(
+        fmt::format("there is no {} named \"{}\"; known: {}", what, name, fmt::join(names, ", ")));
   }
   return found->second.maker(arguments...);
 }
@@ -41,7 +42,8 @@ void ExtensionRegistry::add_server_optimizer(std::string name, std::string summa
                                       Known<ServerOptimizerMaker>{std::move(summary), std::move(maker)});
 }
 
-Result<std::unique_ptr<TierPolicy>> ExtensionRegistry::make_policy(const std::string& name, const TierConfig& tier) const {
+Result<std::unique_ptr<TierPolicy>> ExtensionRegistry::make_policy(const std::string& name,
+                                                                   const TierConfig& tier) const {
   return make<TierPolicy>("policy", policies_, name, tier);
 }
 
@@ -55,8 +57,14 @@ Result<std::unique_ptr<ServerOptimizer>> ExtensionRegistry::make_server_optimize
   return make<ServerOptimizer>("server optimizer", server_optimizers_, name, rate);
 }
 
-std::vector<ExtensionRegistry::Entry> ExtensionRegistry::policies() const { return entries(policies_); }
-std::vector<ExtensionRegistry::Entry> ExtensionRegistry::rules() const { return entries(rules_); }
-std::vector<ExtensionRegistry::Entry> ExtensionRegistry::server_optimizers() const { return entries(server_optimizers_); }
+std::vector<ExtensionRegistry::Entry> ExtensionRegistry::policies() const {
+  return entries(policies_);
+}
+std::vector<ExtensionRegistry::Entry> ExtensionRegistry::rules() const {
+  return entries(rules_);
+}
+std::vector<ExtensionRegistry::Entry> ExtensionRegistry::server_optimizers() const {
+  return entries(server_optimizers_);
+}
 
 }  // namespace tributary

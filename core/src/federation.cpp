@@ -19,7 +19,9 @@ namespace {
 
 constexpr std::size_t kMostEdgeRecords = 2048;
 
-double seconds(std::chrono::nanoseconds time) { return std::chrono::duration<double>(time).count(); }
+double seconds(std::chrono::nanoseconds time) {
+  return std::chrono::duration<double>(time).count();
+}
 
 std::string host_name() {
   std::array<char, 256> name{};
@@ -45,9 +47,12 @@ void set_scalar(Record& record, std::string_view key, const std::map<std::string
 
 std::string_view to_string(FederationOutcome::Kind kind) noexcept {
   switch (kind) {
-    case FederationOutcome::Kind::kFinished: return "finished";
-    case FederationOutcome::Kind::kInterrupted: return "interrupted";
-    case FederationOutcome::Kind::kStoppedAtAccuracy: return "stopped";
+    case FederationOutcome::Kind::kFinished:
+      return "finished";
+    case FederationOutcome::Kind::kInterrupted:
+      return "interrupted";
+    case FederationOutcome::Kind::kStoppedAtAccuracy:
+      return "stopped";
   }
   return "unknown";
 }
@@ -67,7 +72,8 @@ Result<std::unique_ptr<Federation>> Federation::open(const Plan& plan, const Tra
   TRIBUTARY_ASSIGN_OR_RETURN(const FileSystem::Kind found, files.kind(configuration));
   if (set.resume) {
     if (found == FileSystem::Kind::kNothing) {
-      return invalid_argument(fmt::format("{} holds no run to resume: it has no configuration.yaml", set.directory.string()));
+      return invalid_argument(
+          fmt::format("{} holds no run to resume: it has no configuration.yaml", set.directory.string()));
     }
     return federation;
   }
@@ -91,6 +97,10 @@ void Federation::noted(const NodeNote& note) {
   record.set("round", note.round.value).set("node", plan_.tree().name(note.node));
   record.set("kind", std::string(to_string(note.kind))).set("detail", note.detail);
   if (Status written = write(record); note_error_.ok()) { note_error_ = std::move(written); }
+}
+
+void Federation::trained(NodeId /*client*/) {
+  if (options_.on_progress) { options_.on_progress(++tasks_this_round_, plan_.clients_per_round()); }
 }
 
 // The first time from the beginning or a resumed run's checkpoint; later, when a driver restarts a killed root, always
@@ -122,8 +132,8 @@ Result<RootState> Federation::restore() {
   if (!from_checkpoint) {
     TRIBUTARY_ASSIGN_OR_RETURN(*model, factory_.initial_model(plan_.configuration().seed));
     if (model->size() != plan_.spec().parameters()) {
-      return invalid_argument(fmt::format("the initial model has {} values, its spec says {}", model->size(),
-                                          plan_.spec().parameters()));
+      return invalid_argument(
+          fmt::format("the initial model has {} values, its spec says {}", model->size(), plan_.spec().parameters()));
     }
     round_ = {};
     version_ = {};
@@ -140,7 +150,9 @@ Result<RootState> Federation::restore() {
     }));
   }
   if (keep_records == 0) { TRIBUTARY_RETURN_IF_ERROR(write_run_record()); }
-  for (const std::string& warning : warnings) { TRIBUTARY_RETURN_IF_ERROR(write(Record("warning").set("text", warning))); }
+  for (const std::string& warning : warnings) {
+    TRIBUTARY_RETURN_IF_ERROR(write(Record("warning").set("text", warning)));
+  }
   round_start_ = Clock::now();
   return RootState{round_, version_, std::move(model)};
 }
@@ -154,7 +166,7 @@ Status Federation::write_run_record() {
   record.set("tiers", tree.height() + 1);
   record.set("parameters", static_cast<std::uint64_t>(plan_.spec().parameters()));
   record.set("payload_bytes", static_cast<std::uint64_t>(plan_.payload_bytes()));
-  record.set("threads", configuration.threads).set("driver", "simulation");
+  record.set("threads", driver_->threads()).set("driver", std::string(driver_->name()));
   record.set("clock", configuration.simulation.clock == SimulationConfig::Clock::kReal ? "real" : "virtual");
   record.set("version", std::string(version_text())).set("configuration_digest", plan_.digest().hex());
   record.set("started", fmt::format("{:%FT%TZ}", fmt::gmtime(std::time(nullptr)))).set("host", host_name());
@@ -208,7 +220,8 @@ Result<bool> Federation::published(const RoundReport& report, const ModelValues&
   const Configuration& configuration = plan_.configuration();
   const bool interrupted = options_.stop != nullptr && options_.stop->load();
   const auto accuracy = evaluation_ ? evaluation_->metrics.find("accuracy") : Metrics::iterator{};
-  const bool reached = evaluation_ && accuracy != evaluation_->metrics.end() && configuration.evaluation.stop_at_accuracy &&
+  const bool reached = evaluation_ && accuracy != evaluation_->metrics.end() &&
+                       configuration.evaluation.stop_at_accuracy &&
                        accuracy->second >= *configuration.evaluation.stop_at_accuracy;
   const bool last = report.round.value >= configuration.rounds;
   if (interrupted && !last) { kind_ = FederationOutcome::Kind::kInterrupted; }
@@ -266,6 +279,7 @@ Status Federation::write_round_records(const RoundReport& report, const DriverSt
   evaluate_time_ = {};
   checkpoint_time_ = {};
   round_start_ = now;
+  tasks_this_round_ = 0;
   return {};
 }
 
@@ -310,6 +324,7 @@ Status Federation::write_end_records(const DriverStatistics& statistics, const F
 
 Result<FederationOutcome> Federation::run(Driver& driver) {
   start_ = Clock::now();
+  driver_ = &driver;
   Status ran = driver.run(plan_, factory_, *this);
   if (ran.ok()) { ran = note_error_; }
   if (!ran.ok()) {

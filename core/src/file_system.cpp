@@ -36,9 +36,7 @@ class Descriptor {
  public:
   explicit Descriptor(int number) noexcept : number_(number) {}
   ~Descriptor() {
-    if (number_ >= 0) {
-      ::close(number_);
-    }
+    if (number_ >= 0) { ::close(number_); }
   }
   Descriptor(const Descriptor&) = delete;
   Descriptor& operator=(const Descriptor&) = delete;
@@ -52,17 +50,13 @@ class Descriptor {
 
 int open_retrying(const fs::path& path, int flags, mode_t mode = 0) noexcept {
   int number = -1;
-  do {
-    number = ::open(path.c_str(), flags | O_CLOEXEC, mode);
-  } while (number < 0 && errno == EINTR);
+  do { number = ::open(path.c_str(), flags | O_CLOEXEC, mode); } while (number < 0 && errno == EINTR);
   return number;
 }
 
 int sync_retrying(int number) noexcept {
   int outcome = 0;
-  do {
-    outcome = ::fsync(number);
-  } while (outcome != 0 && errno == EINTR);
+  do { outcome = ::fsync(number); } while (outcome != 0 && errno == EINTR);
   return outcome;
 }
 
@@ -76,15 +70,9 @@ class RealReadableFile final : public ReadableFile {
   Status read(std::uint64_t offset, std::span<std::byte> into) const override {
     while (!into.empty()) {
       const ssize_t got = ::pread(descriptor_.get(), into.data(), into.size(), static_cast<off_t>(offset));
-      if (got < 0 && errno == EINTR) {
-        continue;
-      }
-      if (got < 0) {
-        return refused("read", path_, errno);
-      }
-      if (got == 0) {
-        return bad_data(fmt::format("{}: ends at byte {}, more was expected", path_.string(), offset));
-      }
+      if (got < 0 && errno == EINTR) { continue; }
+      if (got < 0) { return refused("read", path_, errno); }
+      if (got == 0) { return bad_data(fmt::format("{}: ends at byte {}, more was expected", path_.string(), offset)); }
       offset += static_cast<std::uint64_t>(got);
       into = into.subspan(static_cast<std::size_t>(got));
     }
@@ -114,15 +102,9 @@ class RealWritableFile final : public WritableFile {
         wanted += part.size();
       }
       const ssize_t written = wanted == 0 ? 0 : ::writev(descriptor_.get(), batch.data(), static_cast<int>(count));
-      if (written < 0 && errno == EINTR) {
-        continue;
-      }
-      if (written < 0) {
-        return refused("write", shown_as_, errno);
-      }
-      if (written == 0 && wanted != 0) {
-        return refused("write", shown_as_, ENOSPC);
-      }
+      if (written < 0 && errno == EINTR) { continue; }
+      if (written < 0) { return refused("write", shown_as_, errno); }
+      if (written == 0 && wanted != 0) { return refused("write", shown_as_, ENOSPC); }
       skip += static_cast<std::size_t>(written);
       while (!parts.empty() && skip >= parts.front().size()) {
         skip -= parts.front().size();
@@ -160,44 +142,30 @@ class RealFileSystem final : public FileSystem {
   Result<std::unique_ptr<ReadableFile>> open(const fs::path& path) override {
     // Not blocking: opening a pipe would wait for its other end.
     Descriptor file(open_retrying(path, O_RDONLY | O_NONBLOCK));
-    if (file.get() < 0) {
-      return refused_or_missing("read", path, errno);
-    }
+    if (file.get() < 0) { return refused_or_missing("read", path, errno); }
     struct stat facts{};
-    if (::fstat(file.get(), &facts) != 0) {
-      return refused("read", path, errno);
-    }
-    if (S_ISDIR(facts.st_mode)) {
-      return refused("read", path, EISDIR);
-    }
-    if (!S_ISREG(facts.st_mode)) {
-      return io_error(fmt::format("cannot read {}: not a regular file", path.string()));
-    }
+    if (::fstat(file.get(), &facts) != 0) { return refused("read", path, errno); }
+    if (S_ISDIR(facts.st_mode)) { return refused("read", path, EISDIR); }
+    if (!S_ISREG(facts.st_mode)) { return io_error(fmt::format("cannot read {}: not a regular file", path.string())); }
     const auto size = static_cast<std::uint64_t>(facts.st_size);
     return std::unique_ptr<ReadableFile>(std::make_unique<RealReadableFile>(path, file.release(), size));
   }
 
   Result<std::unique_ptr<WritableFile>> create(const fs::path& path, const fs::path& shown_as) override {
     const int number = open_retrying(path, O_WRONLY | O_CREAT | O_EXCL, 0666);
-    if (number < 0) {
-      return refused("write", shown_as, errno);
-    }
+    if (number < 0) { return refused("write", shown_as, errno); }
     return std::unique_ptr<WritableFile>(std::make_unique<RealWritableFile>(shown_as, number));
   }
 
   Result<std::unique_ptr<WritableFile>> append(const fs::path& path) override {
     const int number = open_retrying(path, O_WRONLY | O_CREAT | O_APPEND, 0666);
-    if (number < 0) {
-      return refused("write", path, errno);
-    }
+    if (number < 0) { return refused("write", path, errno); }
     return std::unique_ptr<WritableFile>(std::make_unique<RealWritableFile>(path, number));
   }
 
   Status truncate(const fs::path& path, std::uint64_t size) override {
     int outcome = 0;
-    do {
-      outcome = ::truncate(path.c_str(), static_cast<off_t>(size));
-    } while (outcome != 0 && errno == EINTR);
+    do { outcome = ::truncate(path.c_str(), static_cast<off_t>(size)); } while (outcome != 0 && errno == EINTR);
     return outcome == 0 ? ok_status() : refused_or_missing("shorten", path, errno);
   }
 
@@ -215,25 +183,17 @@ class RealFileSystem final : public FileSystem {
     for (fs::directory_iterator entry(directory, error), end; !error && entry != end; entry.increment(error)) {
       names.push_back(entry->path().filename().string());
     }
-    if (error) {
-      return refused_or_missing("read the directory", directory, error.value());
-    }
+    if (error) { return refused_or_missing("read the directory", directory, error.value()); }
     std::sort(names.begin(), names.end());
     return names;
   }
 
   Status create_directories(const fs::path& directory) override {
     TRIBUTARY_ASSIGN_OR_RETURN(const Kind found, kind(directory));
-    if (found == Kind::kDirectory || directory.empty()) {
-      return ok_status();
-    }
-    if (found != Kind::kNothing) {
-      return refused("create the directory", directory, ENOTDIR);
-    }
+    if (found == Kind::kDirectory || directory.empty()) { return ok_status(); }
+    if (found != Kind::kNothing) { return refused("create the directory", directory, ENOTDIR); }
     const fs::path parent = directory.parent_path();
-    if (parent != directory) {
-      TRIBUTARY_RETURN_IF_ERROR(create_directories(parent));
-    }
+    if (parent != directory) { TRIBUTARY_RETURN_IF_ERROR(create_directories(parent)); }
     if (::mkdir(directory.c_str(), 0777) != 0 && errno != EEXIST) {
       return refused("create the directory", directory, errno);
     }
@@ -243,13 +203,9 @@ class RealFileSystem final : public FileSystem {
   Status sync_directory(const fs::path& directory) override {
     const fs::path& named = directory.empty() ? fs::path(".") : directory;
     const Descriptor opened(open_retrying(named, O_RDONLY | O_DIRECTORY));
-    if (opened.get() < 0) {
-      return refused("write to the directory", named, errno);
-    }
+    if (opened.get() < 0) { return refused("write to the directory", named, errno); }
     // Some file systems cannot sync a directory and say EINVAL: they keep names without being asked, or not at all.
-    if (sync_retrying(opened.get()) != 0 && errno != EINVAL) {
-      return refused("write to the directory", named, errno);
-    }
+    if (sync_retrying(opened.get()) != 0 && errno != EINVAL) { return refused("write to the directory", named, errno); }
     return ok_status();
   }
 };
@@ -264,9 +220,7 @@ class MemoryFile final : public ReadableFile {
     if (offset > bytes_.size() || into.size() > bytes_.size() - offset) {
       return bad_data(fmt::format("{}: ends at byte {}, more was expected", name_, bytes_.size()));
     }
-    if (!into.empty()) {
-      std::memcpy(into.data(), bytes_.data() + offset, into.size());
-    }
+    if (!into.empty()) { std::memcpy(into.data(), bytes_.data() + offset, into.size()); }
     return ok_status();
   }
 
@@ -316,9 +270,7 @@ Status write_atomically(FileSystem& files, const fs::path& path, ByteSpans parts
 
   TRIBUTARY_ASSIGN_OR_RETURN(const std::unique_ptr<WritableFile> file, files.create(temporary, path));
   Status status = write_and_close(*file, parts);
-  if (status.ok()) {
-    status = files.rename(temporary, path);
-  }
+  if (status.ok()) { status = files.rename(temporary, path); }
   if (!status.ok()) {
     // What went wrong first is the message worth giving.
     static_cast<void>(files.remove(temporary));

@@ -35,9 +35,7 @@ class PlainStream final : public ByteStream {
   PlainStream(const ReadableFile& file, std::string name) : file_(file), name_(std::move(name)) {}
 
   Status fill(std::span<std::uint8_t> into) override {
-    if (into.size() > most_left()) {
-      return bad_data(fmt::format("{}: ends within its header", name_));
-    }
+    if (into.size() > most_left()) { return bad_data(fmt::format("{}: ends within its header", name_)); }
     TRIBUTARY_RETURN_IF_ERROR(file_.read(offset_, std::as_writable_bytes(into)));
     offset_ += into.size();
     return ok_status();
@@ -61,9 +59,7 @@ class GzipStream final : public ByteStream {
  public:
   GzipStream(const ReadableFile& file, std::string name) : file_(file), name_(std::move(name)), input_(kPiece) {
     // 15 bits of window, as gzip always has; 16: expect gzip's frame and check its sums.
-    if (inflateInit2(&state_, 15 + 16) != Z_OK) {
-      throw std::bad_alloc();
-    }
+    if (inflateInit2(&state_, 15 + 16) != Z_OK) { throw std::bad_alloc(); }
   }
   ~GzipStream() override { inflateEnd(&state_); }
   GzipStream(const GzipStream&) = delete;
@@ -79,9 +75,7 @@ class GzipStream final : public ByteStream {
   Status expect_end() override {
     std::array<std::uint8_t, 1> one_more{};
     TRIBUTARY_ASSIGN_OR_RETURN(const std::size_t missing, inflate_into(one_more));
-    if (missing == 0) {
-      return bad_data(fmt::format("{}: unpacks to more bytes than its header announces", name_));
-    }
+    if (missing == 0) { return bad_data(fmt::format("{}: unpacks to more bytes than its header announces", name_)); }
     const std::uint64_t rest = state_.avail_in + (file_.size() - offset_);
     return rest == 0 ? ok_status() : bad_data(fmt::format("{}: has {} bytes after its gzip content", name_, rest));
   }
@@ -101,9 +95,7 @@ class GzipStream final : public ByteStream {
     while (!into.empty() && !ended_) {
       if (state_.avail_in == 0) {
         const std::size_t count = std::min<std::uint64_t>(input_.size(), file_.size() - offset_);
-        if (count == 0) {
-          return bad_data(fmt::format("{}: its gzip content is cut off", name_));
-        }
+        if (count == 0) { return bad_data(fmt::format("{}: its gzip content is cut off", name_)); }
         TRIBUTARY_RETURN_IF_ERROR(file_.read(offset_, std::as_writable_bytes(std::span(input_).first(count))));
         offset_ += count;
         state_.next_in = input_.data();
@@ -113,9 +105,7 @@ class GzipStream final : public ByteStream {
       state_.next_out = into.data();
       state_.avail_out = room;
       const int outcome = inflate(&state_, Z_NO_FLUSH);
-      if (outcome == Z_MEM_ERROR) {
-        throw std::bad_alloc();
-      }
+      if (outcome == Z_MEM_ERROR) { throw std::bad_alloc(); }
       if (outcome != Z_OK && outcome != Z_STREAM_END && outcome != Z_BUF_ERROR) {
         const char* reason = state_.msg != nullptr ? state_.msg : "it needs a dictionary";
         return bad_data(fmt::format("{}: damaged gzip content: {}", name_, reason));
@@ -206,9 +196,7 @@ Result<Dataset> read_idx_dataset(FileSystem& files, const std::filesystem::path&
   Dataset data;
   data.name = std::move(name);
   data.sample_shape.assign(pixels.shape.begin() + 1, pixels.shape.end());
-  if (data.sample_shape.size() == 2) {
-    data.sample_shape.insert(data.sample_shape.begin(), 1);
-  }
+  if (data.sample_shape.size() == 2) { data.sample_shape.insert(data.sample_shape.begin(), 1); }
   data.features = std::move(pixels.values);
   data.scale = 1.0F / 255.0F;
   data.labels.assign(classes.values.begin(), classes.values.end());

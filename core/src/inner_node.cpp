@@ -73,7 +73,9 @@ void InnerNode::open_round(NodeContext& context) {
   if (hard_deadline.count() > 0) { context.set_timer(TimerId::kHardDeadline, hard_deadline); }
   probe_pause_ = settings_.liveness.first_probe;
   context.set_timer(TimerId::kProbe, probe_pause_);
-  for (std::size_t i = 0; i < members_.size(); ++i) { ask(context, settings_.children[cohort_.members[i]], members_[i]); }
+  for (std::size_t i = 0; i < members_.size(); ++i) {
+    ask(context, settings_.children[cohort_.members[i]], members_[i]);
+  }
   decide(context);
 }
 
@@ -103,10 +105,14 @@ InnerNode::Member* InnerNode::find_member(NodeId child) {
 void InnerNode::mark(Member& member, MemberState state) {
   const auto count = [this](MemberState of) -> std::uint32_t* {
     switch (of) {
-      case MemberState::kReported: return &state_.reported;
-      case MemberState::kFailed: return &state_.failed;
-      case MemberState::kLost: return &state_.lost;
-      case MemberState::kAsked: break;
+      case MemberState::kReported:
+        return &state_.reported;
+      case MemberState::kFailed:
+        return &state_.failed;
+      case MemberState::kLost:
+        return &state_.lost;
+      case MemberState::kAsked:
+        break;
     }
     return nullptr;
   };
@@ -126,9 +132,13 @@ void InnerNode::heard_from(NodeContext& context, NodeId child, Member& member) {
 void InnerNode::on_message(NodeContext& context, NodeId from, Message message) {
   if (link_ && from == settings_.parent) {
     switch (link_->on_message(context, message)) {
-      case ParentLink::Reaction::kNone: return;
-      case ParentLink::Reaction::kStop: cancel_round(context); return;
-      case ParentLink::Reaction::kStart: break;
+      case ParentLink::Reaction::kNone:
+        return;
+      case ParentLink::Reaction::kStop:
+        cancel_round(context);
+        return;
+      case ParentLink::Reaction::kStart:
+        break;
     }
     cancel_round(context);
     auto& task = std::get<TaskMessage>(message);
@@ -288,8 +298,9 @@ RoundReport InnerNode::close_round(NodeContext& context, bool commit) {
     report.weight = settings_.aggregator->weight();
     report.scalars = settings_.aggregator->scalars();
   } else {
-    context.note({NodeNote::Kind::kAbandoned, settings_.self, round_,
-                  fmt::format("{} of {} children reported, {} were needed", state_.reported, state_.asked, state_.quorum)});
+    context.note(
+        {NodeNote::Kind::kAbandoned, settings_.self, round_,
+         fmt::format("{} of {} children reported, {} were needed", state_.reported, state_.asked, state_.quorum)});
   }
   return report;
 }
@@ -308,9 +319,9 @@ void InnerNode::finish_root_round(NodeContext& context, const RoundReport& repor
     published.version = version_;
     abandoned_in_a_row_ = 0;
   } else if (++abandoned_in_a_row_ >= settings_.largest_abandoned) {
-    context.finished(unavailable(fmt::format(
-        "{} rounds in a row were abandoned; in round {} {} of {} children reported, {} were needed", abandoned_in_a_row_,
-        round_.value, state_.reported, state_.asked, state_.quorum)));
+    context.finished(unavailable(
+        fmt::format("{} rounds in a row were abandoned; in round {} {} of {} children reported, {} were needed",
+                    abandoned_in_a_row_, round_.value, state_.reported, state_.asked, state_.quorum)));
     return;
   }
   context.publish(published, own_model_);
@@ -357,9 +368,9 @@ void InnerNode::finish_aggregator_round(NodeContext& context, const RoundReport&
   update.weight = Weight::from_units(std::max<std::uint64_t>(1, weight_units_ / local_commits_));
   update.contributors = last_commit_.contributors;
   update.scalars = last_commit_.scalars;
-  update.segments.push_back({std::string(kDeltaSegment),
-                             Payload::floats(std::make_shared<const std::vector<float>>(
-                                 model_difference(*settings_.spec, *parent_model_, *own_model_)))});
+  update.segments.push_back(
+      {std::string(kDeltaSegment), Payload::floats(std::make_shared<const std::vector<float>>(
+                                       model_difference(*settings_.spec, *parent_model_, *own_model_)))});
   own_model_.reset();
   parent_model_.reset();
   link_->report(context, std::move(update));

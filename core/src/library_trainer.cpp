@@ -22,9 +22,7 @@ Returned guarded(const std::string& who, const Call& call) {
     return call();
   } catch (const std::exception& error) {
     return internal_error(fmt::format("{}: {}", who, error.what()));
-  } catch (...) {
-    return internal_error(fmt::format("{} threw something that is no std::exception", who));
-  }
+  } catch (...) { return internal_error(fmt::format("{} threw something that is no std::exception", who)); }
 }
 
 class GuardedTrainer final : public Trainer {
@@ -56,12 +54,8 @@ class GuardedFactory final : public TrainerFactory {
   [[nodiscard]] double weight_bound(ClientIndex client) const override { return factory_->weight_bound(client); }
   [[nodiscard]] Result<std::unique_ptr<Trainer>> create() const override {
     auto made = guarded<Result<std::unique_ptr<Trainer>>>(who_, [&] { return factory_->create(); });
-    if (!made.ok()) {
-      return made.status();
-    }
-    if (made.value() == nullptr) {
-      return internal_error(fmt::format("{} created no trainer", who_));
-    }
+    if (!made.ok()) { return made.status(); }
+    if (made.value() == nullptr) { return internal_error(fmt::format("{} created no trainer", who_)); }
     return std::unique_ptr<Trainer>(std::make_unique<GuardedTrainer>(std::move(made).value(), who_));
   }
 
@@ -79,9 +73,7 @@ std::string loader_reason() {
 // Libraries are never unloaded: objects of their types, and threads they started, may live until the process ends.
 Result<void*> open_library(const std::string& file) {
   void* handle = dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL);
-  if (handle == nullptr) {
-    return unsupported(loader_reason());
-  }
+  if (handle == nullptr) { return unsupported(loader_reason()); }
   return handle;
 }
 
@@ -122,18 +114,14 @@ Result<void*> open_torch() {
   if (std::filesystem::exists(beside, ignored)) {
     // There, so what is wrong with it (most likely: libtorch is missing) is worth saying.
     auto opened = open_library(beside.string());
-    if (opened.ok()) {
-      return opened;
-    }
+    if (opened.ok()) { return opened; }
     return unsupported(
         fmt::format("the torch trainer cannot be loaded: {}. Install libtorch: apt-get install "
                     "libtorch1.13 libopenblas0-pthread",
                     opened.status().message()));
   }
   auto opened = open_library(name);
-  if (opened.ok()) {
-    return opened;
-  }
+  if (opened.ok()) { return opened; }
   return unsupported(
       fmt::format("this build has no torch trainer ({} is neither in {} nor where the loader looks): "
                   "apt-get install libtorch-dev, and build with -DTRIBUTARY_WITH_TORCH=ON",
@@ -172,9 +160,7 @@ Result<std::unique_ptr<TrainerFactory>> make_library_trainer_factory(const Train
     chosen = option->second;
   } else if (kinds.size() > 1) {
     std::vector<std::string> names;
-    for (const TrainerRegistry::Entry& kind : kinds) {
-      names.push_back(kind.name);
-    }
+    for (const TrainerRegistry::Entry& kind : kinds) { names.push_back(kind.name); }
     return configuration_error(
         fmt::format("trainer.library: {} brings several trainers ({}): name one in "
                     "trainer.options.trainer",

@@ -40,12 +40,8 @@ Result<Pair> load_fashion_mnist(const Configuration& configuration, FileSystem& 
   };
   Result<Dataset> train = read("train", "Fashion-MNIST training data");
   Result<Dataset> test = train.ok() ? read("t10k", "Fashion-MNIST test data") : train.status();
-  if (test.ok()) {
-    return Pair{std::move(train).value(), std::move(test).value()};
-  }
-  if (test.status().code() != Code::kNotFound) {
-    return test.status();
-  }
+  if (test.ok()) { return Pair{std::move(train).value(), std::move(test).value()}; }
+  if (test.status().code() != Code::kNotFound) { return test.status(); }
   return not_found(fmt::format("{} (Fashion-MNIST: apt-get install dataset-fashion-mnist, or set data.directory)",
                                test.status().message()));
 }
@@ -57,9 +53,7 @@ Result<Pair> load_idx(const Configuration& configuration, FileSystem& files) {
   TRIBUTARY_ASSIGN_OR_RETURN(Dataset train,
                              read_idx_dataset(files, configuration.resolve(data.train_images),
                                               configuration.resolve(data.train_labels), "training data"));
-  if (data.test_images.empty() && data.test_labels.empty()) {
-    return Pair{std::move(train), std::nullopt};
-  }
+  if (data.test_images.empty() && data.test_labels.empty()) { return Pair{std::move(train), std::nullopt}; }
   TRIBUTARY_RETURN_IF_ERROR(check_named("test_images", data.test_images));
   TRIBUTARY_RETURN_IF_ERROR(check_named("test_labels", data.test_labels));
   TRIBUTARY_ASSIGN_OR_RETURN(Dataset test, read_idx_dataset(files, configuration.resolve(data.test_images),
@@ -72,9 +66,7 @@ Result<Pair> load_csv(const Configuration& configuration, FileSystem& files) {
   TRIBUTARY_RETURN_IF_ERROR(check_named("train", data.train));
   CsvOptions options{data.label_column, data.id_column, nullptr};
   TRIBUTARY_ASSIGN_OR_RETURN(CsvTable train, read_csv(files, configuration.resolve(data.train), options));
-  if (data.test.empty()) {
-    return Pair{std::move(train.data), std::nullopt};
-  }
+  if (data.test.empty()) { return Pair{std::move(train.data), std::nullopt}; }
   options.like = &train;
   TRIBUTARY_ASSIGN_OR_RETURN(CsvTable test, read_csv(files, configuration.resolve(data.test), options));
   return Pair{std::move(train.data), std::move(test.data)};
@@ -84,9 +76,7 @@ Result<Pair> load_safetensors(const Configuration& configuration, FileSystem& fi
   const DataConfig& data = configuration.data;
   TRIBUTARY_RETURN_IF_ERROR(check_named("train", data.train));
   TRIBUTARY_ASSIGN_OR_RETURN(Dataset train, read_safetensors_dataset(files, configuration.resolve(data.train)));
-  if (data.test.empty()) {
-    return Pair{std::move(train), std::nullopt};
-  }
+  if (data.test.empty()) { return Pair{std::move(train), std::nullopt}; }
   TRIBUTARY_ASSIGN_OR_RETURN(Dataset test, read_safetensors_dataset(files, configuration.resolve(data.test)));
   return Pair{std::move(train), std::move(test)};
 }
@@ -147,13 +137,9 @@ Result<Partition> partition_of(const Configuration& configuration, const Dataset
 }  // namespace
 
 Result<LoadedData> load_data(const Configuration& configuration, FileSystem& files) {
-  if (configuration.data.source == DataConfig::Source::kNone) {
-    return LoadedData{};
-  }
+  if (configuration.data.source == DataConfig::Source::kNone) { return LoadedData{}; }
   TRIBUTARY_ASSIGN_OR_RETURN(Pair data, load_pair(configuration, files));
-  if (data.train.size() == 0) {
-    return bad_data(fmt::format("{}: there are no samples", data.train.name));
-  }
+  if (data.train.size() == 0) { return bad_data(fmt::format("{}: there are no samples", data.train.name)); }
   if (data.test && data.test->sample_shape != data.train.sample_shape) {
     return bad_data(fmt::format("{}: samples of shape {}, {} has {}", data.test->name,
                                 internal::shape_text(data.test->sample_shape), data.train.name,
@@ -170,9 +156,7 @@ Result<LoadedData> load_data(const Configuration& configuration, FileSystem& fil
 
 Result<Partition> make_partition(const Configuration& configuration, const Dataset& train, std::uint32_t clients) {
   Result<Partition> partition = partition_of(configuration, train, clients);
-  if (partition.ok()) {
-    return partition;
-  }
+  if (partition.ok()) { return partition; }
   return configuration_error(fmt::format("data.partition: {}", partition.status().message()));
 }
 

@@ -13,29 +13,35 @@ template <typename... Visitors>
 struct Overloaded : Visitors... {
   using Visitors::operator()...;
 };
+template <typename... Visitors>
+Overloaded(Visitors...) -> Overloaded<Visitors...>;
 
 }  // namespace
 
 std::size_t payload_bytes(const Message& message) noexcept {
-  if (const auto* task = std::get_if<TaskMessage>(&message)) { return task->model ? task->model->size() * sizeof(float) : 0; }
+  if (const auto* task = std::get_if<TaskMessage>(&message)) {
+    return task->model ? task->model->size() * sizeof(float) : 0;
+  }
   if (const auto* report = std::get_if<UpdateMessage>(&message)) { return report->update.payload_bytes(); }
   return 0;
 }
 
 std::size_t control_bytes(const Message& message) noexcept {
   return kFrameBytes + std::visit(Overloaded{
-                           [](const TaskMessage&) -> std::size_t { return 40; },
-                           [](const AcknowledgeMessage& m) -> std::size_t { return 8 + m.reason.size(); },
-                           [](const TaskFailedMessage& m) -> std::size_t { return 12 + m.reason.size(); },
-                           [](const UpdateMessage& m) -> std::size_t {
-                             std::size_t bytes = 80;
-                             for (const Segment& segment : m.update.segments) { bytes += 24 + segment.name.size(); }
-                             for (const auto& [name, sum] : m.update.scalars) { bytes += 20 + name.size(); }
-                             return bytes;
-                           },
-                           [](const auto&) -> std::size_t { return 4; },
-                       },
-                       message);
+                                      [](const TaskMessage&) -> std::size_t { return 40; },
+                                      [](const AcknowledgeMessage& m) -> std::size_t { return 8 + m.reason.size(); },
+                                      [](const TaskFailedMessage& m) -> std::size_t { return 12 + m.reason.size(); },
+                                      [](const UpdateMessage& m) -> std::size_t {
+                                        std::size_t bytes = 80;
+                                        for (const Segment& segment : m.update.segments) {
+                                          bytes += 24 + segment.name.size();
+                                        }
+                                        for (const auto& [name, sum] : m.update.scalars) { bytes += 20 + name.size(); }
+                                        return bytes;
+                                      },
+                                      [](const auto&) -> std::size_t { return 4; },
+                                  },
+                                  message);
 }
 
 std::string_view name_of(const Message& message) noexcept {

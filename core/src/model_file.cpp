@@ -25,23 +25,15 @@ bool belongs_to_model(const SafetensorsTensor& tensor) noexcept {
 
 Status read_kinds(const SafetensorsFile& file, std::vector<TensorSpec>& tensors) {
   const auto text = file.metadata().find(kKindsKey);
-  if (text == file.metadata().end()) {
-    return ok_status();
-  }
+  if (text == file.metadata().end()) { return ok_status(); }
   const std::string place = fmt::format("{}: {}", file.name(), kKindsKey);
   Result<nlohmann::json> kinds = internal::parse_strict_json(text->second, 1);
-  if (!kinds.ok()) {
-    return kinds.status().with_context(place);
-  }
-  if (!kinds->is_object()) {
-    return bad_data(place + ": not an object");
-  }
+  if (!kinds.ok()) { return kinds.status().with_context(place); }
+  if (!kinds->is_object()) { return bad_data(place + ": not an object"); }
   std::size_t used = 0;
   for (TensorSpec& tensor : tensors) {
     const auto kind = kinds->find(tensor.name);
-    if (kind == kinds->end()) {
-      continue;
-    }
+    if (kind == kinds->end()) { continue; }
     ++used;
     if (*kind == kRunningMean) {
       tensor.kind = TensorKind::kRunningMean;
@@ -80,15 +72,11 @@ Status check_against(const SafetensorsFile& file, const ParameterSpec& spec) {
 void add_kinds(const ParameterSpec& spec, SafetensorsMetadata& metadata) {
   nlohmann::json kinds = nlohmann::json::object();
   for (const TensorSpec& tensor : spec.tensors()) {
-    if (tensor.kind == TensorKind::kTrainable) {
-      continue;
-    }
+    if (tensor.kind == TensorKind::kTrainable) { continue; }
     kinds[tensor.name] = tensor.kind == TensorKind::kRunningMean ? kRunningMean : kRunningVariance;
   }
   // Names that are not UTF-8 are refused when the header is made.
-  if (!kinds.empty()) {
-    metadata[kKindsKey] = kinds.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-  }
+  if (!kinds.empty()) { metadata[kKindsKey] = kinds.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace); }
 }
 
 Result<std::vector<SafetensorsItem>> model_items(const ParameterSpec& spec, std::span<const float> values) {
@@ -133,9 +121,7 @@ Result<std::vector<float>> read_model(FileSystem& files, const std::filesystem::
 Result<ParameterSpec> model_spec(const SafetensorsFile& file) {
   std::vector<TensorSpec> tensors;
   for (const SafetensorsTensor& stored : file.tensors()) {
-    if (belongs_to_model(stored)) {
-      tensors.push_back({stored.name, stored.shape, TensorKind::kTrainable});
-    }
+    if (belongs_to_model(stored)) { tensors.push_back({stored.name, stored.shape, TensorKind::kTrainable}); }
   }
   TRIBUTARY_RETURN_IF_ERROR(read_kinds(file, tensors));
   Result<ParameterSpec> spec = ParameterSpec::create(std::move(tensors));

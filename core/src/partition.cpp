@@ -26,9 +26,7 @@ Rng stream(std::uint64_t seed, Use use, std::uint64_t part = 0) {
 }
 
 Status check_counts(std::size_t samples, std::uint32_t clients, std::size_t min_samples) {
-  if (clients == 0) {
-    return invalid_argument("there are no clients");
-  }
+  if (clients == 0) { return invalid_argument("there are no clients"); }
   if (samples > std::numeric_limits<std::uint32_t>::max()) {
     return invalid_argument(
         fmt::format("{} samples, at most {} can be numbered", samples, std::numeric_limits<std::uint32_t>::max()));
@@ -42,9 +40,7 @@ Status check_counts(std::size_t samples, std::uint32_t clients, std::size_t min_
 
 Status check_concentration(std::string_view name, double value) {
   // Far below 1e-6 the logarithm of a draw itself leaves the range of a double.
-  if (value >= 1e-6 && value <= 1e6) {
-    return ok_status();
-  }
+  if (value >= 1e-6 && value <= 1e6) { return ok_status(); }
   return invalid_argument(fmt::format("{} must be from 1e-6 to 1e6, got {}", name, value));
 }
 
@@ -64,13 +60,9 @@ void sort_by_label(std::span<const std::int32_t> labels, std::vector<std::uint32
       // The sign bit flipped, so that negative labels come first.
       return ((static_cast<std::uint32_t>(labels[sample]) ^ 0x80000000U) >> shift) & 0xFFFFU;
     };
-    for (const std::uint32_t sample : order) {
-      ++start[digit(sample) + 1];
-    }
+    for (const std::uint32_t sample : order) { ++start[digit(sample) + 1]; }
     std::partial_sum(start.begin(), start.end(), start.begin());
-    for (const std::uint32_t sample : order) {
-      sorted[start[digit(sample)]++] = sample;
-    }
+    for (const std::uint32_t sample : order) { sorted[start[digit(sample)]++] = sample; }
     order.swap(sorted);
   }
 }
@@ -96,9 +88,7 @@ std::vector<std::uint32_t> by_largest_remainder(std::span<const double> shares, 
       std::nth_element(remainders.begin(), remainders.begin() + static_cast<std::ptrdiff_t>(up), remainders.end(),
                        larger);
     }
-    for (std::size_t i = 0; i < up; ++i) {
-      ++counts[remainders[i].second];
-    }
+    for (std::size_t i = 0; i < up; ++i) { ++counts[remainders[i].second]; }
     left -= up;
   }
   return counts;
@@ -112,9 +102,7 @@ void fill_up(std::vector<std::uint32_t>& counts, std::size_t minimum, const Move
   std::vector<Entry> entries;
   entries.reserve(counts.size());
   for (std::uint32_t client = 0; client < counts.size(); ++client) {
-    if (counts[client] > minimum) {
-      entries.emplace_back(counts[client], ~client);
-    }
+    if (counts[client] > minimum) { entries.emplace_back(counts[client], ~client); }
   }
   std::priority_queue<Entry> givers(std::less<Entry>{}, std::move(entries));
   for (std::uint32_t client = 0; client < counts.size(); ++client) {
@@ -124,9 +112,7 @@ void fill_up(std::vector<std::uint32_t>& counts, std::size_t minimum, const Move
       move(giver, client);
       --counts[giver];
       ++counts[client];
-      if (counts[giver] > minimum) {
-        givers.emplace(counts[giver], ~giver);
-      }
+      if (counts[giver] > minimum) { givers.emplace(counts[giver], ~giver); }
     }
   }
 }
@@ -136,15 +122,11 @@ void fill_up(std::vector<std::uint32_t>& counts, std::size_t minimum, const Move
 std::pair<std::vector<std::uint32_t>, std::vector<std::uint64_t>> group(std::span<const std::uint32_t> owners,
                                                                         std::uint32_t clients) {
   std::vector<std::uint64_t> offsets(std::size_t{clients} + 1);
-  for (const std::uint32_t owner : owners) {
-    ++offsets[std::size_t{owner} + 1];
-  }
+  for (const std::uint32_t owner : owners) { ++offsets[std::size_t{owner} + 1]; }
   std::partial_sum(offsets.begin(), offsets.end(), offsets.begin());
   std::vector<std::uint64_t> next(offsets.begin(), offsets.end() - 1);
   std::vector<std::uint32_t> samples(owners.size());
-  for (std::uint32_t sample = 0; sample < owners.size(); ++sample) {
-    samples[next[owners[sample]]++] = sample;
-  }
+  for (std::uint32_t sample = 0; sample < owners.size(); ++sample) { samples[next[owners[sample]]++] = sample; }
   return {std::move(samples), std::move(offsets)};
 }
 
@@ -153,9 +135,7 @@ void deal_runs(std::span<const std::uint32_t> order, std::span<const std::uint32
                std::vector<std::uint32_t>& owners) {
   std::size_t next = 0;
   for (std::uint32_t client = 0; client < counts.size(); ++client) {
-    for (std::uint32_t i = 0; i < counts[client]; ++i) {
-      owners[order[next++]] = client;
-    }
+    for (std::uint32_t i = 0; i < counts[client]; ++i) { owners[order[next++]] = client; }
   }
 }
 
@@ -169,9 +149,7 @@ std::uint32_t even_part(std::size_t total, std::size_t parts, std::size_t index)
 Result<Partition> Partition::iid(std::size_t samples, std::uint32_t clients, std::uint64_t seed) {
   TRIBUTARY_RETURN_IF_ERROR(check_counts(samples, clients, 0));
   std::vector<std::uint32_t> counts(clients);
-  for (std::uint32_t client = 0; client < clients; ++client) {
-    counts[client] = even_part(samples, clients, client);
-  }
+  for (std::uint32_t client = 0; client < clients; ++client) { counts[client] = even_part(samples, clients, client); }
   std::vector<std::uint32_t> owners(samples);
   deal_runs(shuffled(samples, stream(seed, Use::kShuffle)), counts, owners);
   Partition partition;
@@ -197,9 +175,7 @@ Result<Partition> Partition::label_dirichlet(std::span<const std::int32_t> label
   for (std::size_t start = 0; start < order.size();) {
     const std::int32_t label = labels[order[start]];
     std::size_t end = start;
-    while (end < order.size() && labels[order[end]] == label) {
-      ++end;
-    }
+    while (end < order.size() && labels[order[end]] == label) { ++end; }
     const std::vector<double> shares =
         stream(seed, Use::kShares, static_cast<std::uint64_t>(label)).dirichlet(concentration);
     deal_runs(std::span(order).subspan(start, end - start), by_largest_remainder(shares, end - start), owners);
@@ -207,9 +183,7 @@ Result<Partition> Partition::label_dirichlet(std::span<const std::int32_t> label
   }
 
   std::vector<std::uint32_t> counts(clients);
-  for (const std::uint32_t owner : owners) {
-    ++counts[owner];
-  }
+  for (const std::uint32_t owner : owners) { ++counts[owner]; }
   if (*std::min_element(counts.begin(), counts.end()) < min_samples) {
     // Which sample a client gives is drawn: the last one would always be of the last class.
     auto [held_before, offsets] = group(owners, clients);
@@ -246,25 +220,19 @@ Result<Partition> Partition::count_dirichlet(std::size_t samples, std::uint32_t 
 
 Result<Partition> Partition::shards(std::span<const std::int32_t> labels, std::uint32_t clients,
                                     std::uint32_t shards_per_client, std::uint64_t seed) {
-  if (shards_per_client == 0) {
-    return invalid_argument("shards_per_client must be > 0, got 0");
-  }
+  if (shards_per_client == 0) { return invalid_argument("shards_per_client must be > 0, got 0"); }
   TRIBUTARY_RETURN_IF_ERROR(check_counts(labels.size(), clients, shards_per_client));
   std::vector<std::uint32_t> order = shuffled(labels.size(), stream(seed, Use::kShuffle));
   sort_by_label(labels, order);
   const std::size_t count = std::size_t{clients} * shards_per_client;
   std::vector<std::uint32_t> dealt(count);  // the client of each shard
-  for (std::size_t i = 0; i < count; ++i) {
-    dealt[i] = static_cast<std::uint32_t>(i / shards_per_client);
-  }
+  for (std::size_t i = 0; i < count; ++i) { dealt[i] = static_cast<std::uint32_t>(i / shards_per_client); }
   Rng rng = stream(seed, Use::kDeal);
   rng.shuffle(std::span(dealt));
   std::vector<std::uint32_t> owners(labels.size());
   std::size_t next = 0;
   for (std::size_t shard = 0; shard < count; ++shard) {
-    for (std::uint32_t i = even_part(labels.size(), count, shard); i > 0; --i) {
-      owners[order[next++]] = dealt[shard];
-    }
+    for (std::uint32_t i = even_part(labels.size(), count, shard); i > 0; --i) { owners[order[next++]] = dealt[shard]; }
   }
   Partition partition;
   partition.clients_ = clients;
@@ -275,26 +243,18 @@ Result<Partition> Partition::shards(std::span<const std::int32_t> labels, std::u
 Result<Partition> Partition::natural(std::span<const std::int64_t> ids, std::uint32_t clients) {
   TRIBUTARY_RETURN_IF_ERROR(check_counts(ids.size(), clients, 0));
   std::unordered_map<std::int64_t, std::uint32_t> owner_of;
-  for (const std::int64_t id : ids) {
-    owner_of.emplace(id, 0);
-  }
+  for (const std::int64_t id : ids) { owner_of.emplace(id, 0); }
   if (owner_of.size() < clients) {
     return invalid_argument(fmt::format("{} distinct ids are too few for {} clients", owner_of.size(), clients));
   }
   std::vector<std::int64_t> distinct;
   distinct.reserve(owner_of.size());
-  for (const auto& [id, owner] : owner_of) {
-    distinct.push_back(id);
-  }
+  for (const auto& [id, owner] : owner_of) { distinct.push_back(id); }
   std::sort(distinct.begin(), distinct.end());
-  for (std::size_t i = 0; i < distinct.size(); ++i) {
-    owner_of[distinct[i]] = static_cast<std::uint32_t>(i % clients);
-  }
+  for (std::size_t i = 0; i < distinct.size(); ++i) { owner_of[distinct[i]] = static_cast<std::uint32_t>(i % clients); }
   std::vector<std::uint32_t> owners;
   owners.reserve(ids.size());
-  for (const std::int64_t id : ids) {
-    owners.push_back(owner_of.at(id));
-  }
+  for (const std::int64_t id : ids) { owners.push_back(owner_of.at(id)); }
   Partition partition;
   partition.clients_ = clients;
   std::tie(partition.samples_, partition.offsets_) = group(owners, clients);
@@ -316,16 +276,12 @@ Result<Partition> Partition::draw(std::size_t samples, std::uint32_t clients, st
 }
 
 std::size_t Partition::count(ClientIndex client) const {
-  if (client.value >= clients_) {
-    return 0;
-  }
+  if (client.value >= clients_) { return 0; }
   return per_client_ != 0 ? per_client_ : offsets_[client.value + std::size_t{1}] - offsets_[client.value];
 }
 
 std::vector<std::uint32_t> Partition::samples(ClientIndex client) const {
-  if (client.value >= clients_) {
-    return {};
-  }
+  if (client.value >= clients_) { return {}; }
   if (per_client_ != 0) {
     return Rng(stream_seed(seed_, Purpose::kDraw, client.value))
         .sample_without_replacement(static_cast<std::uint32_t>(population_), per_client_);

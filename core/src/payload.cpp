@@ -25,11 +25,14 @@ Result<Payload> Payload::from_bytes(Encoding encoding, std::size_t elements, std
   } else if (encoding == Encoding::kFixed) {
     expected = data_offset(elements);
     if (bytes.size() < expected) {
-      return bad_data(fmt::format("sums of {} values need at least {} bytes, got {}", elements, expected, bytes.size()));
+      return bad_data(
+          fmt::format("sums of {} values need at least {} bytes, got {}", elements, expected, bytes.size()));
     }
     for (std::size_t block = 0; block < blocks(elements); ++block) {
       const auto width = std::to_integer<std::size_t>(bytes[block]);
-      if (width != 4 && width != 8) { return bad_data(fmt::format("block {} of sums has width {}, not 4 or 8", block, width)); }
+      if (width != 4 && width != 8) {
+        return bad_data(fmt::format("block {} of sums has width {}, not 4 or 8", block, width));
+      }
       expected += width * std::min(kBlock, elements - block * kBlock);
       expected = (expected + 7) / 8 * 8;
     }

@@ -27,6 +27,7 @@ Digest result_digest(Configuration configuration, const Tree& tree, const Parame
   const Configuration defaults;
   // What may change without changing the result.
   configuration.name = defaults.name;
+  configuration.base_directory = defaults.base_directory;
   configuration.threads = defaults.threads;
   configuration.output = defaults.output;
   configuration.checkpoint = defaults.checkpoint;
@@ -49,8 +50,8 @@ Result<Plan> Plan::create(Configuration configuration, Tree tree, const TrainerF
   plan.registry_ = std::make_shared<const ExtensionRegistry>(registry);
   for (const auto& [tier, settings] : configuration.tiers) {
     if (tier >= tree.height()) {
-      return configuration_error(fmt::format("tiers.{}: the tree has committing nodes at distance 0 to {} from the root",
-                                             tier, tree.height() - 1));
+      return configuration_error(fmt::format(
+          "tiers.{}: the tree has committing nodes at distance 0 to {} from the root", tier, tree.height() - 1));
     }
   }
   std::vector<std::unique_ptr<TierPolicy>> policies;
@@ -74,16 +75,15 @@ Result<Plan> Plan::create(Configuration configuration, Tree tree, const TrainerF
     if (tree.is_client(node)) {
       const double weight = factory.weight_bound(tree.client_index(node));
       if (!(weight > 0.0)) {
-        return configuration_error(fmt::format("{} has no samples: use fewer clients, or a partition with min_samples",
-                                               tree.name(node)));
+        return configuration_error(
+            fmt::format("{} has no samples: use fewer clients, or a partition with min_samples", tree.name(node)));
       }
       bounds[n] = {weight, 1};
       continue;
     }
     children.clear();
     for (const NodeId child : tree.children(node)) { children.push_back(bounds[child.value]); }
-    const std::uint32_t target =
-        policies[tree.tier(node)]->largest_target(static_cast<std::uint32_t>(children.size()));
+    const std::uint32_t target = policies[tree.tier(node)]->largest_target(static_cast<std::uint32_t>(children.size()));
     const auto heaviest = children.begin() + target;
     const auto by_weight = [](const Bounds& a, const Bounds& b) { return a.weight > b.weight; };
     if (heaviest != children.end()) { std::nth_element(children.begin(), heaviest, children.end(), by_weight); }
@@ -98,9 +98,15 @@ Result<Plan> Plan::create(Configuration configuration, Tree tree, const TrainerF
   // Each client's weight may have been rounded up by one step.
   const Weight weight_bound = *total + Weight::from_units(plan.clients_per_round_);
   switch (configuration.algorithm.precision) {
-    case AlgorithmConfig::Precision::kAuto: plan.compact_ = plan.clients_per_round_ <= kLargestCompactCohort; break;
-    case AlgorithmConfig::Precision::kCompact: plan.compact_ = true; break;
-    case AlgorithmConfig::Precision::kFull: plan.compact_ = false; break;
+    case AlgorithmConfig::Precision::kAuto:
+      plan.compact_ = plan.clients_per_round_ <= kLargestCompactCohort;
+      break;
+    case AlgorithmConfig::Precision::kCompact:
+      plan.compact_ = true;
+      break;
+    case AlgorithmConfig::Precision::kFull:
+      plan.compact_ = false;
+      break;
   }
   plan.scale_ = plan.compact_ ? ExactScale::compact(weight_bound) : ExactScale::full(weight_bound);
   plan.digest_ = result_digest(configuration, tree, *plan.spec_);

@@ -62,14 +62,18 @@ std::uint64_t Rng::below(std::uint64_t bound) noexcept {
   return static_cast<std::uint64_t>(product >> 64U);
 }
 
-double Rng::uniform() noexcept { return static_cast<double>((*this)() >> 11U) * 0x1.0p-53; }
+double Rng::uniform() noexcept {
+  return static_cast<double>((*this)() >> 11U) * 0x1.0p-53;
+}
 
 double Rng::normal() noexcept {
   const double radius = std::sqrt(-2.0 * std::log(1.0 - uniform()));
   return radius * std::cos(2.0 * std::numbers::pi * uniform());
 }
 
-double Rng::exponential() noexcept { return -std::log(1.0 - uniform()); }
+double Rng::exponential() noexcept {
+  return -std::log(1.0 - uniform());
+}
 
 // Marsaglia and Tsang (2000) for shape >= 1; below it, log Gamma(a) = log Gamma(a + 1) + log(U) / a.
 double Rng::log_gamma_draw(double shape) noexcept {

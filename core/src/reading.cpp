@@ -11,9 +11,7 @@ std::string printable(std::string_view text) {
   for (std::size_t i = 0; i < text.size(); ++i) {
     const auto byte = static_cast<unsigned char>(text[i]);
     const bool starts_character = (byte & 0xC0U) != 0x80U;
-    if (shown.size() >= kLongest && starts_character) {
-      return shown + "...";
-    }
+    if (shown.size() >= kLongest && starts_character) { return shown + "..."; }
     if (byte < 0x20U || byte == 0x7FU) {
       shown += fmt::format("\\x{:02x}", byte);
     } else {
@@ -31,9 +29,7 @@ std::optional<std::uint64_t> checked_elements(std::span<const std::int64_t> shap
   std::int64_t elements = 1;
   bool empty = false;
   for (const std::int64_t dimension : shape) {
-    if (dimension < 0) {
-      return std::nullopt;
-    }
+    if (dimension < 0) { return std::nullopt; }
     if (dimension == 0) {
       empty = true;
     } else if (__builtin_mul_overflow(elements, dimension, &elements)) {

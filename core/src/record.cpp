@@ -29,18 +29,14 @@ void append_number(std::string& out, double number) {
   const std::size_t start = out.size();
   fmt::format_to(std::back_inserter(out), "{}", number);
   // 1 would be read back as an integer.
-  if (out.find_first_of(".e", start) == std::string::npos) {
-    out += ".0";
-  }
+  if (out.find_first_of(".e", start) == std::string::npos) { out += ".0"; }
 }
 
 // List elements are floating-point whatever they look like, so 3 needs no ".0".
 void append_list(std::string& out, const std::vector<double>& numbers) {
   out += '[';
   for (std::size_t i = 0; i < numbers.size(); ++i) {
-    if (i != 0) {
-      out += ',';
-    }
+    if (i != 0) { out += ','; }
     if (std::isfinite(numbers[i])) {
       fmt::format_to(std::back_inserter(out), "{}", numbers[i]);
     } else {
@@ -121,27 +117,17 @@ Record& Record::set(std::string_view key, Value value) {
 
 const Record::Value* Record::find(std::string_view key) const noexcept {
   for (const auto& [name, value] : fields_) {
-    if (name == key) {
-      return &value;
-    }
+    if (name == key) { return &value; }
   }
   return nullptr;
 }
 
 double Record::number(std::string_view key, double otherwise) const noexcept {
   const Value* value = find(key);
-  if (value == nullptr) {
-    return otherwise;
-  }
-  if (const auto* integer = std::get_if<std::int64_t>(value)) {
-    return static_cast<double>(*integer);
-  }
-  if (const auto* large = std::get_if<std::uint64_t>(value)) {
-    return static_cast<double>(*large);
-  }
-  if (const auto* real = std::get_if<double>(value)) {
-    return std::isfinite(*real) ? *real : otherwise;
-  }
+  if (value == nullptr) { return otherwise; }
+  if (const auto* integer = std::get_if<std::int64_t>(value)) { return static_cast<double>(*integer); }
+  if (const auto* large = std::get_if<std::uint64_t>(value)) { return static_cast<double>(*large); }
+  if (const auto* real = std::get_if<double>(value)) { return std::isfinite(*real) ? *real : otherwise; }
   return otherwise;
 }
 
@@ -161,9 +147,7 @@ std::string Record::to_json() const {
   std::string out = fmt::format("{{\"schema\":{},\"event\":", kSchema);
   append_text(out, event_);
   for (const auto& [key, value] : fields_) {
-    if (key == kSchemaKey || key == kEventKey) {
-      continue;
-    }
+    if (key == kSchemaKey || key == kEventKey) { continue; }
     out += ',';
     append_text(out, key);
     out += ':';
@@ -179,28 +163,18 @@ Result<Record> Record::from_json(std::string_view line) {
   const auto shallow = [](int depth, Json::parse_event_t, Json&) { return depth <= 2; };
   try {
     json = Json::parse(line, shallow);
-  } catch (const Json::exception& error) {
-    return bad_data(fmt::format("a record is not JSON: {}", error.what()));
-  }
-  if (!json.is_object()) {
-    return bad_data(fmt::format("a record is a JSON {}, not an object", json.type_name()));
-  }
+  } catch (const Json::exception& error) { return bad_data(fmt::format("a record is not JSON: {}", error.what())); }
+  if (!json.is_object()) { return bad_data(fmt::format("a record is a JSON {}, not an object", json.type_name())); }
   const auto schema = json.find(kSchemaKey);
-  if (schema == json.end() || !schema->is_number_integer()) {
-    return bad_data("a record has no \"schema\" number");
-  }
+  if (schema == json.end() || !schema->is_number_integer()) { return bad_data("a record has no \"schema\" number"); }
   if (schema->get<std::int64_t>() != kSchema) {
     return bad_data(fmt::format("a record has schema {}, this program reads schema {}", schema->dump(), kSchema));
   }
   const auto event = json.find(kEventKey);
-  if (event == json.end() || !event->is_string()) {
-    return bad_data("a record has no \"event\" name");
-  }
+  if (event == json.end() || !event->is_string()) { return bad_data("a record has no \"event\" name"); }
   Record record(event->get<std::string>());
   for (const auto& [key, value] : json.items()) {
-    if (key == kSchemaKey || key == kEventKey) {
-      continue;
-    }
+    if (key == kSchemaKey || key == kEventKey) { continue; }
     TRIBUTARY_ASSIGN_OR_RETURN(Value field, value_from(key, value));
     record.set(key, std::move(field));
   }

@@ -18,12 +18,12 @@ constexpr auto kRun = std::to_array<FieldInfo>({
     {"aggregators", "integer", "", "nodes between the root and the clients"},
     {"tiers", "integer", "", "of the tree, the root's included: 2 for a star"},
     {"parameters", "integer", "", "float32 values of the model"},
-    {"payload_bytes", "integer", "bytes", "of one model on an edge, headers included"},
+    {"payload_bytes", "integer", "bytes", "of one model on an edge, without headers"},
     {"threads", "integer", "", "that train in this process"},
     {"driver", "text", "", "what carries the nodes: `simulation`, ..."},
     {"clock", "text", "", "`virtual` or `real`"},
     {"version", "text", "", "of the program"},
-    {"configuration_digest", "text", "", "SHA-256 of configuration.yaml, hexadecimal"},
+    {"configuration_digest", "text", "", "SHA-256 of everything in the plan that decides the result, hexadecimal"},
     {"started", "text", "", "UTC, ISO 8601"},
     {"host", "text", "", "name of the machine"},
 });
@@ -48,8 +48,7 @@ constexpr auto kTier = std::to_array<FieldInfo>({
     {"messages", "integer", "", "both directions"},
     {"bytes_down", "integer", "bytes", "from the parents"},
     {"bytes_up", "integer", "bytes", "to the parents"},
-    {"train_seconds", "number", "s", "summed over the tier's nodes"},
-    {"merge_seconds", "number", "s", "summed over the tier's nodes"},
+    {"merge_seconds", "number", "s", "adding updates, summed over the tier's nodes"},
 });
 
 constexpr auto kRound = std::to_array<FieldInfo>({
@@ -59,14 +58,15 @@ constexpr auto kRound = std::to_array<FieldInfo>({
     {"seconds", "number", "s", "the round took, all included"},
     {"train_seconds", "number", "s", "training, summed over threads"},
     {"merge_seconds", "number", "s", "adding updates and committing"},
-    {"checkpoint_seconds", "number", "s", "writing the checkpoint"},
+    {"checkpoint_seconds", "number", "s", "writing the checkpoint of the round before"},
     {"evaluate_seconds", "number", "s", "measuring the model"},
     {"virtual_seconds", "number", "s", "the round took by the virtual clock"},
-    {"selected", "integer", "", "clients that were asked"},
-    {"reported", "integer", "", "clients whose update is in the model"},
-    {"failed", "integer", "", "clients that gave up or disappeared"},
+    {"selected", "integer", "", "children of the root that were asked"},
+    {"reported", "integer", "", "children of the root whose update is in the model"},
+    {"failed", "integer", "", "children of the root that gave up or disappeared"},
     {"late", "integer", "", "updates that came after the commit"},
     {"rejected", "integer", "", "updates refused: damaged, not finite, of another model"},
+    {"contributors", "integer", "", "clients, anywhere in the tree, whose update is in the model"},
     {"weight", "number", "", "sum of the weights in the committed mean"},
     {"train_loss", "number", "", "weighted mean over the clients, while they trained"},
     {"bytes_down", "integer", "bytes", "over all edges"},
@@ -79,7 +79,7 @@ constexpr auto kRound = std::to_array<FieldInfo>({
 
 constexpr auto kFault = std::to_array<FieldInfo>({
     {"round", "integer", "", "of the root"},
-    {"node", "integer", "", "number of the node in the tree"},
+    {"node", "text", "", "its name"},
     {"kind", "text", "", "`drop`, `delay`, `duplicate`, `kill`, `return`, `reject`, ..."},
     {"detail", "text", "", "for people"},
 });
@@ -102,7 +102,7 @@ constexpr auto kWhere = std::to_array<FieldInfo>({
     {"process", "integer", "", "from 0"},
     {"host", "text", "", "name of the machine"},
     {"rank", "integer", "", "under MPI"},
-    {"nodes", "text", "", "that ran there, in words"},
+    {"nodes", "integer", "", "of the tree that ran there"},
     {"clients_trained", "integer", "", "tasks done"},
     {"train_seconds", "number", "s", "summed over threads"},
 });

@@ -23,14 +23,10 @@ Status write_text(WritableFile& file, std::string_view text) {
 }
 
 std::string csv_text(std::string_view text) {
-  if (text.find_first_of("\",\r\n") == std::string_view::npos) {
-    return std::string(text);
-  }
+  if (text.find_first_of("\",\r\n") == std::string_view::npos) { return std::string(text); }
   std::string out = "\"";
   for (const char c : text) {
-    if (c == '"') {
-      out += '"';
-    }
+    if (c == '"') { out += '"'; }
     out += c;
   }
   out += '"';
@@ -70,9 +66,7 @@ Result<std::unique_ptr<JsonLinesSink>> JsonLinesSink::open(FileSystem& files, st
                                   path.string(), keep_bytes));
     }
   }
-  if (kind != FileSystem::Kind::kNothing) {
-    TRIBUTARY_RETURN_IF_ERROR(files.truncate(path, keep_bytes));
-  }
+  if (kind != FileSystem::Kind::kNothing) { TRIBUTARY_RETURN_IF_ERROR(files.truncate(path, keep_bytes)); }
   TRIBUTARY_ASSIGN_OR_RETURN(std::unique_ptr<WritableFile> file, files.append(path));
   return std::unique_ptr<JsonLinesSink>(new JsonLinesSink(files, std::move(path), std::move(file), keep_bytes));
 }
@@ -97,15 +91,11 @@ CsvSink::CsvSink(std::unique_ptr<WritableFile> file) : file_(std::move(file)) {}
 
 Result<std::unique_ptr<CsvSink>> CsvSink::open(FileSystem& files, const std::filesystem::path& path) {
   TRIBUTARY_ASSIGN_OR_RETURN(const FileSystem::Kind kind, files.kind(path));
-  if (kind != FileSystem::Kind::kNothing) {
-    TRIBUTARY_RETURN_IF_ERROR(files.truncate(path, 0));
-  }
+  if (kind != FileSystem::Kind::kNothing) { TRIBUTARY_RETURN_IF_ERROR(files.truncate(path, 0)); }
   TRIBUTARY_ASSIGN_OR_RETURN(std::unique_ptr<WritableFile> file, files.append(path));
   std::string header;
   for (const FieldInfo& field : find_event(kCsvEvent)->fields) {
-    if (!header.empty()) {
-      header += ',';
-    }
+    if (!header.empty()) { header += ','; }
     header += field.name;
   }
   header += '\n';
@@ -114,18 +104,12 @@ Result<std::unique_ptr<CsvSink>> CsvSink::open(FileSystem& files, const std::fil
 }
 
 Status CsvSink::write(const Record& record) {
-  if (record.event() != kCsvEvent) {
-    return ok_status();
-  }
+  if (record.event() != kCsvEvent) { return ok_status(); }
   std::string row;
   bool first = true;
   for (const FieldInfo& field : find_event(kCsvEvent)->fields) {
-    if (!std::exchange(first, false)) {
-      row += ',';
-    }
-    if (const Record::Value* value = record.find(field.name)) {
-      row += std::visit(CsvCell{}, *value);
-    }
+    if (!std::exchange(first, false)) { row += ','; }
+    if (const Record::Value* value = record.find(field.name)) { row += std::visit(CsvCell{}, *value); }
   }
   row += '\n';
   return write_text(*file_, row);
@@ -147,9 +131,7 @@ void TeeSink::add(RecordSink& sink) {
 Status TeeSink::write(const Record& record) {
   Status first;
   for (RecordSink* sink : sinks_) {
-    if (Status status = sink->write(record); first.ok()) {
-      first = std::move(status);
-    }
+    if (Status status = sink->write(record); first.ok()) { first = std::move(status); }
   }
   return first;
 }
@@ -157,9 +139,7 @@ Status TeeSink::write(const Record& record) {
 Status TeeSink::flush() {
   Status first;
   for (RecordSink* sink : sinks_) {
-    if (Status status = sink->flush(); first.ok()) {
-      first = std::move(status);
-    }
+    if (Status status = sink->flush(); first.ok()) { first = std::move(status); }
   }
   return first;
 }
@@ -179,9 +159,7 @@ Status for_each_record(FileSystem& files, const std::filesystem::path& path,
     for (std::size_t end = pending.find('\n', kept); end != std::string::npos; end = pending.find('\n', start)) {
       ++line_number;
       const Result<Record> record = Record::from_json(std::string_view(pending).substr(start, end - start));
-      if (!record.ok()) {
-        return record.status().with_context(fmt::format("{}:{}", path.string(), line_number));
-      }
+      if (!record.ok()) { return record.status().with_context(fmt::format("{}:{}", path.string(), line_number)); }
       TRIBUTARY_RETURN_IF_ERROR(each(*record));
       start = end + 1;
     }

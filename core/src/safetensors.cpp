@@ -47,12 +47,8 @@ float from_half(std::uint16_t bits) noexcept {
   const std::uint32_t sign = (bits & 0x8000U) << 16U;
   const std::uint32_t exponent = (bits >> 10U) & 0x1FU;
   const std::uint32_t mantissa = bits & 0x3FFU;
-  if (exponent == 0x1FU) {
-    return std::bit_cast<float>(sign | 0x7F800000U | (mantissa << 13U));
-  }
-  if (exponent != 0) {
-    return std::bit_cast<float>(sign | ((exponent + 112U) << 23U) | (mantissa << 13U));
-  }
+  if (exponent == 0x1FU) { return std::bit_cast<float>(sign | 0x7F800000U | (mantissa << 13U)); }
+  if (exponent != 0) { return std::bit_cast<float>(sign | ((exponent + 112U) << 23U) | (mantissa << 13U)); }
   const float magnitude = static_cast<float>(mantissa) * 0x1.0p-24F;  // subnormal: exact in float32
   return sign != 0 ? -magnitude : magnitude;
 }
@@ -103,9 +99,7 @@ std::string_view to_string(DType dtype) noexcept {
 
 std::optional<DType> dtype_from(std::string_view name) noexcept {
   for (std::size_t i = 0; i < kDTypes.size(); ++i) {
-    if (kDTypes[i].name == name) {
-      return static_cast<DType>(i);
-    }
+    if (kDTypes[i].name == name) { return static_cast<DType>(i); }
   }
   return std::nullopt;
 }
@@ -154,9 +148,7 @@ Result<SafetensorsFile> SafetensorsFile::read_header(std::unique_ptr<ReadableFil
     file.tensors_ = std::move(header.tensors);
     file.metadata_ = std::move(header.metadata);
     TRIBUTARY_RETURN_IF_ERROR(check_layout(name, file.tensors_, file.data_bytes_));
-    for (std::size_t i = 0; i < file.tensors_.size(); ++i) {
-      file.index_.emplace(file.tensors_[i].name, i);
-    }
+    for (std::size_t i = 0; i < file.tensors_.size(); ++i) { file.index_.emplace(file.tensors_[i].name, i); }
     file.name_ = std::move(name);
     file.source_ = std::move(source);
     return file;
@@ -185,9 +177,7 @@ Status SafetensorsFile::read_floats(const SafetensorsTensor& tensor, std::span<f
     return bad_data(fmt::format("{}: tensor {} is {}, expected F32, F16, BF16 or F64", name_,
                                 internal::printable(tensor.name), to_string(tensor.dtype)));
   }
-  if (tensor.dtype == DType::kF32) {
-    return read(tensor.offset, std::as_writable_bytes(into));
-  }
+  if (tensor.dtype == DType::kF32) { return read(tensor.offset, std::as_writable_bytes(into)); }
 
   std::array<std::byte, 32768> buffer{};
   const std::size_t width = bytes_per_value(tensor.dtype);
@@ -217,9 +207,7 @@ Result<std::string> safetensors_header(std::span<const SafetensorsItem> items, c
     if (item.name.empty() || item.name == "__metadata__") {
       return invalid_argument(fmt::format("a tensor cannot be named \"{}\"", shown));
     }
-    if (!names.insert(item.name).second) {
-      return invalid_argument(fmt::format("two tensors are named {}", shown));
-    }
+    if (!names.insert(item.name).second) { return invalid_argument(fmt::format("two tensors are named {}", shown)); }
     const std::optional<std::uint64_t> elements = internal::checked_elements(item.shape);
     if (!elements || item.shape.size() > SafetensorsFile::kMaxDimensions ||
         item.bytes.size() / bytes_per_value(item.dtype) != *elements ||
@@ -248,13 +236,9 @@ Result<std::string> safetensors_header(std::span<const SafetensorsItem> items, c
 Status write_safetensors(FileSystem& files, const std::filesystem::path& path, std::span<const SafetensorsItem> items,
                          const SafetensorsMetadata& metadata) {
   Result<std::string> header = safetensors_header(items, metadata);
-  if (!header.ok()) {
-    return header.status().with_context(fmt::format("cannot write {}", path.string()));
-  }
+  if (!header.ok()) { return header.status().with_context(fmt::format("cannot write {}", path.string())); }
   std::vector<std::span<const std::byte>> parts{std::as_bytes(std::span(*header))};
-  for (const SafetensorsItem& item : items) {
-    parts.push_back(item.bytes);
-  }
+  for (const SafetensorsItem& item : items) { parts.push_back(item.bytes); }
   return write_atomically(files, path, parts);
 }
 

@@ -14,9 +14,7 @@ namespace {
 
 Result<const SafetensorsTensor*> required(const SafetensorsFile& file, const std::string& name) {
   const SafetensorsTensor* tensor = file.find(name);
-  if (tensor == nullptr) {
-    return bad_data(fmt::format("{}: tensor {} is missing", file.name(), name));
-  }
+  if (tensor == nullptr) { return bad_data(fmt::format("{}: tensor {} is missing", file.name(), name)); }
   return tensor;
 }
 
@@ -33,9 +31,7 @@ Status wrong_type(const SafetensorsFile& file, const SafetensorsTensor& tensor, 
 }
 
 Status check_one_per_sample(const SafetensorsFile& file, const SafetensorsTensor& tensor, std::int64_t samples) {
-  if (tensor.shape == std::vector<std::int64_t>{samples}) {
-    return ok_status();
-  }
+  if (tensor.shape == std::vector<std::int64_t>{samples}) { return ok_status(); }
   return bad_data(fmt::format("{}: tensor {} has shape {}, expected [{}] as features has", file.name(), tensor.name,
                               internal::shape_text(tensor.shape), samples));
 }
@@ -75,9 +71,7 @@ Status read_features(const SafetensorsFile& file, const SafetensorsTensor& tenso
     data.scale = 1.0F / 255.0F;
     return ok_status();
   }
-  if (!is_floating(tensor.dtype)) {
-    return wrong_type(file, tensor, "F32, F16, BF16, F64 or U8");
-  }
+  if (!is_floating(tensor.dtype)) { return wrong_type(file, tensor, "F32, F16, BF16, F64 or U8"); }
   std::vector<float> values(tensor.elements);
   TRIBUTARY_RETURN_IF_ERROR(file.read_floats(tensor, values));
   data.features = std::move(values);
@@ -110,9 +104,7 @@ Result<Dataset> read_safetensors_dataset(const SafetensorsFile& file) {
     TRIBUTARY_RETURN_IF_ERROR(read_features(file, *features, data));
     if (ids != nullptr) {
       TRIBUTARY_RETURN_IF_ERROR(check_one_per_sample(file, *ids, samples));
-      if (ids->dtype != DType::kI64) {
-        return wrong_type(file, *ids, "I64");
-      }
+      if (ids->dtype != DType::kI64) { return wrong_type(file, *ids, "I64"); }
       TRIBUTARY_ASSIGN_OR_RETURN(data.natural_ids, values_of<std::int64_t>(file, *ids));
     }
     TRIBUTARY_RETURN_IF_ERROR(data.check());

@@ -38,9 +38,7 @@ class HeaderEvents final : public nlohmann::json_sax<nlohmann::json> {
       case Expected::kField:
         return field(text);
       default:
-        if (header_.metadata.contains(text)) {
-          return fail("__metadata__: key " + printable(text) + " stands twice");
-        }
+        if (header_.metadata.contains(text)) { return fail("__metadata__: key " + printable(text) + " stands twice"); }
         metadata_key_ = text;
         return go_on(Expected::kMetadataValue);
     }
@@ -80,13 +78,9 @@ class HeaderEvents final : public nlohmann::json_sax<nlohmann::json> {
       header_.metadata.emplace(metadata_key_, text);
       return go_on(Expected::kMetadataKey);
     }
-    if (expected_ != Expected::kDType) {
-      return wrong_value("a string");
-    }
+    if (expected_ != Expected::kDType) { return wrong_value("a string"); }
     const std::optional<DType> dtype = dtype_from(text);
-    if (!dtype) {
-      return fail(subject() + "unknown dtype " + printable(text));
-    }
+    if (!dtype) { return fail(subject() + "unknown dtype " + printable(text)); }
     tensor_.dtype = *dtype;
     return go_on(Expected::kField);
   }
@@ -102,12 +96,8 @@ class HeaderEvents final : public nlohmann::json_sax<nlohmann::json> {
       tensor_.shape.push_back(static_cast<std::int64_t>(value));
       return true;
     }
-    if (expected_ != Expected::kOffset) {
-      return wrong_value("a number");
-    }
-    if (offsets_ == 2) {
-      return fail(subject() + "data_offsets are not two numbers");
-    }
+    if (expected_ != Expected::kOffset) { return wrong_value("a number"); }
+    if (offsets_ == 2) { return fail(subject() + "data_offsets are not two numbers"); }
     (offsets_ == 0 ? tensor_.offset : end_) = value;
     ++offsets_;
     return true;
@@ -174,35 +164,21 @@ class HeaderEvents final : public nlohmann::json_sax<nlohmann::json> {
 
   bool wrong_value(std::string_view found) {
     std::string_view wanted = "dtype, shape and data_offsets";
-    if (expected_ == Expected::kHeader || expected_ == Expected::kMetadata) {
-      wanted = "an object";
-    }
-    if (expected_ == Expected::kMetadataValue || expected_ == Expected::kDType) {
-      wanted = "a string";
-    }
-    if (expected_ == Expected::kShape || expected_ == Expected::kOffsets) {
-      wanted = "an array";
-    }
-    if (expected_ == Expected::kDimension || expected_ == Expected::kOffset) {
-      wanted = "a number";
-    }
+    if (expected_ == Expected::kHeader || expected_ == Expected::kMetadata) { wanted = "an object"; }
+    if (expected_ == Expected::kMetadataValue || expected_ == Expected::kDType) { wanted = "a string"; }
+    if (expected_ == Expected::kShape || expected_ == Expected::kOffsets) { wanted = "an array"; }
+    if (expected_ == Expected::kDimension || expected_ == Expected::kOffset) { wanted = "a number"; }
     return fail(fmt::format("{}expected {}, found {}", subject(), wanted, found));
   }
 
   bool tensor_name(const std::string& text) {
     if (text == "__metadata__") {
-      if (metadata_seen_) {
-        return fail("__metadata__ stands twice");
-      }
+      if (metadata_seen_) { return fail("__metadata__ stands twice"); }
       metadata_seen_ = true;
       return go_on(Expected::kMetadata);
     }
-    if (text.empty()) {
-      return fail("a tensor has an empty name");
-    }
-    if (!names_.insert(text).second) {
-      return fail("tensor " + printable(text) + " stands twice");
-    }
+    if (text.empty()) { return fail("a tensor has an empty name"); }
+    if (!names_.insert(text).second) { return fail("tensor " + printable(text) + " stands twice"); }
     tensor_ = {};
     tensor_.name = text;
     return go_on(Expected::kTensor);
@@ -210,21 +186,13 @@ class HeaderEvents final : public nlohmann::json_sax<nlohmann::json> {
 
   bool field(const std::string& text) {
     const auto once = [&](bool& seen, Expected next) {
-      if (std::exchange(seen, true)) {
-        return fail(subject() + text + " stands twice");
-      }
+      if (std::exchange(seen, true)) { return fail(subject() + text + " stands twice"); }
       return go_on(next);
     };
-    if (text == "dtype") {
-      return once(seen_.dtype, Expected::kDType);
-    }
-    if (text == "shape") {
-      return once(seen_.shape, Expected::kShape);
-    }
+    if (text == "dtype") { return once(seen_.dtype, Expected::kDType); }
+    if (text == "shape") { return once(seen_.shape, Expected::kShape); }
     offsets_ = text == "data_offsets" ? 0 : offsets_;
-    if (text == "data_offsets") {
-      return once(seen_.offsets, Expected::kOffsets);
-    }
+    if (text == "data_offsets") { return once(seen_.offsets, Expected::kOffsets); }
     return fail(subject() + "unknown key " + printable(text));
   }
 
@@ -262,9 +230,7 @@ class HeaderEvents final : public nlohmann::json_sax<nlohmann::json> {
 }  // namespace
 
 Result<SafetensorsHeader> parse_safetensors_header(std::string_view text, const std::string& file) {
-  if (!text.starts_with('{')) {
-    return bad_data(fmt::format("{}: the header does not start with {{", file));
-  }
+  if (!text.starts_with('{')) { return bad_data(fmt::format("{}: the header does not start with {{", file)); }
   HeaderEvents events;
   if (!nlohmann::json::sax_parse(text, &events)) {
     return bad_data(fmt::format("{}: header: {}", file, events.problem()));

@@ -17,36 +17,22 @@ Result<nlohmann::json> parse_strict_json(std::string_view text, std::size_t max_
   Status problem;
   std::size_t depth = 0;
   const auto watch = [&](int /*depth*/, Event event, nlohmann::json& parsed) {
-    if (!problem.ok()) {
-      return false;
-    }
+    if (!problem.ok()) { return false; }
     if (event == Event::object_start || event == Event::array_start) {
-      if (++depth > max_depth) {
-        problem = bad_data(fmt::format("nested deeper than {}", max_depth));
-      }
-      if (event == Event::object_start) {
-        keys.emplace_back();
-      }
+      if (++depth > max_depth) { problem = bad_data(fmt::format("nested deeper than {}", max_depth)); }
+      if (event == Event::object_start) { keys.emplace_back(); }
     } else if (event == Event::key) {
       const auto& key = parsed.get_ref<const std::string&>();
-      if (!keys.back().insert(key).second) {
-        problem = bad_data(fmt::format("key {} stands twice", printable(key)));
-      }
+      if (!keys.back().insert(key).second) { problem = bad_data(fmt::format("key {} stands twice", printable(key))); }
     } else if (event == Event::object_end || event == Event::array_end) {
       --depth;
-      if (event == Event::object_end) {
-        keys.pop_back();
-      }
+      if (event == Event::object_end) { keys.pop_back(); }
     }
     return problem.ok();
   };
   nlohmann::json value = nlohmann::json::parse(text, watch, false);
-  if (!problem.ok()) {
-    return problem;
-  }
-  if (value.is_discarded()) {
-    return bad_data("not valid JSON");
-  }
+  if (!problem.ok()) { return problem; }
+  if (value.is_discarded()) { return bad_data("not valid JSON"); }
   return value;
 }
 

@@ -55,9 +55,7 @@ Result<Dataset> make_synthetic(const SyntheticOptions& options) {
 
     Rng centre_stream = stream(options, 0, kCentres);
     std::vector<float> centres(classes * width);
-    for (float& value : centres) {
-      value = static_cast<float>(centre_stream.normal());
-    }
+    for (float& value : centres) { value = static_cast<float>(centre_stream.normal()); }
 
     Rng sample_stream = stream(options, static_cast<std::uint64_t>(options.split), kSamples);
     std::vector<float> values;

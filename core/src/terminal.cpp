@@ -23,15 +23,9 @@ bool names_utf8(std::string_view locale) {
 }  // namespace
 
 std::optional<ColorChoice> parse_color_choice(std::string_view text) noexcept {
-  if (text == "auto") {
-    return ColorChoice::kAuto;
-  }
-  if (text == "always") {
-    return ColorChoice::kAlways;
-  }
-  if (text == "never") {
-    return ColorChoice::kNever;
-  }
+  if (text == "auto") { return ColorChoice::kAuto; }
+  if (text == "always") { return ColorChoice::kAlways; }
+  if (text == "never") { return ColorChoice::kNever; }
   return std::nullopt;
 }
 
@@ -64,9 +58,7 @@ TerminalTraits terminal_traits(int descriptor, ColorChoice choice) {
 }
 
 std::string Paint::wrap(std::string_view code, std::string_view text) const {
-  if (!on_) {
-    return std::string(text);
-  }
+  if (!on_) { return std::string(text); }
   std::string out = "\x1b[";
   out += code;
   out += 'm';

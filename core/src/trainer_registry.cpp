@@ -26,15 +26,9 @@ constexpr std::array<ModelKind, 6> kModels{{
 }  // namespace
 
 Status TrainerRegistry::add(std::string kind, TrainerFactoryMaker maker, std::string summary) {
-  if (kind.empty()) {
-    return invalid_argument("a trainer needs a name");
-  }
-  if (!maker) {
-    return invalid_argument(fmt::format("trainer {} has nothing that makes it", kind));
-  }
-  if (known_.contains(kind)) {
-    return invalid_argument(fmt::format("there is already a trainer named {}", kind));
-  }
+  if (kind.empty()) { return invalid_argument("a trainer needs a name"); }
+  if (!maker) { return invalid_argument(fmt::format("trainer {} has nothing that makes it", kind)); }
+  if (known_.contains(kind)) { return invalid_argument(fmt::format("there is already a trainer named {}", kind)); }
   known_.emplace(std::move(kind), Known{std::move(summary), std::move(maker)});
   return ok_status();
 }
@@ -44,9 +38,7 @@ Result<std::unique_ptr<TrainerFactory>> TrainerRegistry::make(const std::string&
   const auto found = known_.find(kind);
   if (found == known_.end()) {
     std::vector<std::string_view> names;
-    for (const auto& entry : known_) {
-      names.push_back(entry.first);
-    }
+    for (const auto& entry : known_) { names.push_back(entry.first); }
     return configuration_error(
         fmt::format("trainer.kind: there is no trainer named \"{}\"; known: {}", kind, fmt::join(names, ", ")));
   }
@@ -58,16 +50,12 @@ Result<std::unique_ptr<TrainerFactory>> TrainerRegistry::make(const std::string&
     return made;
   } catch (const std::exception& error) {
     return internal_error(fmt::format("trainer {}: {}", kind, error.what()));
-  } catch (...) {
-    return internal_error(fmt::format("trainer {} threw something that is no std::exception", kind));
-  }
+  } catch (...) { return internal_error(fmt::format("trainer {} threw something that is no std::exception", kind)); }
 }
 
 std::vector<TrainerRegistry::Entry> TrainerRegistry::kinds() const {
   std::vector<Entry> list;
-  for (const auto& [name, entry] : known_) {
-    list.push_back({name, entry.summary});
-  }
+  for (const auto& [name, entry] : known_) { list.push_back({name, entry.summary}); }
   return list;
 }
 

@@ -16,9 +16,7 @@ auto guarded(Call&& call) -> decltype(call()) {
     return call();
   } catch (const std::bad_alloc&) {
     return resource_exhausted("the trainer ran out of memory");
-  } catch (const std::exception& error) {
-    return internal_error(fmt::format("the trainer threw: {}", error.what()));
-  }
+  } catch (const std::exception& error) { return internal_error(fmt::format("the trainer threw: {}", error.what())); }
 }
 
 // A measurement of all samples from measurements of its parts.

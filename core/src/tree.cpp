@@ -9,9 +9,12 @@ namespace tributary {
 
 std::string_view to_string(Role role) noexcept {
   switch (role) {
-    case Role::kClient: return "client";
-    case Role::kAggregator: return "aggregator";
-    case Role::kRoot: return "root";
+    case Role::kClient:
+      return "client";
+    case Role::kAggregator:
+      return "aggregator";
+    case Role::kRoot:
+      return "root";
   }
   return "unknown";
 }
@@ -35,7 +38,8 @@ Result<Tree> Tree::create(Builder builder) {
     }
     const std::uint32_t count = builder.child_counts[node];
     if (next + count > size) {
-      return invalid_argument(fmt::format("node {} has {} children, but only {} nodes are left", node, count, size - next));
+      return invalid_argument(
+          fmt::format("node {} has {} children, but only {} nodes are left", node, count, size - next));
     }
     tree.first_child_[node] = static_cast<std::uint32_t>(next);
     std::fill_n(tree.parent_.begin() + static_cast<std::ptrdiff_t>(next), count, static_cast<std::uint32_t>(node));
@@ -81,9 +85,12 @@ std::string Tree::name(NodeId node) const {
   const NodeAttributes& known = attributes(node);
   if (!known.name.empty()) { return known.name; }
   switch (role(node)) {
-    case Role::kRoot: return "root";
-    case Role::kAggregator: return fmt::format("aggregator-{}", node.value);
-    case Role::kClient: return fmt::format("client-{}", client_index(node).value);
+    case Role::kRoot:
+      return "root";
+    case Role::kAggregator:
+      return fmt::format("aggregator-{}", node.value);
+    case Role::kClient:
+      return fmt::format("client-{}", client_index(node).value);
   }
   return {};
 }

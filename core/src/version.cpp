@@ -3,6 +3,8 @@
 
 namespace tributary {
 
-std::string_view version_text() noexcept { return TRIBUTARY_VERSION; }
+std::string_view version_text() noexcept {
+  return TRIBUTARY_VERSION;
+}
 
 }  // namespace tributary

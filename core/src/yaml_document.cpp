@@ -25,18 +25,12 @@ constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
 std::size_t utf8_length(std::string_view text) {
   const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
   const unsigned char first = byte(0);
-  if (first < 0x80) {
-    return 1;
-  }
+  if (first < 0x80) { return 1; }
   const std::size_t length = first >= 0xF0 ? 4 : first >= 0xE0 ? 3 : 2;
-  if (first < 0xC2 || first > 0xF4 || text.size() < length) {
-    return 0;
-  }
+  if (first < 0xC2 || first > 0xF4 || text.size() < length) { return 0; }
   std::uint32_t point = first & (0xFFU >> (length + 1));
   for (std::size_t i = 1; i < length; ++i) {
-    if ((byte(i) & 0xC0U) != 0x80U) {
-      return 0;
-    }
+    if ((byte(i) & 0xC0U) != 0x80U) { return 0; }
     point = (point << 6U) | (byte(i) & 0x3FU);
   }
   const bool overlong = (length == 3 && point < 0x800) || (length == 4 && point < 0x10000);
@@ -61,9 +55,7 @@ std::optional<Mistake> check_bytes(std::string_view text, int source) {
   for (std::size_t i = text.starts_with(kByteOrderMark) ? kByteOrderMark.size() : 0; i < text.size();) {
     const std::size_t length = utf8_length(text.substr(i));
     const auto byte = static_cast<unsigned char>(text[i]);
-    if (length == 0) {
-      return Mistake{place, fmt::format("byte 0x{:02x} is not UTF-8 text", byte)};
-    }
+    if (length == 0) { return Mistake{place, fmt::format("byte 0x{:02x} is not UTF-8 text", byte)}; }
     if (byte == '\n') {
       place = {source, place.line + 1, 1};
       indentation = true;
@@ -75,9 +67,7 @@ std::optional<Mistake> check_bytes(std::string_view text, int source) {
     if ((byte < 0x20 && byte != '\t' && !line_end) || byte == 0x7F) {
       return Mistake{place, fmt::format("control character 0x{:02x} is not text", byte)};
     }
-    if (indentation && byte == '\t' && tab == 0) {
-      tab = static_cast<std::size_t>(place.column);
-    }
+    if (indentation && byte == '\t' && tab == 0) { tab = static_cast<std::size_t>(place.column); }
     if (indentation && byte != ' ' && byte != '\t' && !line_end) {
       if (tab != 0 && byte != '#') {
         return Mistake{{source, place.line, static_cast<int>(tab)},
@@ -103,9 +93,7 @@ class TreeBuilder final : public YAML::EventHandler {
   [[nodiscard]] YamlNode take_root() { return std::move(root_); }
 
   void OnDocumentStart(const YAML::Mark& mark) override {
-    if (documents_++ > 0) {
-      throw Mistake{at(mark), "a second document starts here; one file holds one"};
-    }
+    if (documents_++ > 0) { throw Mistake{at(mark), "a second document starts here; one file holds one"}; }
   }
   void OnDocumentEnd() override {}
   void OnNull(const YAML::Mark& mark, YAML::anchor_t /*anchor*/) override {
@@ -158,9 +146,7 @@ class TreeBuilder final : public YAML::EventHandler {
   // The library takes the end of the text for a closing quote.
   void check_quotes(const YAML::Mark& mark) const {
     const auto start = static_cast<std::size_t>(mark.pos);
-    if (start >= text_.size() || (text_[start] != '"' && text_[start] != '\'')) {
-      return;
-    }
+    if (start >= text_.size() || (text_[start] != '"' && text_[start] != '\'')) { return; }
     const char quote = text_[start];
     for (std::size_t i = start + 1; i < text_.size(); ++i) {
       if (quote == '"' && text_[i] == '\\') {
@@ -178,9 +164,7 @@ class TreeBuilder final : public YAML::EventHandler {
 
   void open(YamlNode::Kind kind, const YAML::Mark& mark, const std::string& tag, YAML::EmitterStyle::value style) {
     check_tag(mark, tag);
-    if (awaits_key()) {
-      throw Mistake{at(mark), "a key must be a word, not a list or a map; is a bracket left open?"};
-    }
+    if (awaits_key()) { throw Mistake{at(mark), "a key must be a word, not a list or a map; is a bracket left open?"}; }
     if (levels_.size() == kMaxYamlDepth) {
       throw Mistake{at(mark), fmt::format("lists and maps are nested deeper than {}", kMaxYamlDepth)};
     }
@@ -206,9 +190,7 @@ class TreeBuilder final : public YAML::EventHandler {
       return;
     }
     if (awaits_key()) {
-      if (node.kind != YamlNode::Kind::kScalar) {
-        throw Mistake{node.place, "a key is missing before the colon"};
-      }
+      if (node.kind != YamlNode::Kind::kScalar) { throw Mistake{node.place, "a key is missing before the colon"}; }
       if (node.text.size() > kMaxYamlKeyBytes) {
         throw Mistake{node.place,
                       fmt::format("a key has {} bytes; at most {} are read", node.text.size(), kMaxYamlKeyBytes)};
@@ -221,9 +203,7 @@ class TreeBuilder final : public YAML::EventHandler {
       level.node.items.push_back(std::move(node));
       return;
     }
-    if (node.kind == YamlNode::Kind::kNull) {
-      node.place = level.entry->place;
-    }
+    if (node.kind == YamlNode::Kind::kNull) { node.place = level.entry->place; }
     level.entry->value = std::move(node);
     level.node.entries.push_back(std::move(*level.entry));
     level.entry.reset();
@@ -248,18 +228,14 @@ void drop_duplicates(YamlNode& node, const std::string& path, std::vector<Mistak
   std::map<std::string, Place, std::less<>> seen;
   std::erase_if(node.entries, [&](const YamlEntry& entry) {
     const auto [first, is_new] = seen.emplace(entry.key, entry.place);
-    if (is_new) {
-      return false;
-    }
+    if (is_new) { return false; }
     if (mistakes.size() < kMaxMistakes) {
       mistakes.push_back({entry.place, fmt::format("{} stands twice, first in line {} column {}", path_to(entry),
                                                    first->second.line, first->second.column)});
     }
     return true;
   });
-  for (YamlEntry& entry : node.entries) {
-    drop_duplicates(entry.value, path_to(entry), mistakes);
-  }
+  for (YamlEntry& entry : node.entries) { drop_duplicates(entry.value, path_to(entry), mistakes); }
 }
 
 }  // namespace
@@ -281,24 +257,17 @@ YamlDocument parse_yaml(std::string_view text, int source) {
     document.readable = false;
     return document;
   };
-  if (std::optional<Mistake> mistake = check_bytes(text, source)) {
-    return unreadable(std::move(*mistake));
-  }
+  if (std::optional<Mistake> mistake = check_bytes(text, source)) { return unreadable(std::move(*mistake)); }
   try {
     // The library neither counts a byte order mark nor notices brackets left open in a last line without an end.
     std::string complete(text.substr(text.starts_with(kByteOrderMark) ? kByteOrderMark.size() : 0));
-    if (!complete.ends_with('\n')) {
-      complete += '\n';
-    }
+    if (!complete.ends_with('\n')) { complete += '\n'; }
     std::istringstream stream(complete);
     YAML::Parser parser(stream);
     TreeBuilder builder(complete, source);
-    while (parser.HandleNextDocument(builder)) {
-    }
+    while (parser.HandleNextDocument(builder)) {}
     document.root = builder.take_root();
-  } catch (const Mistake& mistake) {
-    return unreadable(mistake);
-  } catch (const YAML::Exception& error) {
+  } catch (const Mistake& mistake) { return unreadable(mistake); } catch (const YAML::Exception& error) {
     const bool has_place = !error.mark.is_null();
     return unreadable({{source, has_place ? error.mark.line + 1 : 1, has_place ? error.mark.column + 1 : 1},
                        "this is not YAML: " + error.msg});

@@ -46,9 +46,7 @@ class PlacedWriter {
   void node(const YamlNode& node) {
     switch (node.kind) {
       case YamlNode::Kind::kNull:
-        if (!text_.empty() && text_.back() == ':') {
-          put(" ");
-        }
+        if (!text_.empty() && text_.back() == ':') { put(" "); }
         put("null");
         break;
       case YamlNode::Kind::kScalar:
@@ -59,9 +57,7 @@ class PlacedWriter {
         put("[");
         bool first = true;
         for (const YamlNode& item : node.items) {
-          if (!first) {
-            put(",");
-          }
+          if (!first) { put(","); }
           first = false;
           this->node(item);
         }
@@ -71,16 +67,12 @@ class PlacedWriter {
       case YamlNode::Kind::kMap: {
         // A block map has the place of its first key; the bracket goes before it.
         Place place = node.place;
-        if (!node.flow) {
-          --place.column;
-        }
+        if (!node.flow) { --place.column; }
         move_to(place);
         put("{");
         bool first = true;
         for (const YamlEntry& entry : node.entries) {
-          if (!first) {
-            put(",");
-          }
+          if (!first) { put(","); }
           first = false;
           word(entry.place, entry.key, entry.plain);
           put(":");
@@ -108,12 +100,8 @@ class PlacedWriter {
       column_ = 1;
     }
     // After a colon stands a space, whatever follows.
-    if (!text_.empty() && text_.back() == ':' && column_ >= column) {
-      put(" ");
-    }
-    while (line_ == place.line && column_ < column) {
-      put(" ");
-    }
+    if (!text_.empty() && text_.back() == ':' && column_ >= column) { put(" "); }
+    while (line_ == place.line && column_ < column) { put(" "); }
   }
 
   void word(const Place& place, const std::string& text, bool plain) {

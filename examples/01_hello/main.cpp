@@ -75,7 +75,9 @@ class MeanTrainer final : public tributary::Trainer {
 class MeanTrainerFactory final : public tributary::TrainerFactory {
  public:
   const tributary::ParameterSpec& spec() const noexcept override { return spec_; }
-  Result<std::vector<float>> initial_model(std::uint64_t /*seed*/) const override { return std::vector<float>{0.0F, 0.0F}; }
+  Result<std::vector<float>> initial_model(std::uint64_t /*seed*/) const override {
+    return std::vector<float>{0.0F, 0.0F};
+  }
   double weight_bound(ClientIndex /*client*/) const override { return 100.0; }
   Result<std::unique_ptr<tributary::Trainer>> create() const override {
     return std::unique_ptr<tributary::Trainer>(std::make_unique<MeanTrainer>());
@@ -105,9 +107,9 @@ tributary::Status run(const std::filesystem::path& directory) {
   TRIBUTARY_ASSIGN_OR_RETURN(const tributary::Topology topology, tributary::widths_topology(widths));
   tributary::ExtensionRegistry extensions;
   tributary::register_builtin_aggregators(extensions);
-  TRIBUTARY_ASSIGN_OR_RETURN(const tributary::Composition composition,
-                             tributary::compose(configuration, topology.to_tree(), extensions,
-                                                std::make_unique<MeanTrainerFactory>()));
+  TRIBUTARY_ASSIGN_OR_RETURN(
+      const tributary::Composition composition,
+      tributary::compose(configuration, topology.to_tree(), extensions, std::make_unique<MeanTrainerFactory>()));
 
   Printer printer;
   tributary::FederationOptions options;

@@ -7,8 +7,8 @@ It stands for any program of yours, in any language. In the configuration:
     model: {initial: start.safetensors}
     trainer: {kind: command, command: [python3, trainer.py, "{input}", "{output}"], options: {lr: "0.5"}}
 
-Each client pulls every value of the model towards its own number, counted from 1. So with equal weights the model goes to
-the mean of those numbers.
+Each client pulls every value of the model towards its own number, counted from 1. So with equal weights the model goes
+to the mean of those numbers.
 
 Command, in this directory (writes a model of three zeros, trains it as client 0, shows the result):
 

@@ -10,7 +10,9 @@
 
 namespace tributary {
 
-SecureRandom::~SecureRandom() { OPENSSL_cleanse(buffer_.data(), buffer_.size()); }
+SecureRandom::~SecureRandom() {
+  OPENSSL_cleanse(buffer_.data(), buffer_.size());
+}
 
 Status SecureRandom::fill(std::span<std::byte> bytes) {
   while (!bytes.empty()) {

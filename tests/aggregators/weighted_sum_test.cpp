@@ -31,7 +31,9 @@ Update from_client(std::vector<float> delta, double weight) {
   return update;
 }
 
-ExactScale scale() { return ExactScale::compact(Weight::from(1000).value()); }
+ExactScale scale() {
+  return ExactScale::compact(Weight::from(1000).value());
+}
 
 Update sum_of(const std::vector<Update>& updates, std::int64_t size) {
   WeightedSum node;

@@ -180,9 +180,7 @@ TEST_P(BadCheckpoint, IsRefusedWithItsMessage) {
 BadFile checkpoint(std::string name, std::string_view state, Status expected, std::string_view format = "1",
                    std::string_view tensor = kW) {
   std::string escaped;
-  for (const char c : state) {
-    escaped += c == '"' ? "\\\"" : std::string(1, c);
-  }
+  for (const char c : state) { escaped += c == '"' ? "\\\"" : std::string(1, c); }
   return {std::move(name),
           safetensors_bytes(fmt::format(R"({{"__metadata__":{{"tributary.checkpoint":"{}","tributary.state":"{}",)"
                                         R"("tributary.digest":"0000"}},{}}})",

@@ -44,9 +44,7 @@ Status save(CheckpointStore& store, std::uint64_t round) {
 std::vector<std::uint64_t> rounds(const CheckpointStore& store) {
   std::vector<std::uint64_t> numbers;
   const std::vector<CheckpointFile> files = store.list().value();
-  for (const CheckpointFile& file : files) {
-    numbers.push_back(file.round.value);
-  }
+  for (const CheckpointFile& file : files) { numbers.push_back(file.round.value); }
   return numbers;
 }
 
@@ -73,9 +71,7 @@ TEST(Checkpoint, OnlyTheNewestStay) {
   const ScratchDirectory scratch;
   CheckpointStore store(real_file_system(), scratch.path(), 2);
 
-  for (const std::uint64_t round : {1U, 2U, 3U, 99'999'999U, 100'000'000U}) {
-    ASSERT_TRUE(save(store, round).ok());
-  }
+  for (const std::uint64_t round : {1U, 2U, 3U, 99'999'999U, 100'000'000U}) { ASSERT_TRUE(save(store, round).ok()); }
 
   EXPECT_EQ(rounds(store), (std::vector<std::uint64_t>{99'999'999U, 100'000'000U}));
 }
@@ -98,9 +94,7 @@ TEST(Checkpoint, OtherFilesAreLeftAloneAndTemporariesOfACrashAreNot) {
 TEST(Checkpoint, ADamagedNewestFallsBackToTheOneBeforeAndSaysSo) {
   const ScratchDirectory scratch;
   CheckpointStore store(real_file_system(), scratch.path(), 3);
-  for (const std::uint64_t round : {1U, 2U, 3U}) {
-    ASSERT_TRUE(save(store, round).ok());
-  }
+  for (const std::uint64_t round : {1U, 2U, 3U}) { ASSERT_TRUE(save(store, round).ok()); }
   std::string bytes = scratch.read("checkpoint-00000003.safetensors");
   bytes.back() = static_cast<char>(bytes.back() ^ 1);
   scratch.write("checkpoint-00000003.safetensors", bytes);
@@ -190,9 +184,7 @@ TEST(Checkpoint, APowerCutAtAnyMomentOfASaveLosesNoEarlierCheckpoint) {
       const Checkpoint read = store.load_latest(small_spec()).value();
 
       EXPECT_TRUE(read.warnings.empty());
-      if (saved.ok()) {
-        EXPECT_EQ(read.state.round.value, 2U) << moment;
-      }
+      if (saved.ok()) { EXPECT_EQ(read.state.round.value, 2U) << moment; }
       EXPECT_EQ(read.state, state_of(read.state.round.value));
       EXPECT_EQ(read.values, values_of(read.state.round.value));
     }
@@ -223,13 +215,9 @@ std::string documented_bytes() {
   std::ifstream file(page);
   std::string bytes;
   for (std::string line; std::getline(file, line);) {
-    if (line.size() < 12 || line.find_first_not_of("0123456789abcdef") != 8 || line.substr(8, 2) != "  ") {
-      continue;
-    }
+    if (line.size() < 12 || line.find_first_not_of("0123456789abcdef") != 8 || line.substr(8, 2) != "  ") { continue; }
     std::istringstream numbers(line.substr(10, 48));
-    for (unsigned number = 0; numbers >> std::hex >> number;) {
-      bytes += static_cast<char>(number);
-    }
+    for (unsigned number = 0; numbers >> std::hex >> number;) { bytes += static_cast<char>(number); }
   }
   return bytes;
 }

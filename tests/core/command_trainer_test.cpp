@@ -80,10 +80,10 @@ TEST_F(CommandTrainer, TellsTheProgramItsTask) {
       "grep -a -o '\"client\":\"3\"' \"$1\" > client.txt && "
       "grep -a -o '\"seed\":\"42\"' \"$1\" > seed.txt && cp \"$1\" \"$2\"");
 
-  // Its metadata came back as they were: seed and client are numbers like any other metric.
   ASSERT_TRUE(outcome.ok()) << outcome.status().to_string();
   EXPECT_EQ(directory_.read("client.txt"), "\"client\":\"3\"\n");
   EXPECT_EQ(directory_.read("seed.txt"), "\"seed\":\"42\"\n");
+  EXPECT_TRUE(outcome->metrics.empty());  // what it merely passed on is no result
   EXPECT_EQ(*outcome->model, (std::vector{1.0F, 2.0F, 3.0F}));
 }
 
@@ -128,9 +128,7 @@ TEST_F(CommandTrainer, KillsTheProgramAndItsChildrenAfterTheTimeout) {
 TEST_F(CommandTrainer, EndsTheProgramWhenTheTaskIsCancelled) {
   std::atomic<bool> cancel{false};
   std::jthread canceller([&] {
-    while (!std::filesystem::exists(directory_ / "started")) {
-      std::this_thread::yield();
-    }
+    while (!std::filesystem::exists(directory_ / "started")) { std::this_thread::yield(); }
     cancel = true;
   });
 

@@ -44,9 +44,7 @@ std::string messages_of(std::string_view text, const std::vector<std::string>& o
 std::vector<std::filesystem::path> example_files() {
   std::vector<std::filesystem::path> files;
   for (const auto& entry : std::filesystem::directory_iterator(kSource / "configs")) {
-    if (entry.path().extension() == ".yaml") {
-      files.push_back(entry.path());
-    }
+    if (entry.path().extension() == ".yaml") { files.push_back(entry.path()); }
   }
   std::sort(files.begin(), files.end());
   return files;
@@ -63,14 +61,10 @@ std::vector<DocumentedKey> documented_keys() {
   std::vector<DocumentedKey> keys;
   std::istringstream reference(configuration_reference());
   for (std::string line; std::getline(reference, line);) {
-    if (!line.starts_with("| `")) {
-      continue;
-    }
+    if (!line.starts_with("| `")) { continue; }
     std::vector<std::string> cells;
     std::istringstream row(line.substr(2));
-    for (std::string cell; std::getline(row, cell, '|');) {
-      cells.push_back(cell);
-    }
+    for (std::string cell; std::getline(row, cell, '|');) { cells.push_back(cell); }
     DocumentedKey key{cells.at(0).substr(1, cells.at(0).size() - 3), cells.at(1).substr(1), {}};
     if (const std::size_t star = key.path.find('*'); star != std::string::npos) {
       key.path.replace(star, 1, "default");
@@ -205,9 +199,7 @@ TEST(Configuration, EveryExampleReadsAndPrintsAsItself) {
 TEST(Configuration, ChangedExamplesPrintAsThemselvesOrAreRefusedWithAReason) {
   const std::vector<DocumentedKey> keys = documented_keys();
   std::vector<std::string> texts;
-  for (const std::filesystem::path& file : example_files()) {
-    texts.push_back(text_of(file));
-  }
+  for (const std::filesystem::path& file : example_files()) { texts.push_back(text_of(file)); }
   const std::vector<std::string> values{
       "0",    "1",    "2",    "7",        "0.5",     "1e-3", "true",           "false",
       "no",   "none", "a b",  "\"x: y\"", "[2, 8]",  "[a]",  "{a: 3, b.c: 5}", "null",
@@ -251,9 +243,7 @@ TEST(Configuration, EveryMisspelledKeyIsAnsweredWithTheKey) {
   ASSERT_GT(keys.size(), 90U);
 
   for (const DocumentedKey& key : keys) {
-    if (key.path == "tiers.default") {
-      continue;
-    }  // tiers have numbers, not names
+    if (key.path == "tiers.default") { continue; }  // tiers have numbers, not names
     const std::string wrong = key.path + "x";
 
     const std::string messages = messages_of(kSmallest, {wrong + "=1"});
@@ -406,14 +396,10 @@ TEST(Configuration, ADirectoryIsNotAConfiguration) {
 TEST(Configuration, SizeDepthAndBracketsAreBounded) {
   const std::string large(std::size_t{5} << 20U, '#');
   std::string deep = kSmallest + "data: ";
-  for (int i = 0; i < 40; ++i) {
-    deep += "{a: ";
-  }
+  for (int i = 0; i < 40; ++i) { deep += "{a: "; }
   deep += "1" + std::string(40, '}');
   std::string lists = "a: [";
-  for (int i = 0; i < 500000; ++i) {
-    lists += "1,";
-  }
+  for (int i = 0; i < 500000; ++i) { lists += "1,"; }
 
   EXPECT_EQ(messages_of(large), "c.yaml:1:1: the text has 5242880 bytes; at most 4194304 are read");
   EXPECT_EQ(messages_of(deep), "c.yaml:3:131: lists and maps are nested deeper than 32");
@@ -425,9 +411,7 @@ TEST(Configuration, SizeDepthAndBracketsAreBounded) {
 
 TEST(Configuration, AHundredMistakesAreShownAndTheRestIsMentioned) {
   std::string text = kSmallest;
-  for (int i = 0; i < 3000; ++i) {
-    text += fmt::format("unknown{}: 1\n", i);
-  }
+  for (int i = 0; i < 3000; ++i) { text += fmt::format("unknown{}: 1\n", i); }
 
   const std::string messages = messages_of(text);
 

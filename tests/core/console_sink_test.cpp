@@ -20,7 +20,12 @@ Record run_record() {
 Record round_record(int round, double accuracy) {
   Record record("round");
   record.set("round", round).set("outcome", "committed").set("seconds", 2.0).set("train_seconds", 3.0);
-  record.set("selected", 32).set("reported", 32).set("train_loss", 1.25).set("accuracy", accuracy).set("loss", 0.75);
+  record.set("selected", 4)
+      .set("reported", 4)
+      .set("contributors", 32)
+      .set("train_loss", 1.25)
+      .set("accuracy", accuracy)
+      .set("loss", 0.75);
   record.set("bytes_down", 6'400'000).set("bytes_up", 6'400'000);
   return record;
 }
@@ -28,9 +33,7 @@ Record round_record(int round, double accuracy) {
 std::vector<std::string> lines_of(const std::string& text) {
   std::vector<std::string> lines;
   std::istringstream stream(text);
-  for (std::string line; std::getline(stream, line);) {
-    lines.push_back(line);
-  }
+  for (std::string line; std::getline(stream, line);) { lines.push_back(line); }
   return lines;
 }
 
@@ -51,9 +54,7 @@ TEST(ConsoleSink, HeaderRowsAndRuleAreAligned) {
   ASSERT_EQ(lines.size(), 7U) << out.str();
   EXPECT_EQ(lines[1], " demo  3 tiers · 4 aggregators · 32 clients · 44,426 parameters · 2 threads · seed 1");
   const std::size_t width = display_width(lines[3]);
-  for (std::size_t i = 4; i < lines.size(); ++i) {
-    EXPECT_EQ(display_width(lines[i]), width) << lines[i];
-  }
+  for (std::size_t i = 4; i < lines.size(); ++i) { EXPECT_EQ(display_width(lines[i]), width) << lines[i]; }
   EXPECT_TRUE(contains(lines[5], "1/4")) << lines[5];
   EXPECT_TRUE(contains(lines[5], "62.31 %")) << lines[5];
   EXPECT_TRUE(contains(lines[5], "12.8 MB")) << lines[5];
@@ -89,9 +90,7 @@ TEST(ConsoleSink, WithoutUtf8OnlyAsciiIsWritten) {
   ASSERT_TRUE(sink.write(round_record(3, 0.6)).ok());
   ASSERT_TRUE(sink.write(Record("end").set("outcome", "finished").set("accuracy", 0.6).set("model_sha256", "ab")).ok());
 
-  for (const char c : out.str()) {
-    ASSERT_LT(static_cast<unsigned char>(c), 0x80U) << out.str();
-  }
+  for (const char c : out.str()) { ASSERT_LT(static_cast<unsigned char>(c), 0x80U) << out.str(); }
 }
 
 TEST(ConsoleSink, OnATerminalABarIsDrawnAndErasedBeforeTheNextRow) {
@@ -150,7 +149,7 @@ TEST(ConsoleSink, TheClosingBlockSumsUpRoundsAndTroubles) {
   EXPECT_TRUE(contains(text, "80.00 %  █▁  best 90.00 % in round 1")) << text;
   EXPECT_TRUE(contains(text, "25.6 MB  (12.8 MB down, 12.8 MB up)")) << text;
   EXPECT_TRUE(contains(text, "training 75.0 %")) << text;
-  EXPECT_TRUE(contains(text, "3 failed · 1 rounds abandoned · 1 x drop")) << text;
+  EXPECT_TRUE(contains(text, "3 failed · 1 round abandoned · 1 x drop")) << text;
   EXPECT_TRUE(contains(text, "412 MB at most")) << text;
 }
 

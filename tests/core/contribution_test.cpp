@@ -17,7 +17,8 @@ const ParameterSpec& batch_norm_spec() {
   return spec;
 }
 
-std::vector<float> merge(const std::vector<float>& base, const std::vector<std::pair<std::vector<float>, double>>& clients) {
+std::vector<float> merge(const std::vector<float>& base,
+                         const std::vector<std::pair<std::vector<float>, double>>& clients) {
   WeightedSum sum;
   double total = 0.0;
   for (const auto& client : clients) { total += client.second; }
@@ -42,7 +43,7 @@ TEST(Contribution, MergesRunningVariancesThroughTheSecondMoment) {
 
   EXPECT_NEAR(merged[0], 3.5F, 1e-6);
   EXPECT_NEAR(merged[1], 3.5F, 1e-6);
-  EXPECT_NEAR(merged[2], 2.5F, 1e-6);                                         // (1 + 9) / 4
+  EXPECT_NEAR(merged[2], 2.5F, 1e-6);                                             // (1 + 9) / 4
   EXPECT_NEAR(merged[3], (1.0 * (1 + 1) + 3.0 * (2 + 9)) / 4 - 2.5 * 2.5, 1e-5);  // second moments less the new mean's
 }
 

@@ -106,9 +106,7 @@ TEST(Synthetic, ClassMeansOfBothSplitsAgree) {
   const Dataset test = make_synthetic(options).value();
   const auto mean_of_class = [](const Dataset& data, std::size_t label, std::size_t feature) {
     double sum = 0;
-    for (std::size_t i = label; i < data.size(); i += 2) {
-      sum += std::get<1>(data.features)[i * 4 + feature];
-    }
+    for (std::size_t i = label; i < data.size(); i += 2) { sum += std::get<1>(data.features)[i * 4 + feature]; }
     return sum / static_cast<double>(data.size() / 2);
   };
 

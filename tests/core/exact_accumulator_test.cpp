@@ -21,7 +21,9 @@ struct Term {
   Weight weight;
 };
 
-Weight weight(double value) { return Weight::from(value).value(); }
+Weight weight(double value) {
+  return Weight::from(value).value();
+}
 
 // Values over many magnitudes, a few of them huge.
 std::vector<Term> random_terms(std::uint64_t seed, std::size_t count, double largest = 1e6) {
@@ -100,11 +102,14 @@ TEST_P(ExactAccumulatorOnBothGrids, TheMeanIsThatOfDoublePrecision) {
   std::vector<double> expected(kSize, 0.0);
   for (const Term& term : terms) {
     ASSERT_TRUE(sums.add(term.values, term.weight).ok());
-    for (std::size_t i = 0; i < kSize; ++i) { expected[i] += static_cast<double>(term.values[i]) * term.weight.value(); }
+    for (std::size_t i = 0; i < kSize; ++i) {
+      expected[i] += static_cast<double>(term.values[i]) * term.weight.value();
+    }
   }
 
   // Each term is rounded by at most half a step of the grid.
-  const double tolerance = std::ldexp(0.5 * static_cast<double>(terms.size()), -scale.fraction_bits) / sums.weight().value();
+  const double tolerance =
+      std::ldexp(0.5 * static_cast<double>(terms.size()), -scale.fraction_bits) / sums.weight().value();
   sums.mean([&](std::size_t offset, std::span<const double> means) {
     for (std::size_t i = 0; i < means.size(); ++i) {
       ASSERT_NEAR(means[i], expected[offset + i] / sums.weight().value(), tolerance * 1.01 + 1e-12);
@@ -163,7 +168,8 @@ TEST(ExactAccumulator, RefusesWhatItCannotHoldAndStaysAsItWas) {
   const float infinity = std::numeric_limits<float>::infinity();
   const float nan = std::numeric_limits<float>::quiet_NaN();
 
-  EXPECT_EQ(sums.add(std::vector<float>{0.0F, nan, 0.0F}, weight(1)).message(), "value 1 is nan, the bound is 1073741824");
+  EXPECT_EQ(sums.add(std::vector<float>{0.0F, nan, 0.0F}, weight(1)).message(),
+            "value 1 is nan, the bound is 1073741824");
   EXPECT_EQ(sums.add(std::vector<float>{0.0F, 0.0F, -infinity}, weight(1)).message(),
             "value 2 is -inf, the bound is 1073741824");
   EXPECT_EQ(sums.add(std::vector<float>{2e9F, 0.0F, 0.0F}, weight(1)).message(),

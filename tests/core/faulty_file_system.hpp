@@ -40,12 +40,8 @@ class FaultyFileSystem final : public FileSystem {
 
   void power_cut(Names names) {
     never_fail();
-    if (names == Names::kForgotten) {
-      files_ = durable_;
-    }
-    for (auto& [path, file] : files_) {
-      file->bytes = file->durable;
-    }
+    if (names == Names::kForgotten) { files_ = durable_; }
+    for (auto& [path, file] : files_) { file->bytes = file->durable; }
     durable_ = files_;
   }
 
@@ -53,26 +49,20 @@ class FaultyFileSystem final : public FileSystem {
   std::vector<std::byte>& content(const std::filesystem::path& path) { return files_.at(path.string())->bytes; }
   [[nodiscard]] std::vector<std::string> paths() const {
     std::vector<std::string> all;
-    for (const auto& [path, file] : files_) {
-      all.push_back(path);
-    }
+    for (const auto& [path, file] : files_) { all.push_back(path); }
     return all;
   }
 
   Result<Kind> kind(const std::filesystem::path& path) override {
     TRIBUTARY_RETURN_IF_ERROR(step("read", path));
-    if (files_.contains(path.string())) {
-      return Kind::kFile;
-    }
+    if (files_.contains(path.string())) { return Kind::kFile; }
     return directories_.contains(path.string()) ? Kind::kDirectory : Kind::kNothing;
   }
 
   Result<std::unique_ptr<ReadableFile>> open(const std::filesystem::path& path) override {
     TRIBUTARY_RETURN_IF_ERROR(step("read", path));
     const auto found = files_.find(path.string());
-    if (found == files_.end()) {
-      return not_found(fmt::format("cannot read {}: missing", path.string()));
-    }
+    if (found == files_.end()) { return not_found(fmt::format("cannot read {}: missing", path.string())); }
     return std::unique_ptr<ReadableFile>(std::make_unique<Reader>(*this, found->second, path));
   }
 
@@ -80,9 +70,7 @@ class FaultyFileSystem final : public FileSystem {
                                                const std::filesystem::path& shown_as) override {
     TRIBUTARY_RETURN_IF_ERROR(step("write", shown_as));
     const auto [place, fresh] = files_.emplace(path.string(), std::make_shared<File>());
-    if (!fresh) {
-      return io_error(fmt::format("cannot write {}: exists", shown_as.string()));
-    }
+    if (!fresh) { return io_error(fmt::format("cannot write {}: exists", shown_as.string())); }
     return std::unique_ptr<WritableFile>(std::make_unique<Writer>(*this, place->second, shown_as));
   }
 
@@ -94,9 +82,7 @@ class FaultyFileSystem final : public FileSystem {
 
   Status truncate(const std::filesystem::path& path, std::uint64_t size) override {
     TRIBUTARY_RETURN_IF_ERROR(step("shorten", path));
-    if (!files_.contains(path.string())) {
-      return not_found(fmt::format("cannot shorten {}", path.string()));
-    }
+    if (!files_.contains(path.string())) { return not_found(fmt::format("cannot shorten {}", path.string())); }
     files_.at(path.string())->bytes.resize(size);
     return ok_status();
   }
@@ -115,15 +101,11 @@ class FaultyFileSystem final : public FileSystem {
 
   Result<std::vector<std::string>> list(const std::filesystem::path& directory) override {
     TRIBUTARY_RETURN_IF_ERROR(step("read the directory", directory));
-    if (!directories_.contains(directory.string())) {
-      return not_found("no directory " + directory.string());
-    }
+    if (!directories_.contains(directory.string())) { return not_found("no directory " + directory.string()); }
     std::vector<std::string> names;
     for (const auto& [path, file] : files_) {
       const std::filesystem::path entry(path);
-      if (entry.parent_path() == directory) {
-        names.push_back(entry.filename().string());
-      }
+      if (entry.parent_path() == directory) { names.push_back(entry.filename().string()); }
     }
     return names;
   }
@@ -159,12 +141,8 @@ class FaultyFileSystem final : public FileSystem {
     [[nodiscard]] std::uint64_t size() const noexcept override { return file_->bytes.size(); }
     Status read(std::uint64_t offset, std::span<std::byte> into) const override {
       TRIBUTARY_RETURN_IF_ERROR(owner_.step("read", path_));
-      if (offset + into.size() > file_->bytes.size()) {
-        return bad_data(path_.string() + ": too short");
-      }
-      if (!into.empty()) {
-        std::memcpy(into.data(), file_->bytes.data() + offset, into.size());
-      }
+      if (offset + into.size() > file_->bytes.size()) { return bad_data(path_.string() + ": too short"); }
+      if (!into.empty()) { std::memcpy(into.data(), file_->bytes.data() + offset, into.size()); }
       return ok_status();
     }
 
@@ -182,13 +160,9 @@ class FaultyFileSystem final : public FileSystem {
       const Status status = owner_.step("write", shown_as_);
       for (std::span<const std::byte> part : parts) {
         // A failing write leaves half of its bytes.
-        if (!status.ok()) {
-          part = part.first(part.size() / 2);
-        }
+        if (!status.ok()) { part = part.first(part.size() / 2); }
         file_->bytes.insert(file_->bytes.end(), part.begin(), part.end());
-        if (!status.ok()) {
-          break;
-        }
+        if (!status.ok()) { break; }
       }
       return status;
     }

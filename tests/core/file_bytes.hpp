@@ -28,18 +28,14 @@ inline std::string safetensors_bytes(std::string_view header, std::string_view d
 
 inline std::string float_bytes(const std::vector<float>& values) {
   std::string bytes(values.size() * sizeof(float), '\0');
-  if (!values.empty()) {
-    std::memcpy(bytes.data(), values.data(), bytes.size());
-  }
+  if (!values.empty()) { std::memcpy(bytes.data(), values.data(), bytes.size()); }
   return bytes;
 }
 
 inline std::string idx_bytes(const std::vector<std::uint32_t>& shape, std::string_view values, char type = '\x08') {
   std::string file{'\0', '\0', type, static_cast<char>(shape.size())};
   for (const std::uint32_t dimension : shape) {
-    for (const unsigned shift : {24U, 16U, 8U, 0U}) {
-      file += static_cast<char>((dimension >> shift) & 0xFFU);
-    }
+    for (const unsigned shift : {24U, 16U, 8U, 0U}) { file += static_cast<char>((dimension >> shift) & 0xFFU); }
   }
   return file.append(values);
 }
@@ -56,9 +52,7 @@ inline std::string gzip_bytes(std::string_view content) {
   state.avail_in = static_cast<uInt>(input.size());
   state.next_out = output.data();
   state.avail_out = static_cast<uInt>(output.size());
-  if (deflate(&state, Z_FINISH) != Z_STREAM_END) {
-    throw std::runtime_error("deflate");
-  }
+  if (deflate(&state, Z_FINISH) != Z_STREAM_END) { throw std::runtime_error("deflate"); }
   packed.assign(output.begin(), output.begin() + static_cast<std::ptrdiff_t>(state.total_out));
   deflateEnd(&state);
   return packed;

@@ -29,9 +29,7 @@ std::string text_of(const std::vector<std::byte>& bytes) {
 TEST(FileSystem, AnAtomicWriteJoinsItsPartsInOrder) {
   const ScratchDirectory scratch;
   std::vector<std::string> texts;
-  for (int i = 0; i < 200; ++i) {
-    texts.push_back(i % 7 == 0 ? "" : std::to_string(i) + ",");
-  }
+  for (int i = 0; i < 200; ++i) { texts.push_back(i % 7 == 0 ? "" : std::to_string(i) + ","); }
   std::vector<std::span<const std::byte>> parts;
   std::string expected;
   for (const std::string& text : texts) {

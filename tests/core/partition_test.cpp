@@ -21,9 +21,7 @@ constexpr std::int32_t kClasses = 10;
 std::vector<std::int32_t> labels_of(std::size_t samples) {
   Rng rng(stream_seed(5, Purpose::kTest));
   std::vector<std::int32_t> labels(samples);
-  for (std::int32_t& label : labels) {
-    label = static_cast<std::int32_t>(rng.below(kClasses));
-  }
+  for (std::int32_t& label : labels) { label = static_cast<std::int32_t>(rng.below(kClasses)); }
   return labels;
 }
 
@@ -40,9 +38,7 @@ void expect_disjoint_and_complete(const Partition& partition, std::size_t sample
   for (std::uint32_t client = 0; client < partition.clients(); ++client) {
     const std::vector<std::uint32_t> held = partition.samples(ClientIndex{client});
     EXPECT_EQ(held.size(), partition.count(ClientIndex{client}));
-    for (const std::uint32_t sample : held) {
-      ++seen.at(sample);
-    }
+    for (const std::uint32_t sample : held) { ++seen.at(sample); }
   }
   EXPECT_TRUE(std::all_of(seen.begin(), seen.end(), [](int count) { return count == 1; }));
 }
@@ -53,9 +49,7 @@ double mean_label_entropy(const Partition& partition, const std::vector<std::int
     const auto counts = partition.histogram(ClientIndex{client}, labels, kClasses);
     const double total = std::accumulate(counts.begin(), counts.end(), 0.0);
     for (const std::uint32_t count : counts) {
-      if (count != 0) {
-        sum -= count / total * std::log(count / total);
-      }
+      if (count != 0) { sum -= count / total * std::log(count / total); }
     }
   }
   return sum / partition.clients();
@@ -115,9 +109,7 @@ TEST(Partition, IidSizesDifferByAtMostOne) {
 TEST(Partition, IidLabelsPassAChiSquareTest) {
   const auto labels = labels_of(20'000);
   std::vector<double> share(kClasses);
-  for (const std::int32_t label : labels) {
-    share[static_cast<std::size_t>(label)] += 1.0 / 20'000.0;
-  }
+  for (const std::int32_t label : labels) { share[static_cast<std::size_t>(label)] += 1.0 / 20'000.0; }
   const Partition partition = Partition::iid(labels.size(), 20, 3).value();
 
   double chi_square = 0.0;
@@ -147,9 +139,7 @@ TEST(Partition, MeanLabelDirichletSharesAreEven) {
   }
 
   // A share has variance (1/4)(3/4)/(4 * 0.5 + 1) = 1/16, so a mean of 500 deviates by 0.0112; four times that.
-  for (const double share : mean) {
-    EXPECT_NEAR(share, 0.25, 0.0448);
-  }
+  for (const double share : mean) { EXPECT_NEAR(share, 0.25, 0.0448); }
 }
 
 TEST(Partition, LabelEntropyRisesWithAlpha) {
@@ -232,18 +222,14 @@ TEST(Partition, ShardsFollowAnyLabels) {
 TEST(Partition, ANaturalIdIsNeverSplit) {
   std::vector<std::int64_t> ids;
   Rng rng(stream_seed(6, Purpose::kTest));
-  for (int i = 0; i < 2000; ++i) {
-    ids.push_back(static_cast<std::int64_t>(rng.below(57)) - 20);
-  }
+  for (int i = 0; i < 2000; ++i) { ids.push_back(static_cast<std::int64_t>(rng.below(57)) - 20); }
   const Partition partition = Partition::natural(ids, 10).value();
 
   expect_disjoint_and_complete(partition, ids.size());
   std::set<std::int64_t> seen;
   for (std::uint32_t client = 0; client < 10; ++client) {
     std::set<std::int64_t> own;
-    for (const std::uint32_t sample : partition.samples(ClientIndex{client})) {
-      own.insert(ids[sample]);
-    }
+    for (const std::uint32_t sample : partition.samples(ClientIndex{client})) { own.insert(ids[sample]); }
     for (const std::int64_t id : own) {
       EXPECT_TRUE(seen.insert(id).second) << id;
       EXPECT_EQ((id + 20) % 10, client);  // dealt in turn, ascending

@@ -30,9 +30,7 @@ ParameterSpec two_layers() {
 
 std::vector<float> counting(std::size_t count) {
   std::vector<float> values(count);
-  for (std::size_t i = 0; i < count; ++i) {
-    values[i] = static_cast<float>(i) + 0.5F;
-  }
+  for (std::size_t i = 0; i < count; ++i) { values[i] = static_cast<float>(i) + 0.5F; }
   return values;
 }
 
@@ -111,9 +109,7 @@ TEST(Safetensors, HalfNotANumberStaysNotANumber) {
 
 TEST(Safetensors, LongTensorsOfOtherTypesAreConvertedPieceByPiece) {
   std::vector<double> doubles(10'001);
-  for (std::size_t i = 0; i < doubles.size(); ++i) {
-    doubles[i] = static_cast<double>(i) / 8.0;
-  }
+  for (std::size_t i = 0; i < doubles.size(); ++i) { doubles[i] = static_cast<double>(i) / 8.0; }
   const std::string file =
       safetensors_bytes(R"({"d":{"dtype":"F64","shape":[10001],"data_offsets":[0,80008]}})", raw<double>(doubles));
   const SafetensorsFile read = SafetensorsFile::parse(bytes_of(file), "test").value();

@@ -58,9 +58,8 @@ TEST(TrainingPool, FinishesWhenJobsAreCancelledAtAnyMoment) {
 }
 
 TEST(TrainingPool, TurnsExceptionsIntoAStatus) {
-  const FunctionTrainerFactory factory(3, [](const TrainTask&) -> Result<TrainOutcome> {
-    throw std::runtime_error("no such layer");
-  });
+  const FunctionTrainerFactory factory(
+      3, [](const TrainTask&) -> Result<TrainOutcome> { throw std::runtime_error("no such layer"); });
   const auto pool = TrainingPool::create(factory, 1).value();
 
   const auto job = pool->submit(task_of(0, std::make_shared<const std::vector<float>>(3, 0.0F)));

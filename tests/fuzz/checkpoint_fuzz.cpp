@@ -48,12 +48,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   using namespace tributary;
   OneFile files(std::as_bytes(std::span(data, size)));
   const Result<CheckpointFacts> facts = inspect_checkpoint(files, "fuzz");
-  if (!facts.ok()) {
-    return 0;
-  }
+  if (!facts.ok()) { return 0; }
   const Result<Checkpoint> checkpoint = CheckpointStore(files, "run", 1).load("fuzz", facts->spec);
-  if (!checkpoint.ok() || checkpoint->state != facts->state) {
-    std::abort();
-  }
+  if (!checkpoint.ok() || checkpoint->state != facts->state) { std::abort(); }
   return 0;
 }

@@ -20,20 +20,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     start = end + 1;
   }
   const std::string text = parts.empty() ? std::string() : parts.front();
-  if (!parts.empty()) {
-    parts.erase(parts.begin());
-  }
+  if (!parts.empty()) { parts.erase(parts.begin()); }
 
   const auto configuration = tributary::parse_configuration(text, "fuzz.yaml", parts);
   if (!configuration.ok()) {
-    if (configuration.status().message().empty()) {
-      std::abort();
-    }
+    if (configuration.status().message().empty()) { std::abort(); }
     return 0;
   }
   const auto again = tributary::parse_configuration(tributary::print_configuration(*configuration), "printed.yaml");
-  if (!again.ok() || *again != *configuration) {
-    std::abort();
-  }
+  if (!again.ok() || *again != *configuration) { std::abort(); }
   return 0;
 }

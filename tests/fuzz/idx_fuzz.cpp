@@ -6,15 +6,9 @@
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const auto array = tributary::parse_idx(std::as_bytes(std::span(data, size)), "fuzz");
-  if (!array.ok()) {
-    return 0;
-  }
+  if (!array.ok()) { return 0; }
   std::size_t elements = 1;
-  for (const std::int64_t dimension : array->shape) {
-    elements *= static_cast<std::size_t>(dimension);
-  }
-  if (elements != array->values.size()) {
-    std::abort();
-  }
+  for (const std::int64_t dimension : array->shape) { elements *= static_cast<std::size_t>(dimension); }
+  if (elements != array->values.size()) { std::abort(); }
   return 0;
 }

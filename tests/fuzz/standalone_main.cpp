@@ -45,9 +45,7 @@ std::array<char, 128> crash_text{};
 void report_crash(int signal) {
   // The outcomes no longer matter: this process ends here.
   const int file = ::open(crash_file.data(), O_WRONLY | O_CREAT | O_TRUNC, 0644);
-  if (file >= 0 && current != nullptr) {
-    static_cast<void>(!::write(file, current->data(), current->size()));
-  }
+  if (file >= 0 && current != nullptr) { static_cast<void>(!::write(file, current->data(), current->size())); }
   static_cast<void>(!::write(STDERR_FILENO, crash_text.data(), std::strlen(crash_text.data())));
   std::signal(signal, SIG_DFL);
   std::raise(signal);
@@ -70,9 +68,7 @@ void mutate_once(Input& input, const std::vector<Input>& seeds, Rng& rng) {
   static constexpr std::array<std::uint64_t, 12> kInteresting{
       0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 0x7FFFFFFFFFFFFFFF, ~0ULL};
   static constexpr std::string_view kCharacters = "{}[]\",:\n\r-+.0123456789eE\\ #&*!|>'%@`~nulltruefalse";
-  if (input.empty()) {
-    input.push_back(static_cast<std::uint8_t>(rng.below(256)));
-  }
+  if (input.empty()) { input.push_back(static_cast<std::uint8_t>(rng.below(256))); }
   const std::size_t at = place(rng, input.size());
   const std::size_t length = 1 + place(rng, std::min<std::size_t>(input.size() - at, 32));
   const auto begin = input.begin() + static_cast<std::ptrdiff_t>(at);
@@ -117,18 +113,14 @@ void mutate_once(Input& input, const std::vector<Input>& seeds, Rng& rng) {
       input.insert(begin, length, static_cast<std::uint8_t>(rng.below(256)));
       break;
   }
-  if (input.size() > kMaxInput) {
-    input.resize(kMaxInput);
-  }
+  if (input.size() > kMaxInput) { input.resize(kMaxInput); }
 }
 
 bool read_seeds(const std::filesystem::path& path, std::vector<Input>& seeds) {
   std::vector<std::filesystem::path> files;
   if (std::filesystem::is_directory(path)) {
     for (const auto& entry : std::filesystem::directory_iterator(path)) {
-      if (entry.is_regular_file()) {
-        files.push_back(entry.path());
-      }
+      if (entry.is_regular_file()) { files.push_back(entry.path()); }
     }
     std::sort(files.begin(), files.end());
   } else {
@@ -146,9 +138,7 @@ bool read_seeds(const std::filesystem::path& path, std::vector<Input>& seeds) {
 }
 
 bool read_number(std::string_view argument, std::string_view option, std::uint64_t& value) {
-  if (!argument.starts_with(option)) {
-    return false;
-  }
+  if (!argument.starts_with(option)) { return false; }
   argument.remove_prefix(option.size());
   const auto [end, error] = std::from_chars(argument.data(), argument.data() + argument.size(), value);
   if (error != std::errc{} || end != argument.data() + argument.size()) {
@@ -171,9 +161,7 @@ int main(int argc, char** argv) {
         read_number(argument, "--memory-mib=", memory_mib)) {
       continue;
     }
-    if (!read_seeds(argument, seeds)) {
-      return 2;
-    }
+    if (!read_seeds(argument, seeds)) { return 2; }
   }
   if (seeds.empty()) {
     std::fprintf(stderr, "no seed files were given\n");
@@ -183,26 +171,18 @@ int main(int argc, char** argv) {
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
   // A reader that takes memory because a file says so fails here; sanitizers need the address space for themselves.
   const rlimit limit{memory_mib << 20U, memory_mib << 20U};
-  if (::setrlimit(RLIMIT_AS, &limit) != 0) {
-    std::perror("setrlimit");
-  }
-  for (const int signal : {SIGSEGV, SIGABRT, SIGBUS, SIGFPE, SIGILL}) {
-    std::signal(signal, report_crash);
-  }
+  if (::setrlimit(RLIMIT_AS, &limit) != 0) { std::perror("setrlimit"); }
+  for (const int signal : {SIGSEGV, SIGABRT, SIGBUS, SIGFPE, SIGILL}) { std::signal(signal, report_crash); }
 #endif
   std::signal(SIGALRM, report_crash);
   std::snprintf(crash_file.data(), crash_file.size(), "crash-%s.bin",
                 std::filesystem::path(argv[0]).filename().c_str());
 
-  for (std::size_t i = 0; i < seeds.size(); ++i) {
-    run(seeds[i], "seed file", i);
-  }
+  for (std::size_t i = 0; i < seeds.size(); ++i) { run(seeds[i], "seed file", i); }
   for (std::uint64_t number = 0; number < runs; ++number) {
     Rng rng(tributary::stream_seed(seed, tributary::Purpose::kTest, number));
     Input input = seeds[place(rng, seeds.size())];
-    for (std::uint64_t changes = 1 + rng.below(6); changes > 0; --changes) {
-      mutate_once(input, seeds, rng);
-    }
+    for (std::uint64_t changes = 1 + rng.below(6); changes > 0; --changes) { mutate_once(input, seeds, rng); }
     run(input, "mutation", number);
   }
   std::printf("%zu seed files and %llu mutations passed\n", seeds.size(), static_cast<unsigned long long>(runs));

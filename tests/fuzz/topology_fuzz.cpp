@@ -15,9 +15,7 @@ namespace {
 using tributary::TopologyFormat;
 
 void require(bool condition) {
-  if (!condition) {
-    std::abort();
-  }
+  if (!condition) { std::abort(); }
 }
 
 void check_round_trip(const tributary::Topology& topology, TopologyFormat format) {
@@ -30,9 +28,7 @@ void check_round_trip(const tributary::Topology& topology, TopologyFormat format
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  if (size == 0) {
-    return 0;
-  }
+  if (size == 0) { return 0; }
   const auto format = static_cast<TopologyFormat>(data[0] % 4);
   const std::string_view text(reinterpret_cast<const char*>(data + 1), size - 1);
 
@@ -47,8 +43,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   check_round_trip(*topology, TopologyFormat::kJson);
   require(!tributary::svg(*topology).empty());
   require(tributary::estimate_cost(*topology, {.bytes_down = 1, .bytes_up = 1}).payloads >= 2.0);
-  if (topology->size() <= kExpanded) {
-    require(topology->to_tree().size() == topology->size());
-  }
+  if (topology->size() <= kExpanded) { require(topology->to_tree().size() == topology->size()); }
   return 0;
 }

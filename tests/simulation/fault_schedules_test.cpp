@@ -99,8 +99,9 @@ TEST_F(FaultSchedules, AFullCohortEndsInTheFaultFreeModelBitForBit) {
     ASSERT_NE(stormy.status.code(), Code::kInternal) << stormy.status.to_string();
     roots_killed += stormy.observer.starts - 1;
     // A round that was given up because somebody was away for too long has another result, and says so.
-    const bool all_committed = stormy.status.ok() && std::all_of(stormy.observer.reports.begin(), stormy.observer.reports.end(),
-                                           [](const auto& report) { return report.second.committed; });
+    const bool all_committed =
+        stormy.status.ok() && std::all_of(stormy.observer.reports.begin(), stormy.observer.reports.end(),
+                                          [](const auto& report) { return report.second.committed; });
     if (all_committed && stormy.observer.notes.count(NodeNote::Kind::kAbandoned) == 0) {
       ++compared;
       EXPECT_EQ(stormy.observer.model(), calm.observer.model());
@@ -142,8 +143,8 @@ TEST_F(FaultSchedules, EveryClientIsCountedAtMostOnceAndExactlyAsReported) {
       const std::vector<float>& after = run.observer.models.at(round);
       double counted = 0.0;
       for (std::size_t client = 0; client < after.size(); ++client) {
-        const double share = (static_cast<double>(after[client]) - static_cast<double>(before[client])) *
-                             report.weight.value();
+        const double share =
+            (static_cast<double>(after[client]) - static_cast<double>(before[client])) * report.weight.value();
         EXPECT_NEAR(share, std::round(share), 1e-4) << "round " << round << " client " << client;
         EXPECT_LE(std::round(share), 1.0) << "client " << client << " was counted twice in round " << round;
         counted += std::round(share);

@@ -103,7 +103,9 @@ TEST(FederationShapes, BytesAboveTheFirstTierFallByTheNumberOfLocalRounds) {
   const Simulated few = simulate(local, tree, factory);
   const Simulated many = simulate(rounds(4), tree, factory);
 
-  const auto above = [](const Simulated& run) { return static_cast<double>(run.statistics.traffic.tiers.at(1).bytes_up); };
+  const auto above = [](const Simulated& run) {
+    return static_cast<double>(run.statistics.traffic.tiers.at(1).bytes_up);
+  };
   EXPECT_NEAR(above(many) / above(few), 4.0, 0.02);
   EXPECT_EQ(few.statistics.tasks_trained, many.statistics.tasks_trained);
 }
@@ -230,7 +232,8 @@ TEST(FederationShapes, ARunThatNobodyAnswersEndsWithAReason) {
   const Simulated run = simulate(rounds(5), make_tree(balanced_counts(2, 2)), never);
 
   EXPECT_EQ(run.status.code(), Code::kUnavailable);
-  EXPECT_EQ(run.status.message(), "3 rounds in a row were abandoned; in round 3 0 of 2 children reported, 2 were needed");
+  EXPECT_EQ(run.status.message(),
+            "3 rounds in a row were abandoned; in round 3 0 of 2 children reported, 2 were needed");
 }
 
 TEST(FederationShapes, SlowLinksCountOnTheVirtualClock) {

@@ -16,8 +16,9 @@ class FunctionTrainerFactory final : public TrainerFactory {
  public:
   using Function = std::function<Result<TrainOutcome>(const TrainTask&)>;
 
-  FunctionTrainerFactory(std::size_t parameters, Function function,
-                         std::function<double(ClientIndex)> weight = [](ClientIndex) { return 1.0; })
+  FunctionTrainerFactory(
+      std::size_t parameters, Function function,
+      std::function<double(ClientIndex)> weight = [](ClientIndex) { return 1.0; })
       : spec_(ParameterSpec::create({{"weight", {static_cast<std::int64_t>(parameters)}}}).value()),
         function_(std::move(function)),
         weight_(std::move(weight)) {}

@@ -74,7 +74,8 @@ inline Simulated simulate(const Configuration& configuration, const Tree& tree, 
                           SimulationSettings settings = {}) {
   ExtensionRegistry registry;
   register_builtin_aggregators(registry);
-  Simulated run{.status = {}, .observer = MemoryObserver(factory.spec().parameters(), configuration.checkpoint.every),
+  Simulated run{.status = {},
+                .observer = MemoryObserver(factory.spec().parameters(), configuration.checkpoint.every),
                 .statistics = {}};
   Result<Plan> plan = Plan::create(configuration, tree, factory, registry);
   if (!plan.ok()) {

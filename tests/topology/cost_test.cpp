@@ -134,9 +134,7 @@ TEST(Cost, SequentialTimeOfAGroupIsThatOfItsMembersOneByOne) {
     options.training = milliseconds(7);
     Topology::Builder single;
     const auto root = single.add_root();
-    for (int i = 0; i < 9; ++i) {
-      single.add(root);
-    }
+    for (int i = 0; i < 9; ++i) { single.add(root); }
 
     EXPECT_EQ(estimate_cost(star_topology(9).value(), options).round_time,
               estimate_cost(single.build().value(), options).round_time);

@@ -38,9 +38,7 @@ std::vector<Block> blocks() {
   for (std::string line; std::getline(lines, line);) {
     if (line.starts_with("```")) {
       inside = !inside;
-      if (!inside) {
-        continue;
-      }
+      if (!inside) { continue; }
       Block& block = result.emplace_back();
       std::istringstream words(line.substr(3));
       words >> block.format >> block.kind >> block.nodes;
@@ -54,9 +52,7 @@ std::vector<Block> blocks() {
 TEST(Documentation, ExamplesOfEveryFormatAreRead) {
   std::vector<std::string> formats;
   for (const Block& block : blocks()) {
-    if (block.kind != "topology") {
-      continue;
-    }
+    if (block.kind != "topology") { continue; }
     formats.push_back(block.format);
 
     const Result<Topology> topology =
@@ -72,9 +68,7 @@ TEST(Documentation, WrongExamplesGiveTheirMessages) {
   const std::vector<Block> all = blocks();
   int found = 0;
   for (std::size_t i = 0; i + 1 < all.size(); ++i) {
-    if (all[i].kind != "wrong") {
-      continue;
-    }
+    if (all[i].kind != "wrong") { continue; }
     ++found;
 
     const Result<Topology> topology =

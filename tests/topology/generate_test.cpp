@@ -12,18 +12,14 @@ namespace {
 std::vector<std::uint32_t> tier_sizes(const Topology& topology) {
   const Tree tree = topology.to_tree();
   std::vector<std::uint32_t> sizes;
-  for (std::uint32_t tier = 0; tier <= tree.height(); ++tier) {
-    sizes.push_back(tree.tier_size(tier));
-  }
+  for (std::uint32_t tier = 0; tier <= tree.height(); ++tier) { sizes.push_back(tree.tier_size(tier)); }
   return sizes;
 }
 
 std::vector<std::uint32_t> children_in_tier(const Topology& topology, std::uint32_t tier) {
   std::vector<std::uint32_t> children;
   for (const TopologyNode& node : topology.nodes()) {
-    if (node.tier == tier) {
-      children.push_back(node.children);
-    }
+    if (node.tier == tier) { children.push_back(node.children); }
   }
   return children;
 }
@@ -52,9 +48,7 @@ TEST(Generate, BalancedLeavesKeepsTheBranchingAndTheNumberOfClients) {
       const Topology topology = balanced_leaves_topology(branching, clients).value();
 
       ASSERT_EQ(topology.clients(), clients);
-      for (const TopologyNode& node : topology.nodes()) {
-        ASSERT_LE(node.children, branching);
-      }
+      for (const TopologyNode& node : topology.nodes()) { ASSERT_LE(node.children, branching); }
     }
   }
 }

@@ -67,33 +67,15 @@ class RandomTopologySource {
       // The letter keeps names apart from those of group members.
       result.name = std::string(kNames[below(kNames.size())]) + "-" + std::to_string(next_++) + "x";
     }
-    if (!wanted.attributes || below(3) == 0) {
-      return result;
-    }
-    if (below(2) == 0) {
-      result.site = text();
-    }
-    if (below(2) == 0) {
-      result.device = below(2) == 0 ? "cpu" : "cuda";
-    }
-    if (below(2) == 0) {
-      result.transport = below(2) == 0 ? "tls" : "in-process";
-    }
-    if (below(2) == 0) {
-      result.address = text();
-    }
-    if (below(2) == 0) {
-      result.link.bytes_per_second = static_cast<double>(1 + below(1'000'000'000'000)) / 7.0 + 1.0;
-    }
-    if (below(2) == 0) {
-      result.link.bytes_per_second = static_cast<double>(1 + below(1000)) * 125000.0;
-    }
-    if (below(2) == 0) {
-      result.link.latency = std::chrono::nanoseconds(below(3'600'000'000'001));
-    }
-    for (std::size_t i = below(3); i > 0; --i) {
-      result.extra[text()] = below(5) == 0 ? "" : text();
-    }
+    if (!wanted.attributes || below(3) == 0) { return result; }
+    if (below(2) == 0) { result.site = text(); }
+    if (below(2) == 0) { result.device = below(2) == 0 ? "cpu" : "cuda"; }
+    if (below(2) == 0) { result.transport = below(2) == 0 ? "tls" : "in-process"; }
+    if (below(2) == 0) { result.address = text(); }
+    if (below(2) == 0) { result.link.bytes_per_second = static_cast<double>(1 + below(1'000'000'000'000)) / 7.0 + 1.0; }
+    if (below(2) == 0) { result.link.bytes_per_second = static_cast<double>(1 + below(1000)) * 125000.0; }
+    if (below(2) == 0) { result.link.latency = std::chrono::nanoseconds(below(3'600'000'000'001)); }
+    for (std::size_t i = below(3); i > 0; --i) { result.extra[text()] = below(5) == 0 ? "" : text(); }
     return result;
   }
 

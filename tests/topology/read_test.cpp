@@ -21,9 +21,7 @@ using testing::HasSubstr;
 
 std::vector<std::string> names(const Topology& topology) {
   std::vector<std::string> result;
-  for (std::uint32_t id = 0; id < topology.size(); ++id) {
-    result.push_back(topology.name(NodeId{id}));
-  }
+  for (std::uint32_t id = 0; id < topology.size(); ++id) { result.push_back(topology.name(NodeId{id})); }
   return result;
 }
 
@@ -176,13 +174,9 @@ TEST(Read, MatricesMayHaveNamesOfColumnsOfRowsOrNone) {
 TEST(Read, HostileNestingIsRefused) {
   const std::string deep_json = std::string(1'000'000, '[');
   std::string children = "{\"name\": \"x\"";
-  for (int i = 0; i < 100; ++i) {
-    children += ", \"children\": [{\"kind\": \"client\"";
-  }
+  for (int i = 0; i < 100; ++i) { children += ", \"children\": [{\"kind\": \"client\""; }
   std::string closed = children + "}";
-  for (int i = 0; i < 100; ++i) {
-    closed += "]}";
-  }
+  for (int i = 0; i < 100; ++i) { closed += "]}"; }
 
   EXPECT_EQ(parse_topology(deep_json, TopologyFormat::kJson, "t").status().message(),
             "t:1:257: lists and maps nest deeper than 256 levels");
@@ -199,9 +193,7 @@ TEST(Read, TooManyBytesAreRefusedBeforeTheyAreParsed) {
 
 TEST(Read, MillionsOfValuesAreRefused) {
   std::string text = "[";
-  for (std::uint64_t i = 0; i <= TopologyLimits::kValues; ++i) {
-    text += "1,";
-  }
+  for (std::uint64_t i = 0; i <= TopologyLimits::kValues; ++i) { text += "1,"; }
 
   EXPECT_THAT(parse_topology(text, TopologyFormat::kJson, "t").status().message(),
               HasSubstr("the file holds more than 8,388,608 values; like clients can be one group with a count"));

@@ -99,9 +99,7 @@ TEST(RoundTrip, DamagedTextIsReadOrRefused) {
           default:
             text.insert(at, text.substr(random() % text.size(), random() % 8));
         }
-        if (text.empty()) {
-          text.push_back('x');
-        }
+        if (text.empty()) { text.push_back('x'); }
       }
 
       const Result<Topology> result = parse_topology(text, format, "damaged");

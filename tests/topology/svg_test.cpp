@@ -26,9 +26,7 @@ std::string xml_problem(std::string_view text) {
   for (std::size_t i = 0; i < text.size();) {
     if (text[i] == '&') {
       const std::size_t end = text.find(';', i);
-      if (end == std::string_view::npos || !kEntities.contains(text.substr(i + 1, end - i - 1))) {
-        return "a bare &";
-      }
+      if (end == std::string_view::npos || !kEntities.contains(text.substr(i + 1, end - i - 1))) { return "a bare &"; }
       i = end + 1;
       continue;
     }
@@ -39,23 +37,15 @@ std::string xml_problem(std::string_view text) {
     bool in_quotes = false;
     std::size_t end = i + 1;
     for (; end < text.size() && (in_quotes || text[end] != '>'); ++end) {
-      if (text[end] == '"') {
-        in_quotes = !in_quotes;
-      }
-      if (text[end] == '<') {
-        return "a bare <";
-      }
+      if (text[end] == '"') { in_quotes = !in_quotes; }
+      if (text[end] == '<') { return "a bare <"; }
     }
-    if (end == text.size()) {
-      return "a tag without end";
-    }
+    if (end == text.size()) { return "a tag without end"; }
     const std::string_view tag = text.substr(i + 1, end - i - 1);
     const std::string name(
         tag.substr(tag.front() == '/' ? 1 : 0, tag.find_first_of(" /", 1) - (tag.front() == '/' ? 1 : 0)));
     if (tag.front() == '/') {
-      if (open.empty() || open.back() != tag.substr(1)) {
-        return "unexpected </" + std::string(tag.substr(1)) + ">";
-      }
+      if (open.empty() || open.back() != tag.substr(1)) { return "unexpected </" + std::string(tag.substr(1)) + ">"; }
       open.pop_back();
     } else if (tag.back() != '/') {
       open.push_back(name);
@@ -159,9 +149,7 @@ TEST(Svg, AsksForTheStyleOfEveryDrawnEdgeOnce) {
   const auto style = [&](NodeId first, std::uint32_t count) {
     for (std::uint32_t i = 0; i < count; ++i) {
       EXPECT_TRUE(seen.insert(first.value + i).second);
-      if (first.value <= 20) {
-        ++direct;
-      }
+      if (first.value <= 20) { ++direct; }
     }
     return EdgeStyle{.width = std::nan("")};
   };

@@ -40,9 +40,7 @@ TEST(Topology, KeepsTheOrderOfChildrenWithClientsAndAggregatorsMixed) {
   const Tree tree = mixed().to_tree();
 
   std::vector<std::string> names;
-  for (std::uint32_t id = 0; id < tree.size(); ++id) {
-    names.push_back(tree.name(NodeId{id}));
-  }
+  for (std::uint32_t id = 0; id < tree.size(); ++id) { names.push_back(tree.name(NodeId{id})); }
 
   EXPECT_EQ(names, (std::vector<std::string>{"root", "north", "client-4", "client-5", "client-6", "south", "a", "x-0",
                                              "x-1", "b", "c"}));
@@ -132,9 +130,7 @@ TEST(Topology, RefusesMoreThan64Tiers) {
   const auto chain = [](std::uint32_t height) {
     Topology::Builder builder;
     auto last = builder.add_root();
-    for (std::uint32_t tier = 0; tier < height; ++tier) {
-      last = builder.add(last);
-    }
+    for (std::uint32_t tier = 0; tier < height; ++tier) { last = builder.add(last); }
     return builder.build();
   };
 
@@ -145,9 +141,7 @@ TEST(Topology, RefusesMoreThan64Tiers) {
 TEST(Topology, ShowsTheFirstHundredMistakesAndTheNumberOfTheRest) {
   Topology::Builder builder;
   const auto root = builder.add_root();
-  for (int i = 0; i < 150; ++i) {
-    builder.add(root, named("bad name"));
-  }
+  for (int i = 0; i < 150; ++i) { builder.add(root, named("bad name")); }
   TopologyIssues issues;
 
   const Result<Topology> result = builder.build(&issues);

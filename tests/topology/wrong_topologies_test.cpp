@@ -29,9 +29,7 @@ TEST_P(WrongTopologies, AreRefusedWithThisMessage) {
   EXPECT_EQ(result.status().code(), Code::kConfiguration);
   EXPECT_EQ(result.status().message(), GetParam().message);
   std::vector<TopologyError> errors;
-  for (const TopologyIssue& issue : issues.issues) {
-    errors.push_back(issue.error);
-  }
+  for (const TopologyIssue& issue : issues.issues) { errors.push_back(issue.error); }
   EXPECT_EQ(errors, GetParam().errors);
 }
 

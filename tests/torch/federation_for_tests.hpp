@@ -69,9 +69,7 @@ inline TrainTask task_for(std::uint32_t client, std::vector<float> base, std::ui
 
 inline TrainOutcome train_once(const TestFederation& federation, const TrainTask& task) {
   const auto outcome = federation.factory().value()->create().value()->train(task);
-  if (!outcome.ok()) {
-    throw std::runtime_error(outcome.status().to_string());
-  }
+  if (!outcome.ok()) { throw std::runtime_error(outcome.status().to_string()); }
   return outcome.value();
 }
 

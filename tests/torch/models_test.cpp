@@ -26,9 +26,7 @@ TEST(Models, HaveTheParametersTheLiteratureNames) {
 
 TEST(Models, AreListedByTheCore) {
   for (const ModelKind& model : builtin_models()) {
-    if (!model.name.starts_with("resnet")) {
-      EXPECT_GT(parameters_of(std::string(model.name)), 0U) << model.name;
-    }
+    if (!model.name.starts_with("resnet")) { EXPECT_GT(parameters_of(std::string(model.name)), 0U) << model.name; }
   }
 }
 
@@ -58,9 +56,7 @@ TEST(Models, StartWithinTheBoundOfTheirInputs) {
   // fc1: 256 inputs, so within 1/16, and close to it somewhere.
   const auto tensors = factory->spec().tensors();
   for (std::size_t t = 0; t < tensors.size(); ++t) {
-    if (!tensors[t].name.starts_with("fc1")) {
-      continue;
-    }
+    if (!tensors[t].name.starts_with("fc1")) { continue; }
     float largest = 0.0F;
     for (std::size_t i = 0; i < tensors[t].elements(); ++i) {
       largest = std::max(largest, std::abs(values[factory->spec().offset(t) + i]));

@@ -40,12 +40,8 @@ TEST(Optimizer, FedProxAddsTheGradientOfItsTerm) {
   constexpr double kMu = 0.7;
   Rng rng(1);
   std::vector<float> values(20), base(20), gradients(20);
-  for (float& value : values) {
-    value = static_cast<float>(rng.normal());
-  }
-  for (float& value : base) {
-    value = static_cast<float>(rng.normal());
-  }
+  for (float& value : values) { value = static_cast<float>(rng.normal()); }
+  for (float& value : base) { value = static_cast<float>(rng.normal()); }
   const std::vector<float> before = values;
   const auto term = [&](std::size_t moved, double by) {
     double sum = 0.0;
@@ -113,13 +109,9 @@ TEST(Kernels, GiveTheSameBitsOnEveryProcessor) {
   std::vector<float> x(kInputs), weights(kInputs * kClasses), bias(kClasses), pixels(2 * kInputs), more(2 * kInputs);
   std::vector<std::uint8_t> bytes(kInputs);
   for (auto* values : {&x, &weights, &bias, &pixels, &more}) {
-    for (float& value : *values) {
-      value = static_cast<float>(rng.normal());
-    }
+    for (float& value : *values) { value = static_cast<float>(rng.normal()); }
   }
-  for (auto& byte : bytes) {
-    byte = static_cast<std::uint8_t>(rng.below(256));
-  }
+  for (auto& byte : bytes) { byte = static_cast<std::uint8_t>(rng.below(256)); }
   const auto results = [&](const Kernels& kernels) {
     std::vector<float> logits(kClasses), gradient(kInputs * kClasses, 0.25F), wide(kInputs), pooled(kInputs),
         top(2 * kInputs), bottom(2 * kInputs);

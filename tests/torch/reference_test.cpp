@@ -4,6 +4,8 @@
 #include <torch/script.h>
 #include <torch/torch.h>
 
+#include <algorithm>
+
 #include "core/scratch_directory.hpp"
 #include "libtorch/device_optimizer.hpp"
 #include "libtorch/models.hpp"
@@ -87,7 +89,7 @@ TEST(Reference, OptimizersStepAsThoseOfLibtorch) {
     for (int step = 0; step < 10; ++step) {
       const at::Tensor gradient = torch::randn({kCount});
       parameter.mutable_grad() = gradient.clone();
-      gradients = to_vector(gradient);
+      std::ranges::copy(to_vector(gradient), gradients.begin());
       device_gradients.copy_(gradient);
       reference->step();
       host->step(config.lr);
@@ -117,7 +119,7 @@ TEST(Reference, DeviceOptimizerPullsAndClipsAsTheHostDoes) {
 
   for (int step = 0; step < 5; ++step) {
     const at::Tensor gradient = torch::randn({11}) * (step % 2 == 0 ? 1.0 : 0.01);
-    gradients = to_vector(gradient);
+    std::ranges::copy(to_vector(gradient), gradients.begin());
     device_gradients.copy_(gradient);
     host->step(0.1);
     device->step(0.1);
@@ -136,21 +138,15 @@ std::vector<float> gradient_by_network(const NetworkPlan& plan, const std::vecto
   optimizer->begin(model);
   const auto& pixels = std::get<std::vector<std::uint8_t>>(data.features);
   const std::span<float> features = network->features(data.size());
-  for (std::size_t i = 0; i < pixels.size(); ++i) {
-    features[i] = static_cast<float>(pixels[i]) * data.scale;
-  }
+  for (std::size_t i = 0; i < pixels.size(); ++i) { features[i] = static_cast<float>(pixels[i]) * data.scale; }
   const std::span<std::int64_t> labels = network->labels(data.size());
-  for (std::size_t i = 0; i < labels.size(); ++i) {
-    labels[i] = data.labels[i];
-  }
+  for (std::size_t i = 0; i < labels.size(); ++i) { labels[i] = data.labels[i]; }
   network->zero_gradients();
   network->accumulate(data.size(), static_cast<double>(data.size()), 0);
   *loss = network->take_loss() / static_cast<double>(data.size());
   optimizer->step(1.0);
   std::vector<float> moved = network->store();
-  for (std::size_t i = 0; i < moved.size(); ++i) {
-    moved[i] = model[i] - moved[i];
-  }
+  for (std::size_t i = 0; i < moved.size(); ++i) { moved[i] = model[i] - moved[i]; }
   return moved;
 }
 
@@ -189,9 +185,7 @@ TEST(Reference, GradientsAreThoseOfAutograd) {
     x = x.flatten(1);
     for (; next < p.size(); next += 2) {
       x = torch::addmm(p[next + 1], x, p[next].t());
-      if (next + 2 < p.size()) {
-        x = torch::relu(x);
-      }
+      if (next + 2 < p.size()) { x = torch::relu(x); }
     }
     const at::Tensor loss = torch::cross_entropy_loss(x, labels);
     loss.backward();
@@ -234,7 +228,7 @@ TEST(Reference, PoolsAsLibtorchDoes) {
 std::filesystem::path dropout_script(const testing::ScratchDirectory& directory) {
   torch::manual_seed(7);
   torch::jit::Module module("Dropout");
-  module.register_parameter("weight", torch::randn({10, 784}) * 0.05, false);
+  module.register_parameter("weight", (torch::randn({10, 784}) * 0.05).set_requires_grad(true), false);
   module.register_attribute("training", c10::BoolType::get(), true);
   module.define(R"(
     def forward(self, x):
@@ -271,8 +265,8 @@ TEST(Reference, ModelsThatDrawRandomNumbersAreReproducibleOnAnyThread) {
 TEST(Reference, RefusesAModelInDoublePrecision) {
   const testing::ScratchDirectory directory;
   torch::jit::Module module("Double");
-  module.register_parameter("weight", torch::randn({10, 784}, torch::kDouble), false);
-  module.define("def forward(self, x):\n  return torch.matmul(x.flatten(1), self.weight.to(torch.float).t())\n");
+  module.register_parameter("weight", torch::randn({10, 784}, torch::kDouble).set_requires_grad(true), false);
+  module.define("def forward(self, x):\n  return torch.matmul(x.flatten(1), self.weight.float().t())\n");
   module.save((directory / "double.pt").string());
   testing::TestFederation federation("");
   federation.configuration.model.torchscript = (directory / "double.pt").string();

@@ -90,9 +90,7 @@ class Checker {
     first.reserve(nodes_.size());
     for (std::uint32_t i = 0; i < nodes_.size(); ++i) {
       const RawNode& node = nodes_[i];
-      if (node.name.empty()) {
-        continue;
-      }
+      if (node.name.empty()) { continue; }
       if (!is_name(node.name)) {
         issues_.add(
             TopologyError::kBadName, node.place,
@@ -157,12 +155,8 @@ class Checker {
   void check_roots() {
     std::uint32_t orphans = 0;
     for (std::uint32_t i = 0; i < nodes_.size(); ++i) {
-      if (nodes_[i].orphan) {
-        ++orphans;
-      }
-      if (parent_[i] == kNone && !nodes_[i].orphan) {
-        roots_.push_back(i);
-      }
+      if (nodes_[i].orphan) { ++orphans; }
+      if (parent_[i] == kNone && !nodes_[i].orphan) { roots_.push_back(i); }
     }
     if (roots_.empty() && orphans == 0) {
       issues_.add(TopologyError::kNoRoot, {}, "there is no root: every node has a parent");
@@ -173,9 +167,7 @@ class Checker {
       for (std::size_t i = 0; i < std::min(roots_.size(), kShown); ++i) {
         names += fmt::format("{}{}{}", i == 0 ? "" : ", ", name(roots_[i]), issues_.at(nodes_[roots_[i]].place));
       }
-      if (roots_.size() > kShown) {
-        names += fmt::format(" and {} more", roots_.size() - kShown);
-      }
+      if (roots_.size() > kShown) { names += fmt::format(" and {} more", roots_.size() - kShown); }
       issues_.add(TopologyError::kSeveralRoots, nodes_[roots_[1]].place,
                   fmt::format("there must be one root, but {} nodes have no parent: {}", roots_.size(), names));
     }
@@ -186,9 +178,7 @@ class Checker {
     pairs.reserve(edges_.size());
     for (const RawEdge& edge : edges_) {
       // The first edge to a child counts; further ones have been reported.
-      if (parent_[edge.child] == edge.parent) {
-        pairs.emplace_back(edge.parent, edge.child);
-      }
+      if (parent_[edge.child] == edge.parent) { pairs.emplace_back(edge.parent, edge.child); }
     }
     const Graph graph(boost::edges_are_unsorted_multi_pass, pairs.begin(), pairs.end(),
                       static_cast<std::uint32_t>(nodes_.size()));
@@ -209,9 +199,7 @@ class Checker {
                   fmt::format("{} is {} tiers below the root; at most {} are allowed",
                               TopologyAssembler::describe(nodes_[*deep]), tier[*deep], TopologyLimits::kTiers));
     }
-    if (order_.size() != nodes_.size()) {
-      report_cycles(graph, colors);
-    }
+    if (order_.size() != nodes_.size()) { report_cycles(graph, colors); }
   }
 
   void report_cycles(const Graph& graph, const Colors& reached) {
@@ -222,22 +210,14 @@ class Checker {
     std::vector<bool> in_cycle(nodes_.size(), false);
     for (const auto& [last, first] : back_edges) {
       std::vector<std::uint32_t> path;
-      for (std::uint32_t node = last; node != first; node = parent_[node]) {
-        path.push_back(node);
-      }
+      for (std::uint32_t node = last; node != first; node = parent_[node]) { path.push_back(node); }
       path.push_back(first);
-      for (const std::uint32_t node : path) {
-        in_cycle[node] = true;
-      }
+      for (const std::uint32_t node : path) { in_cycle[node] = true; }
       std::reverse(path.begin(), path.end());
       constexpr std::size_t kShown = 8;
       std::string text;
-      for (std::size_t i = 0; i < std::min(path.size(), kShown); ++i) {
-        text += name(path[i]) + " -> ";
-      }
-      if (path.size() > kShown) {
-        text += fmt::format("({} more) -> ", path.size() - kShown);
-      }
+      for (std::size_t i = 0; i < std::min(path.size(), kShown); ++i) { text += name(path[i]) + " -> "; }
+      if (path.size() > kShown) { text += fmt::format("({} more) -> ", path.size() - kShown); }
       issues_.add(TopologyError::kCycle, edge_place_[first],
                   fmt::format("{} is its own ancestor: {}{}", name(first), text, name(first)));
     }
@@ -308,45 +288,33 @@ class Checker {
 // "x-17" -> ("x", 17), if the number is written as std::to_string() does.
 std::optional<std::pair<std::string_view, std::uint64_t>> numbered(std::string_view name) {
   const std::size_t dash = name.rfind('-');
-  if (dash == std::string_view::npos) {
-    return std::nullopt;
-  }
+  if (dash == std::string_view::npos) { return std::nullopt; }
   const std::string_view digits = name.substr(dash + 1);
   const std::optional<std::uint64_t> number = parse_whole(digits);
-  if (!number || (digits.size() > 1 && digits.front() == '0')) {
-    return std::nullopt;
-  }
+  if (!number || (digits.size() > 1 && digits.front() == '0')) { return std::nullopt; }
   return std::pair{name.substr(0, dash), *number};
 }
 
 }  // namespace
 
 std::string TopologyAssembler::describe(const RawNode& node) {
-  if (node.name.empty()) {
-    return node.group ? "the unnamed group" : "the unnamed node";
-  }
+  if (node.name.empty()) { return node.group ? "the unnamed group" : "the unnamed node"; }
   return fmt::format("{} {}", node.group ? "group" : "node", quoted(node.name));
 }
 
 std::optional<Topology> TopologyAssembler::assemble(RawTopology raw, IssueList& issues) {
   Checker checker(raw, issues);
   checker.run();
-  if (!issues.empty()) {
-    return std::nullopt;
-  }
+  if (!issues.empty()) { return std::nullopt; }
 
   std::vector<Place> places;
   places.reserve(raw.nodes.size());
-  for (const std::uint32_t old : checker.order()) {
-    places.push_back(raw.nodes[old].place);
-  }
+  for (const std::uint32_t old : checker.order()) { places.push_back(raw.nodes[old].place); }
   const std::vector<std::uint32_t> order = checker.order();
   const std::vector<std::uint32_t> parent = checker.parent();
   Topology topology = arrange(std::move(raw), order, parent);
   check_generated_names(topology, places, issues);
-  if (!issues.empty()) {
-    return std::nullopt;
-  }
+  if (!issues.empty()) { return std::nullopt; }
   return topology;
 }
 
@@ -354,9 +322,7 @@ Topology TopologyAssembler::arrange(RawTopology raw, const std::vector<std::uint
                                     const std::vector<std::uint32_t>& parent) {
   const auto size = static_cast<std::uint32_t>(order.size());
   std::vector<std::uint32_t> entry_of(size);
-  for (std::uint32_t entry = 0; entry < size; ++entry) {
-    entry_of[order[entry]] = entry;
-  }
+  for (std::uint32_t entry = 0; entry < size; ++entry) { entry_of[order[entry]] = entry; }
 
   Topology topology;
   topology.nodes_.resize(size);
@@ -373,15 +339,11 @@ Topology TopologyAssembler::arrange(RawTopology raw, const std::vector<std::uint
       node.attributes = static_cast<std::uint32_t>(topology.attributes_.size());
       topology.attributes_.push_back(std::move(raw.attributes[from.attributes]));
     }
-    if (entry == 0) {
-      continue;
-    }
+    if (entry == 0) { continue; }
     node.parent = entry_of[parent[order[entry]]];
     TopologyNode& above = topology.nodes_[node.parent];
     node.tier = above.tier + 1;
-    if (above.child_entries == 0) {
-      above.first_child = entry;
-    }
+    if (above.child_entries == 0) { above.first_child = entry; }
     ++above.child_entries;
     above.children += node.count;
   }
@@ -389,13 +351,9 @@ Topology TopologyAssembler::arrange(RawTopology raw, const std::vector<std::uint
 
   for (std::uint32_t entry = size; entry-- > 0;) {
     TopologyNode& node = topology.nodes_[entry];
-    if (node.child_entries == 0) {
-      node.clients = node.count;
-    }
+    if (node.child_entries == 0) { node.clients = node.count; }
     node.role = entry == 0 ? Role::kRoot : node.child_entries == 0 ? Role::kClient : Role::kAggregator;
-    if (entry != 0) {
-      topology.nodes_[node.parent].clients += node.clients;
-    }
+    if (entry != 0) { topology.nodes_[node.parent].clients += node.clients; }
   }
   for (const TopologyNode& node : topology.nodes_) {
     std::uint32_t next = node.first_client.value;
@@ -415,15 +373,9 @@ void TopologyAssembler::check_generated_names(const Topology& topology, const st
   std::vector<const TopologyNode*> unnamed_clients;
   std::vector<const TopologyNode*> unnamed_aggregators;
   for (const TopologyNode& node : topology.nodes_) {
-    if (node.group && !node.name.empty()) {
-      groups.emplace(node.name, &node);
-    }
-    if (node.name.empty() && node.role == Role::kClient) {
-      unnamed_clients.push_back(&node);
-    }
-    if (node.name.empty() && node.role == Role::kAggregator) {
-      unnamed_aggregators.push_back(&node);
-    }
+    if (node.group && !node.name.empty()) { groups.emplace(node.name, &node); }
+    if (node.name.empty() && node.role == Role::kClient) { unnamed_clients.push_back(&node); }
+    if (node.name.empty() && node.role == Role::kAggregator) { unnamed_aggregators.push_back(&node); }
   }
   std::sort(unnamed_clients.begin(), unnamed_clients.end(),
             [](const TopologyNode* a, const TopologyNode* b) { return a->first_client < b->first_client; });
@@ -447,9 +399,7 @@ void TopologyAssembler::check_generated_names(const Topology& topology, const st
 
   for (std::size_t entry = 0; entry < topology.nodes_.size(); ++entry) {
     const TopologyNode& node = topology.nodes_[entry];
-    if (node.name.empty()) {
-      continue;
-    }
+    if (node.name.empty()) { continue; }
     std::string clash;
     if (node.group) {
       if (default_name_is_used(node.name, 0, node.count)) {
@@ -466,9 +416,7 @@ void TopologyAssembler::check_generated_names(const Topology& topology, const st
         clash = fmt::format("the name {} is also the default name of an unnamed node", quoted(node.name));
       }
     }
-    if (!clash.empty()) {
-      issues.add(TopologyError::kDuplicateName, places[entry], clash + "; give another name");
-    }
+    if (!clash.empty()) { issues.add(TopologyError::kDuplicateName, places[entry], clash + "; give another name"); }
   }
 }
 

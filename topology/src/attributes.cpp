@@ -18,16 +18,12 @@ std::string text_problem(std::string_view text, std::size_t least) {
   if (text.size() < least || text.size() > TopologyLimits::kTextBytes) {
     return fmt::format("must have {} to {} bytes, got {}", least, TopologyLimits::kTextBytes, text.size());
   }
-  if (!is_printable(text)) {
-    return fmt::format("must be printable UTF-8, got {}", quoted(text));
-  }
+  if (!is_printable(text)) { return fmt::format("must be printable UTF-8, got {}", quoted(text)); }
   return {};
 }
 
 std::string word_problem(std::string_view word, std::span<const std::string_view> known) {
-  if (std::find(known.begin(), known.end(), word) != known.end()) {
-    return {};
-  }
+  if (std::find(known.begin(), known.end(), word) != known.end()) { return {}; }
   return fmt::format("must be {}, got {}{}", one_of(known), quoted(word), did_you_mean(word, known));
 }
 
@@ -47,9 +43,7 @@ std::string address_problem(std::string_view address) {
 std::string device_problem(std::string_view device) {
   static constexpr std::array<std::string_view, 3> kDevices{"cpu", "cuda", "auto"};
   // One letter from "cpu", and yet not meant so.
-  if (device == "gpu") {
-    return "must be cpu, cuda or auto, got \"gpu\"; did you mean \"cuda\"?";
-  }
+  if (device == "gpu") { return "must be cpu, cuda or auto, got \"gpu\"; did you mean \"cuda\"?"; }
   return word_problem(device, kDevices);
 }
 
@@ -60,16 +54,12 @@ std::string transport_problem(std::string_view transport) {
 
 std::string rate_problem(double bytes_per_second) {
   const bool unlimited = bytes_per_second == 0.0;
-  if (unlimited || (bytes_per_second >= kLeastRate && bytes_per_second <= kLargestRate)) {
-    return {};
-  }
+  if (unlimited || (bytes_per_second >= kLeastRate && bytes_per_second <= kLargestRate)) { return {}; }
   return fmt::format("must be 1 B/s to 1e15 B/s, or 0 for unlimited, got {} B/s", bytes_per_second);
 }
 
 std::string latency_problem(std::chrono::nanoseconds latency) {
-  if (latency.count() >= 0 && latency <= kLargestLatency) {
-    return {};
-  }
+  if (latency.count() >= 0 && latency <= kLargestLatency) { return {}; }
   return fmt::format("must be 0 s to 3600 s, got {}", format_duration(latency));
 }
 
@@ -93,9 +83,7 @@ std::string attributes_problem(const NodeAttributes& attributes) {
       prefixed("link.latency", latency_problem(attributes.link.latency)),
   };
   for (std::string& problem : problems) {
-    if (!problem.empty()) {
-      return std::move(problem);
-    }
+    if (!problem.empty()) { return std::move(problem); }
   }
   if (attributes.extra.size() > TopologyLimits::kExtras) {
     return fmt::format("extra must have at most {} keys, got {}", TopologyLimits::kExtras, attributes.extra.size());

@@ -21,9 +21,7 @@ class Estimator {
 
   CostEstimate run() {
     estimate_.edges.resize(topology_.nodes().size());
-    for (std::uint32_t tier = 1; tier <= topology_.height(); ++tier) {
-      estimate_.tiers.push_back({.tier = tier});
-    }
+    for (std::uint32_t tier = 1; tier <= topology_.height(); ++tier) { estimate_.tiers.push_back({.tier = tier}); }
     count_messages();
     measure_time();
     return std::move(estimate_);
@@ -44,12 +42,8 @@ class Estimator {
     const auto children = static_cast<double>(node.children);
     double cohort = children;
     // A whole number is not rounded up because its product came out a hair above it.
-    if (tier.cohort_fraction) {
-      cohort = std::ceil(*tier.cohort_fraction * children - 1e-9);
-    }
-    if (tier.cohort_count) {
-      cohort = static_cast<double>(*tier.cohort_count);
-    }
+    if (tier.cohort_fraction) { cohort = std::ceil(*tier.cohort_fraction * children - 1e-9); }
+    if (tier.cohort_count) { cohort = static_cast<double>(*tier.cohort_count); }
     const double asked = std::ceil(tier.over_selection * std::max(cohort, 1.0) - 1e-9);
     return std::min(asked, children) / children;
   }
@@ -74,9 +68,7 @@ class Estimator {
       tier.payloads += 2 * edge.requests * count;
       tier.bytes_down += edge.bytes_down * count;
       tier.bytes_up += edge.bytes_up * count;
-      if (node.role == Role::kClient) {
-        forwarded_up += edge.requests * count * node.tier;
-      }
+      if (node.role == Role::kClient) { forwarded_up += edge.requests * count * node.tier; }
     }
     double payloads_down = 0.0;
     for (const TierCost& tier : estimate_.tiers) {

@@ -26,9 +26,7 @@ struct ParseStopped {
 };
 
 Place place_of(const YAML::Mark& mark) {
-  if (mark.is_null()) {
-    return {};
-  }
+  if (mark.is_null()) { return {}; }
   return {static_cast<std::uint32_t>(mark.line + 1), static_cast<std::uint32_t>(mark.column + 1)};
 }
 
@@ -36,9 +34,7 @@ Place place_of(const YAML::Mark& mark) {
 bool is_indented_by_tab(std::string_view text, Place place) {
   for (std::uint32_t line = 1; line < place.line; ++line) {
     text.remove_prefix(std::min(text.find('\n'), text.size() - 1) + 1);
-    if (text.empty()) {
-      return false;
-    }
+    if (text.empty()) { return false; }
   }
   const std::string_view margin = text.substr(0, std::min(text.find_first_not_of(" \t"), text.size()));
   return margin.find('\t') != std::string_view::npos;
@@ -163,13 +159,9 @@ class JsonEvents final : public nlohmann::json_sax<nlohmann::json> {
                    const nlohmann::json::exception& error) override {
     // "[json.exception.parse_error.101] parse error at line 1, column 5: what is wrong".
     std::string_view what = error.what();
-    if (const std::size_t colon = what.find(": "); colon != std::string_view::npos) {
-      what.remove_prefix(colon + 2);
-    }
+    if (const std::size_t colon = what.find(": "); colon != std::string_view::npos) { what.remove_prefix(colon + 2); }
     std::string message;
-    for (const char c : what) {
-      message += is_printable({&c, 1}) ? c : '?';
-    }
+    for (const char c : what) { message += is_printable({&c, 1}) ? c : '?'; }
     PlaceCursor cursor(text_);
     issues_.add(TopologyError::kSyntax, cursor.at(position > 0 ? position - 1 : 0), "not JSON: " + message);
     return false;
@@ -182,30 +174,22 @@ class JsonEvents final : public nlohmann::json_sax<nlohmann::json> {
   }
   [[nodiscard]] std::size_t word_end() const {
     std::size_t end = read();
-    while (end > 0 && !in_word(text_[end - 1])) {
-      --end;
-    }
+    while (end > 0 && !in_word(text_[end - 1])) { --end; }
     return end;
   }
   [[nodiscard]] std::size_t word_start() const {
     std::size_t start = word_end();
-    while (start > 0 && in_word(text_[start - 1])) {
-      --start;
-    }
+    while (start > 0 && in_word(text_[start - 1])) { --start; }
     return start;
   }
   [[nodiscard]] std::size_t string_start() const {
     std::size_t start = read() - 1;  // the closing quote
     const auto escaped = [&](std::size_t quote) {
       std::size_t slashes = 0;
-      while (slashes < quote && text_[quote - slashes - 1] == '\\') {
-        ++slashes;
-      }
+      while (slashes < quote && text_[quote - slashes - 1] == '\\') { ++slashes; }
       return slashes % 2 == 1;
     };
-    do {
-      --start;
-    } while (start > 0 && (text_[start] != '"' || escaped(start)));
+    do { --start; } while (start > 0 && (text_[start] != '"' || escaped(start)));
     return start;
   }
   bool number() {
@@ -214,9 +198,7 @@ class JsonEvents final : public nlohmann::json_sax<nlohmann::json> {
   }
   bool add(Document::Kind kind, std::size_t offset, std::string_view text = {}, bool quoted = false) {
     const Place place = cursor_.at(offset);
-    if (document_.add(kind, place, text, quoted)) {
-      return true;
-    }
+    if (document_.add(kind, place, text, quoted)) { return true; }
     issues_.add(TopologyError::kTooLarge, place, document_.full());
     return false;
   }
@@ -231,16 +213,12 @@ class JsonEvents final : public nlohmann::json_sax<nlohmann::json> {
 }  // namespace
 
 bool Document::add(Kind kind, Place place, std::string_view text, bool quoted) {
-  if (values_.size() >= TopologyLimits::kValues || open_.size() >= kDepth) {
-    return false;
-  }
+  if (values_.size() >= TopologyLimits::kValues || open_.size() >= kDepth) { return false; }
   const auto index = static_cast<std::uint32_t>(values_.size());
   values_.push_back({kind, quoted, static_cast<std::uint32_t>(pool_.size()), static_cast<std::uint32_t>(text.size()),
                      index + 1, place});
   pool_ += text;
-  if (kind == Kind::kList || kind == Kind::kMap) {
-    open_.push_back(index);
-  }
+  if (kind == Kind::kList || kind == Kind::kMap) { open_.push_back(index); }
   return true;
 }
 
@@ -250,9 +228,7 @@ void Document::close() {
 }
 
 std::string Document::full() const {
-  if (open_.size() >= kDepth) {
-    return fmt::format("lists and maps nest deeper than {} levels", kDepth);
-  }
+  if (open_.size() >= kDepth) { return fmt::format("lists and maps nest deeper than {} levels", kDepth); }
   return fmt::format("the file holds more than {} values; like clients can be one group with a count",
                      with_commas(TopologyLimits::kValues));
 }
@@ -278,9 +254,7 @@ std::optional<Document> Document::parse_yaml(std::string_view text, IssueList& i
     std::istream input(&buffer);
     YAML::Parser parser(input);
     YamlEvents events(document);
-    if (!parser.HandleNextDocument(events)) {
-      return document;
-    }
+    if (!parser.HandleNextDocument(events)) { return document; }
     const std::size_t size = document.values_.size();
     if (parser.HandleNextDocument(events) && document.values_.size() > size) {
       issues.add(TopologyError::kSyntax, document.values_[size].place,
@@ -308,9 +282,7 @@ std::optional<Document> Document::parse_json(std::string_view text, IssueList& i
     JsonEvents events(document, text, furthest, issues);
     const CountingIterator begin(text.data(), &furthest);
     const CountingIterator end(text.data() + text.size(), &furthest);
-    if (nlohmann::json::sax_parse(begin, end, &events)) {
-      return document;
-    }
+    if (nlohmann::json::sax_parse(begin, end, &events)) { return document; }
   } catch (const std::exception& error) {
     issues.add(TopologyError::kSyntax, {}, std::string("not JSON: ") + error.what());
   }

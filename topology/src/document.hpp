@@ -41,9 +41,7 @@ class Document {
 
   template <typename F>
   void for_each_item(std::uint32_t list, F&& use) const {
-    for (std::uint32_t item = list + 1; item < values_[list].end; item = values_[item].end) {
-      use(item);
-    }
+    for (std::uint32_t item = list + 1; item < values_[list].end; item = values_[item].end) { use(item); }
   }
   template <typename F>
   void for_each_pair(std::uint32_t map, F&& use) const {

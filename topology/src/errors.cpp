@@ -29,12 +29,8 @@ std::string_view to_string(TopologyError error) noexcept {
 }
 
 std::string TopologyIssue::to_string() const {
-  if (file.empty() && line == 0) {
-    return message;
-  }
-  if (line == 0) {
-    return fmt::format("{}: {}", file, message);
-  }
+  if (file.empty() && line == 0) { return message; }
+  if (line == 0) { return fmt::format("{}: {}", file, message); }
   return fmt::format("{}:{}:{}: {}", file, line, column, message);
 }
 
@@ -45,9 +41,7 @@ void IssueList::add(TopologyError error, Place place, std::string message) {
     ++found_.not_shown;
     return;
   }
-  if (place.line != 0) {
-    place.line += line_offset_;
-  }
+  if (place.line != 0) { place.line += line_offset_; }
   found_.issues.push_back({error, file_, place.line, place.column, std::move(message)});
 }
 
@@ -61,17 +55,11 @@ Status IssueList::to_status(TopologyIssues* issues) {
   });
   std::string text;
   for (const TopologyIssue& issue : found_.issues) {
-    if (!text.empty()) {
-      text += '\n';
-    }
+    if (!text.empty()) { text += '\n'; }
     text += issue.to_string();
   }
-  if (found_.not_shown > 0) {
-    text += fmt::format("\nand {} more mistakes", found_.not_shown);
-  }
-  if (issues != nullptr) {
-    *issues = std::move(found_);
-  }
+  if (found_.not_shown > 0) { text += fmt::format("\nand {} more mistakes", found_.not_shown); }
+  if (issues != nullptr) { *issues = std::move(found_); }
   return configuration_error(std::move(text));
 }
 

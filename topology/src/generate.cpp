@@ -19,26 +19,20 @@ std::string limit() {
 // Names of the generators are the only ones they write, so that all else that build() may find is the caller's.
 Result<Topology> finish(Topology::Builder builder) {
   Result<Topology> topology = builder.build();
-  if (topology.ok()) {
-    return topology;
-  }
+  if (topology.ok()) { return topology; }
   return invalid_argument(topology.status().message());
 }
 
 }  // namespace
 
 Result<Topology> star_topology(std::uint32_t clients) {
-  if (clients == 0) {
-    return invalid_argument("the number of clients must be >= 1, got 0");
-  }
+  if (clients == 0) { return invalid_argument("the number of clients must be >= 1, got 0"); }
   const std::vector<std::uint32_t> widths{clients};
   return widths_topology(widths);
 }
 
 Result<Topology> balanced_topology(std::uint32_t branching, std::uint32_t height) {
-  if (branching == 0) {
-    return invalid_argument("branching must be >= 1, got 0");
-  }
+  if (branching == 0) { return invalid_argument("branching must be >= 1, got 0"); }
   if (height == 0 || height > TopologyLimits::kTiers) {
     return invalid_argument(fmt::format("height must be 1 to {}, got {}", TopologyLimits::kTiers, height));
   }
@@ -56,16 +50,10 @@ Result<Topology> balanced_topology(std::uint32_t branching, std::uint32_t height
 }
 
 Result<Topology> balanced_leaves_topology(std::uint32_t branching, std::uint32_t clients) {
-  if (branching < 2) {
-    return invalid_argument(fmt::format("branching must be >= 2, got {}", branching));
-  }
-  if (clients == 0) {
-    return invalid_argument("the number of clients must be >= 1, got 0");
-  }
+  if (branching < 2) { return invalid_argument(fmt::format("branching must be >= 2, got {}", branching)); }
+  if (clients == 0) { return invalid_argument("the number of clients must be >= 1, got 0"); }
   std::vector<std::uint32_t> widths{clients};
-  while (widths.back() > branching) {
-    widths.push_back((widths.back() - 1) / branching + 1);
-  }
+  while (widths.back() > branching) { widths.push_back((widths.back() - 1) / branching + 1); }
   std::reverse(widths.begin(), widths.end());
   return widths_topology(widths);
 }
@@ -103,9 +91,7 @@ Result<Topology> widths_topology(std::span<const std::uint32_t> widths) {
       if (clients) {
         builder.add_group(above[i], count);
       } else {
-        for (std::uint32_t child = 0; child < count; ++child) {
-          here.push_back(builder.add(above[i]));
-        }
+        for (std::uint32_t child = 0; child < count; ++child) { here.push_back(builder.add(above[i])); }
       }
     }
     above = std::move(here);
@@ -114,9 +100,7 @@ Result<Topology> widths_topology(std::span<const std::uint32_t> widths) {
 }
 
 Result<Topology> sites_topology(std::span<const SiteClients> sites) {
-  if (sites.empty()) {
-    return invalid_argument("sites must list at least one site");
-  }
+  if (sites.empty()) { return invalid_argument("sites must list at least one site"); }
   Topology::Builder builder;
   const Topology::Builder::Entry root = builder.add_root();
   for (const SiteClients& site : sites) {

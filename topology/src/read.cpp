@@ -58,9 +58,7 @@ Result<std::string> read_bytes(const std::filesystem::path& file) {
   if (!input) {
     const std::string reason = std::generic_category().message(errno);
     const bool missing = !std::filesystem::exists(file, error);
-    if (missing) {
-      return not_found(fmt::format("there is no topology file {}", file.string()));
-    }
+    if (missing) { return not_found(fmt::format("there is no topology file {}", file.string())); }
     return io_error(fmt::format("cannot read the topology file {}: {}", file.string(), reason));
   }
   // Reads in steps, as pipes and devices have no size to ask for; one byte beyond the limit shows that there is more.
@@ -70,17 +68,13 @@ Result<std::string> read_bytes(const std::filesystem::path& file) {
     input.read(step.data(), step.size());
     text.append(step.data(), static_cast<std::size_t>(input.gcount()));
   }
-  if (input.bad()) {
-    return io_error(fmt::format("cannot read the topology file {}", file.string()));
-  }
+  if (input.bad()) { return io_error(fmt::format("cannot read the topology file {}", file.string())); }
   return text;
 }
 
 Result<Topology> read_text(std::string_view text, TopologyFormat format, std::string_view name, TopologyIssues* issues,
                            std::uint32_t first_line) {
-  if (!is_readable(format)) {
-    return not_readable(name, format);
-  }
+  if (!is_readable(format)) { return not_readable(name, format); }
   internal::IssueList found(name, first_line);
   if (text.size() > TopologyLimits::kFileBytes) {
     found.add(TopologyError::kTooLarge, {}, too_many_bytes(text.size()));
@@ -97,20 +91,14 @@ Result<Topology> read_text(std::string_view text, TopologyFormat format, std::st
     default: {
       const auto document = format == TopologyFormat::kJson ? internal::Document::parse_json(text, found)
                                                             : internal::Document::parse_yaml(text, found);
-      if (!document) {
-        return found.to_status(issues);
-      }
+      if (!document) { return found.to_status(issues); }
       raw = internal::read_document(*document, found);
     }
   }
   const bool has_nodes = !raw.nodes.empty();
-  if (!has_nodes && !found.empty()) {
-    return found.to_status(issues);
-  }
+  if (!has_nodes && !found.empty()) { return found.to_status(issues); }
   std::optional<Topology> topology = internal::TopologyAssembler::assemble(std::move(raw), found);
-  if (!topology) {
-    return found.to_status(issues);
-  }
+  if (!topology) { return found.to_status(issues); }
   return std::move(*topology);
 }
 
@@ -123,9 +111,7 @@ std::string_view to_string(TopologyFormat format) noexcept {
 Result<TopologyFormat> topology_format(const std::filesystem::path& file) {
   const std::string extension = file.extension().string();
   for (const auto& [known, format] : kExtensions) {
-    if (known == extension) {
-      return format;
-    }
+    if (known == extension) { return format; }
   }
   return invalid_argument(
       fmt::format("{}: unknown topology format {}; known are .yaml, .yml, .json, .edges, .txt, .csv, "
@@ -135,9 +121,7 @@ Result<TopologyFormat> topology_format(const std::filesystem::path& file) {
 
 Result<TopologyFormat> parse_topology_format(std::string_view name) {
   const auto* const found = std::find(kFormatNames.begin(), kFormatNames.end(), name);
-  if (found != kFormatNames.end()) {
-    return static_cast<TopologyFormat>(found - kFormatNames.begin());
-  }
+  if (found != kFormatNames.end()) { return static_cast<TopologyFormat>(found - kFormatNames.begin()); }
   return invalid_argument(fmt::format("a topology format must be {}, got {}{}", internal::one_of(kFormatNames),
                                       internal::quoted(name), internal::did_you_mean(name, kFormatNames)));
 }
@@ -153,12 +137,8 @@ Result<Topology> parse_topology(std::string_view text, TopologyFormat format, st
 
 Result<Topology> read_topology(const std::filesystem::path& file, std::optional<TopologyFormat> format,
                                TopologyIssues* issues) {
-  if (!format) {
-    TRIBUTARY_ASSIGN_OR_RETURN(format, topology_format(file));
-  }
-  if (!is_readable(*format)) {
-    return not_readable(file.string(), *format);
-  }
+  if (!format) { TRIBUTARY_ASSIGN_OR_RETURN(format, topology_format(file)); }
+  if (!is_readable(*format)) { return not_readable(file.string(), *format); }
   TRIBUTARY_ASSIGN_OR_RETURN(const std::string text, read_bytes(file));
   return parse_topology(text, *format, file.string(), issues);
 }
@@ -184,9 +164,7 @@ Result<Topology> build_topology(const Configuration& configuration, TopologyIssu
       return in("topology", balanced_leaves_topology(wanted.branching, wanted.clients));
     case TopologyConfig::Kind::kSites: {
       std::vector<SiteClients> all;
-      for (const TopologyConfig::Site& site : wanted.sites) {
-        all.push_back({site.name, site.clients});
-      }
+      for (const TopologyConfig::Site& site : wanted.sites) { all.push_back({site.name, site.clients}); }
       return in("topology.sites", sites_topology(all));
     }
   }

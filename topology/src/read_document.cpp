@@ -42,9 +42,7 @@ class DocumentReader {
   DocumentReader(const Document& document, IssueList& issues) : document_(document), issues_(issues) {}
 
   RawTopology run() {
-    if (!document_.empty()) {
-      read_top();
-    }
+    if (!document_.empty()) { read_top(); }
     resolve_parents();
     return std::move(raw_);
   }
@@ -90,9 +88,7 @@ class DocumentReader {
         issues_.add(TopologyError::kTooLarge, place,
                     fmt::format("{} has more than {} keys; {} is one too many", owner, seen.size(), quoted(word)));
       }
-      if (seen.size() >= TopologyLimits::kExtras) {
-        return;
-      }
+      if (seen.size() >= TopologyLimits::kExtras) { return; }
       seen.emplace_back(word, place);
       if (known.empty() || std::find(known.begin(), known.end(), word) != known.end()) {
         use(key, value);
@@ -107,9 +103,7 @@ class DocumentReader {
     if (known.data() == kNodeKeys.data()) {
       const auto* const other =
           std::find_if(kOtherWords.begin(), kOtherWords.end(), [&](const auto& pair) { return pair.first == word; });
-      if (other != kOtherWords.end()) {
-        return fmt::format("; did you mean {}?", quoted(other->second));
-      }
+      if (other != kOtherWords.end()) { return fmt::format("; did you mean {}?", quoted(other->second)); }
     }
     const std::string close = did_you_mean(word, known);
     return close.empty() ? fmt::format("; known are {}", one_of(known)) : close;
@@ -157,9 +151,7 @@ class DocumentReader {
     const Document::Value& source = document_.at(value);
     if (source.kind != Kind::kMap && source.kind != Kind::kScalar) {
       bad(source.place, fmt::format("a node must be a map or a name, got {}", document_.describe(value)));
-      if (parent != kNone) {
-        raw_.nodes[parent].damaged = true;
-      }
+      if (parent != kNone) { raw_.nodes[parent].damaged = true; }
       return;
     }
     if (tier > TopologyLimits::kTiers) {
@@ -169,9 +161,7 @@ class DocumentReader {
     }
     const auto index = static_cast<std::uint32_t>(raw_.nodes.size());
     raw_.nodes.emplace_back().place = source.place;
-    if (parent != kNone) {
-      raw_.edges.push_back({parent, index, source.place});
-    }
+    if (parent != kNone) { raw_.edges.push_back({parent, index, source.place}); }
     if (source.kind == Kind::kScalar) {
       read_name(index, value);
       return;
@@ -182,9 +172,7 @@ class DocumentReader {
     // The name first: it is in the messages about the other keys.
     document_.for_each_pair(value, [&](std::uint32_t key, std::uint32_t name) {
       const bool usable = document_.text(key) == "name" && document_.at(name).kind == Kind::kScalar;
-      if (usable && raw_.nodes[index].name.empty()) {
-        raw_.nodes[index].name = document_.text(name);
-      }
+      if (usable && raw_.nodes[index].name.empty()) { raw_.nodes[index].name = document_.text(name); }
     });
     const std::string owner = TopologyAssembler::describe(raw_.nodes[index]);
     raw_.nodes[index].name.clear();
@@ -208,9 +196,7 @@ class DocumentReader {
       raw_.nodes[index].attributes = static_cast<std::uint32_t>(raw_.attributes.size());
       raw_.attributes.push_back(std::move(attributes));
     }
-    if (children == kNone) {
-      return;
-    }
+    if (children == kNone) { return; }
     if (document_.at(children).kind != Kind::kList) {
       bad(document_.at(children).place,
           fmt::format("{}: children must be a list, got {}", owner, document_.describe(children)));
@@ -258,9 +244,7 @@ class DocumentReader {
     const std::string_view text = document_.text(value);
     const auto take = [&](std::string& target, const std::string& problem) {
       target = text;
-      if (problem.empty()) {
-        return;
-      }
+      if (problem.empty()) { return; }
       bad(place, fmt::format("{}: {} {}", owner, key, problem));
     };
     if (key == "count") {
@@ -321,9 +305,7 @@ class DocumentReader {
                           : "must be a number with a unit like 5 ms or 20 us, got " + document_.describe(content);
         link.latency = latency.value_or(std::chrono::nanoseconds{0});
       }
-      if (!problem.empty()) {
-        bad(place, fmt::format("{}: link.{} {}", owner, document_.text(key), problem));
-      }
+      if (!problem.empty()) { bad(place, fmt::format("{}: link.{} {}", owner, document_.text(key), problem)); }
     });
   }
 
@@ -348,14 +330,10 @@ class DocumentReader {
   }
 
   void resolve_parents() {
-    if (parent_names_.empty()) {
-      return;
-    }
+    if (parent_names_.empty()) { return; }
     std::unordered_map<std::string_view, std::uint32_t> by_name;
     by_name.reserve(raw_.nodes.size());
-    for (std::uint32_t i = 0; i < raw_.nodes.size(); ++i) {
-      by_name.try_emplace(raw_.nodes[i].name, i);
-    }
+    for (std::uint32_t i = 0; i < raw_.nodes.size(); ++i) { by_name.try_emplace(raw_.nodes[i].name, i); }
     for (const ParentName& wanted : parent_names_) {
       const auto found = by_name.find(wanted.name);
       if (found != by_name.end()) {
@@ -365,9 +343,7 @@ class DocumentReader {
       raw_.nodes[wanted.child].orphan = true;
       constexpr std::size_t kCompared = 4096;
       std::vector<std::string_view> names;
-      for (std::size_t i = 0; i < std::min(raw_.nodes.size(), kCompared); ++i) {
-        names.push_back(raw_.nodes[i].name);
-      }
+      for (std::size_t i = 0; i < std::min(raw_.nodes.size(), kCompared); ++i) { names.push_back(raw_.nodes[i].name); }
       issues_.add(TopologyError::kUnknownParent, wanted.place,
                   fmt::format("{}: there is no node {}{}", TopologyAssembler::describe(raw_.nodes[wanted.child]),
                               quoted(wanted.name), did_you_mean(wanted.name, names)));

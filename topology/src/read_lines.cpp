@@ -16,15 +16,11 @@ namespace {
 template <typename F>
 void for_each_line(std::string_view text, F&& use) {
   std::uint32_t number = 1;
-  if (text.substr(0, 3) == "\xEF\xBB\xBF") {
-    text.remove_prefix(3);
-  }
+  if (text.substr(0, 3) == "\xEF\xBB\xBF") { text.remove_prefix(3); }
   while (!text.empty()) {
     const std::size_t end = std::min(text.find('\n'), text.size());
     std::string_view line = text.substr(0, end);
-    if (!line.empty() && line.back() == '\r') {
-      line.remove_suffix(1);
-    }
+    if (!line.empty() && line.back() == '\r') { line.remove_suffix(1); }
     use(line, number++);
     text.remove_prefix(std::min(end + 1, text.size()));
   }
@@ -48,9 +44,7 @@ void split_words(std::string_view line, std::uint32_t number, std::vector<Word>&
       continue;
     }
     const std::size_t start = i;
-    while (i < line.size() && !is_space(line[i])) {
-      ++i;
-    }
+    while (i < line.size() && !is_space(line[i])) { ++i; }
     words.push_back({line.substr(start, i - start), {number, static_cast<std::uint32_t>(start + 1)}});
   }
 }
@@ -62,12 +56,8 @@ void split_cells(std::string_view line, std::uint32_t number, std::vector<Word>&
     const std::size_t comma = std::min(line.find(',', start), line.size());
     std::size_t from = start;
     std::size_t to = comma;
-    while (from < to && is_space(line[from])) {
-      ++from;
-    }
-    while (to > from && is_space(line[to - 1])) {
-      --to;
-    }
+    while (from < to && is_space(line[from])) { ++from; }
+    while (to > from && is_space(line[to - 1])) { --to; }
     cells.push_back({line.substr(from, to - from), {number, static_cast<std::uint32_t>(from + 1)}});
     start = comma + 1;
   }
@@ -85,9 +75,7 @@ class MatrixReader {
   RawTopology run(std::string_view text) {
     for_each_line(text, [&](std::string_view line, std::uint32_t number) {
       const std::size_t used = line.find_first_not_of(" \t");
-      if (used == std::string_view::npos || line[used] == '#') {
-        return;
-      }
+      if (used == std::string_view::npos || line[used] == '#') { return; }
       split_cells(line, number, cells_);
       const bool first_line = !started_;
       started_ = true;
@@ -95,9 +83,7 @@ class MatrixReader {
           !std::all_of(cells_.begin(), cells_.end(), [](const Word& cell) { return is_entry(cell.text); })) {
         read_header();
       } else {
-        if (first_line) {
-          raw_.nodes.resize(cells_.size());
-        }
+        if (first_line) { raw_.nodes.resize(cells_.size()); }
         read_row(number);
       }
     });
@@ -132,9 +118,7 @@ class MatrixReader {
       return;
     }
     RawNode& parent = raw_.nodes[row];
-    if (parent.place.line == 0) {
-      parent.place = {number, 1};
-    }
+    if (parent.place.line == 0) { parent.place = {number, 1}; }
     const std::size_t skipped = row_names_ ? 1 : 0;
     if (row_names_ && cells_.front().text != parent.name) {
       issues_.add(TopologyError::kBadValue, cells_.front().place,
@@ -183,9 +167,7 @@ RawTopology read_edges(std::string_view text, IssueList& issues) {
   };
   for_each_line(text, [&](std::string_view line, std::uint32_t number) {
     split_words(line, number, words);
-    if (words.empty()) {
-      return;
-    }
+    if (words.empty()) { return; }
     if (words.size() != 2) {
       issues.add(
           TopologyError::kSyntax, words.front().place,

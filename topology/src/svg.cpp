@@ -68,9 +68,7 @@ std::size_t letters(std::string_view text) {
 
 // Long names lose their end. Not so groups and summaries: they end with their numbers.
 std::string shortened(const Box& box) {
-  if (box.summary || box.stack || box.label.size() <= kLabelLetters) {
-    return box.label;
-  }
+  if (box.summary || box.stack || box.label.size() <= kLabelLetters) { return box.label; }
   return box.label.substr(0, kLabelLetters - 1) + "\u2026";
 }
 
@@ -94,19 +92,11 @@ class Picture {
                    width_, height_, xml_escaped(summary()));
     text_ += '\n';
     text_ += kStyle;
-    if (options_.background) {
-      text_ += "<rect class=\"tt-bg\" width=\"100%\" height=\"100%\" rx=\"8\"/>\n";
-    }
+    if (options_.background) { text_ += "<rect class=\"tt-bg\" width=\"100%\" height=\"100%\" rx=\"8\"/>\n"; }
     draw_head();
-    for (std::size_t box = 1; box < boxes_.size(); ++box) {
-      draw_edge(box);
-    }
-    for (std::size_t box = 1; box < boxes_.size(); ++box) {
-      draw_edge_label(box);
-    }
-    for (std::size_t box = 0; box < boxes_.size(); ++box) {
-      draw_box(box);
-    }
+    for (std::size_t box = 1; box < boxes_.size(); ++box) { draw_edge(box); }
+    for (std::size_t box = 1; box < boxes_.size(); ++box) { draw_edge_label(box); }
+    for (std::size_t box = 0; box < boxes_.size(); ++box) { draw_box(box); }
     text_ += "</svg>\n";
     return std::move(text_);
   }
@@ -119,9 +109,7 @@ class Picture {
 
   void choose_styles() {
     styles_.resize(boxes_.size());
-    if (!options_.edge) {
-      return;
-    }
+    if (!options_.edge) { return; }
     for (std::size_t box = 1; box < boxes_.size(); ++box) {
       EdgeStyle& style = styles_[box];
       style = options_.edge(boxes_[box].first, boxes_[box].count);
@@ -143,9 +131,7 @@ class Picture {
         gaps.resize(box.column + 1, kLeastGap);
         straight.resize(box.column + 1, 0.0);
       }
-      if (!box.summary) {
-        widths[box.column] = std::max(widths[box.column], box_width(box));
-      }
+      if (!box.summary) { widths[box.column] = std::max(widths[box.column], box_width(box)); }
       const double label = static_cast<double>(letters(styles_[i].label)) * kSmallLetter;
       if (label > 0.0) {
         gaps[box.column] = std::max(gaps[box.column], kLeastGap + label);
@@ -160,9 +146,7 @@ class Picture {
     }
     straight_ = std::move(straight);
     column_width_ = std::move(widths);
-    for (std::size_t i = 0; i < boxes_.size(); ++i) {
-      width_ = std::max(width_, left(i) + width(i));
-    }
+    for (std::size_t i = 0; i < boxes_.size(); ++i) { width_ = std::max(width_, left(i) + width(i)); }
     const double title = static_cast<double>(letters(options_.title)) * 9.5;
     width_ = std::max({width_ + kMargin + 6.0, title + 2 * kMargin, 360.0});
   }
@@ -170,9 +154,7 @@ class Picture {
   void place_rows() {
     top_ = kMargin + (options_.title.empty() ? 0.0 : 28.0) + 34.0 + kBoxHeight / 2;
     double last = 0.0;
-    for (const Box& box : boxes_) {
-      last = std::max(last, box.y);
-    }
+    for (const Box& box : boxes_) { last = std::max(last, box.y); }
     height_ = top_ + last * kLine + kBoxHeight / 2 + kMargin;
   }
 
@@ -192,9 +174,7 @@ class Picture {
     }
     double x = kMargin;
     const auto item = [&](Role role, std::uint64_t count) {
-      if (count == 0) {
-        return;
-      }
+      if (count == 0) { return; }
       const std::string label = role == Role::kRoot ? "root"
                                                     : fmt::format("{} {}{}", internal::with_commas(count),
                                                                   to_string(role), count == 1 ? "" : "s");
@@ -222,9 +202,7 @@ class Picture {
                    R"(stroke-width="{:.3g}")",
                    x1, middle(parent), bend, middle(parent), bend, middle(box), x2, middle(box), left(box),
                    style.width);
-    if (!style.color.empty()) {
-      fmt::format_to(out, R"( style="stroke:{}")", xml_escaped(style.color));
-    }
+    if (!style.color.empty()) { fmt::format_to(out, R"( style="stroke:{}")", xml_escaped(style.color)); }
     if (style.tooltip.empty()) {
       text_ += "/>\n";
     } else {
@@ -233,9 +211,7 @@ class Picture {
   }
 
   void draw_edge_label(std::size_t box) {
-    if (styles_[box].label.empty()) {
-      return;
-    }
+    if (styles_[box].label.empty()) { return; }
     fmt::format_to(std::back_inserter(text_),
                    R"(<text class="tt-text tt-label" text-anchor="end" x="{:.1f}" y="{:.1f}">{}</text>)", left(box) - 6,
                    middle(box) - 2.5 - styles_[box].width / 2, xml_escaped(styles_[box].label));
@@ -264,9 +240,7 @@ class Picture {
   }
 
   [[nodiscard]] std::string tooltip(const Box& box) const {
-    if (box.summary) {
-      return box.label;
-    }
+    if (box.summary) { return box.label; }
     const TopologyNode& node = topology_.node(box.entry);
     const NodeAttributes& attributes = topology_.attributes(node);
     std::string text = box.stack ? topology_.label(node) : box.label;
@@ -276,9 +250,7 @@ class Picture {
                           internal::with_commas(node.clients));
     }
     const auto add = [&](std::string_view key, const std::string& value) {
-      if (!value.empty()) {
-        text += fmt::format(" \u00b7 {} {}", key, value);
-      }
+      if (!value.empty()) { text += fmt::format(" \u00b7 {} {}", key, value); }
     };
     add("site", topology_.site(node));
     add("device", attributes.device);
@@ -287,9 +259,7 @@ class Picture {
     if (attributes.link.bytes_per_second > 0.0) {
       add("link", internal::format_rate(attributes.link.bytes_per_second));
     }
-    if (attributes.link.latency.count() > 0) {
-      add("latency", internal::format_duration(attributes.link.latency));
-    }
+    if (attributes.link.latency.count() > 0) { add("latency", internal::format_duration(attributes.link.latency)); }
     return text;
   }
 

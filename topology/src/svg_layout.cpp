@@ -33,9 +33,7 @@ class Layout {
  private:
   // Lines that an entry can use.
   static std::uint32_t demand(const TopologyNode& node, bool all_fit) {
-    if (node.group && !all_fit && node.count > kSiblings) {
-      return 1;
-    }
+    if (node.group && !all_fit && node.count > kSiblings) { return 1; }
     return node.clients;
   }
 
@@ -50,17 +48,11 @@ class Layout {
     std::size_t shown = children.size();
     const std::size_t most = std::min<std::size_t>(rows, kSiblings);
     const bool some_left = !all_fit && shown > most;
-    if (some_left) {
-      shown = most - 1;
-    }
+    if (some_left) { shown = most - 1; }
 
     const std::vector<std::uint32_t> lines = share(children.first(shown), some_left ? rows - 1 : rows, all_fit);
-    for (std::size_t i = 0; i < shown; ++i) {
-      draw(parent_box, children[i], lines[i]);
-    }
-    if (some_left) {
-      summarise(parent_box, children.subspan(shown), shown > 0);
-    }
+    for (std::size_t i = 0; i < shown; ++i) { draw(parent_box, children[i], lines[i]); }
+    if (some_left) { summarise(parent_box, children.subspan(shown), shown > 0); }
     cursor_ += kGap;
   }
 
@@ -71,9 +63,7 @@ class Layout {
     for (bool given = true; left > 0 && given;) {
       given = false;
       for (std::size_t i = 0; i < children.size() && left > 0; ++i) {
-        if (lines[i] >= demand(children[i], all_fit)) {
-          continue;
-        }
+        if (lines[i] >= demand(children[i], all_fit)) { continue; }
         ++lines[i];
         --left;
         given = true;
@@ -90,9 +80,7 @@ class Layout {
     }
     if (node.count > rows) {
       std::string label = fmt::format("{} clients", with_commas(node.count));
-      if (!node.name.empty()) {
-        label = fmt::format("{} \u00d7 {}", node.name, with_commas(node.count));
-      }
+      if (!node.name.empty()) { label = fmt::format("{} \u00d7 {}", node.name, with_commas(node.count)); }
       boxes_[add_line(parent_box, entry, node.first_node, node.count, std::move(label))].stack = true;
       return;
     }
@@ -109,9 +97,7 @@ class Layout {
     for (const TopologyNode& child : children) {
       clients += child.clients;
       nodes += child.count;
-      if (child.role == Role::kClient) {
-        direct_clients += child.count;
-      }
+      if (child.role == Role::kClient) { direct_clients += child.count; }
     }
     const std::string_view word = more ? " more" : "";
     std::string label;
@@ -152,17 +138,11 @@ class Layout {
     std::vector<double> first(boxes_.size(), -1.0);
     std::vector<double> last(boxes_.size(), -1.0);
     for (std::size_t box = boxes_.size(); box-- > 0;) {
-      if (last[box] >= 0.0) {
-        boxes_[box].y = (first[box] + last[box]) / 2;
-      }
+      if (last[box] >= 0.0) { boxes_[box].y = (first[box] + last[box]) / 2; }
       const std::uint32_t parent = boxes_[box].parent;
-      if (box == 0) {
-        break;
-      }
+      if (box == 0) { break; }
       first[parent] = boxes_[box].y;
-      if (last[parent] < 0.0) {
-        last[parent] = boxes_[box].y;
-      }
+      if (last[parent] < 0.0) { last[parent] = boxes_[box].y; }
     }
   }
 

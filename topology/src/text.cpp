@@ -50,13 +50,9 @@ std::size_t printable_prefix(std::string_view text) noexcept {
   } else if (first >= 0x80) {
     return 0;
   }
-  if (text.size() < length) {
-    return 0;
-  }
+  if (text.size() < length) { return 0; }
   for (std::size_t i = 1; i < length; ++i) {
-    if ((byte(i) & 0xC0U) != 0x80U) {
-      return 0;
-    }
+    if ((byte(i) & 0xC0U) != 0x80U) { return 0; }
     code = (code << 6U) | (byte(i) & 0x3FU);
   }
   return code >= least && is_printable_code_point(code) ? length : 0;
@@ -67,18 +63,14 @@ std::size_t distance(std::string_view a, std::string_view b) {
   std::vector<std::size_t> before(b.size() + 1);
   std::vector<std::size_t> last(b.size() + 1);
   std::vector<std::size_t> row(b.size() + 1);
-  for (std::size_t j = 0; j <= b.size(); ++j) {
-    last[j] = j;
-  }
+  for (std::size_t j = 0; j <= b.size(); ++j) { last[j] = j; }
   for (std::size_t i = 1; i <= a.size(); ++i) {
     row[0] = i;
     for (std::size_t j = 1; j <= b.size(); ++j) {
       const bool same = lower(a[i - 1]) == lower(b[j - 1]);
       row[j] = std::min({last[j] + 1, row[j - 1] + 1, last[j - 1] + (same ? 0U : 1U)});
       const bool swapped = i > 1 && j > 1 && lower(a[i - 1]) == lower(b[j - 2]) && lower(a[i - 2]) == lower(b[j - 1]);
-      if (swapped) {
-        row[j] = std::min(row[j], before[j - 2] + 1);
-      }
+      if (swapped) { row[j] = std::min(row[j], before[j - 2] + 1); }
     }
     before.swap(last);
     last.swap(row);
@@ -118,17 +110,11 @@ constexpr std::array<Unit, 4> kDurations{{{"s", 1e9}, {"ms", 1e6}, {"us", 1e3}, 
 std::optional<double> parse_quantity(std::string_view text, std::span<const Unit> units) {
   double number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc{} || !std::isfinite(number)) {
-    return std::nullopt;
-  }
+  if (error != std::errc{} || !std::isfinite(number)) { return std::nullopt; }
   std::string_view unit = text.substr(static_cast<std::size_t>(end - text.data()));
-  while (!unit.empty() && unit.front() == ' ') {
-    unit.remove_prefix(1);
-  }
+  while (!unit.empty() && unit.front() == ' ') { unit.remove_prefix(1); }
   for (const Unit& known : units) {
-    if (known.name == unit) {
-      return number * known.factor;
-    }
+    if (known.name == unit) { return number * known.factor; }
   }
   return std::nullopt;
 }
@@ -142,9 +128,7 @@ bool is_name(std::string_view text) noexcept {
 bool is_printable(std::string_view text) noexcept {
   while (!text.empty()) {
     const std::size_t length = printable_prefix(text);
-    if (length == 0) {
-      return false;
-    }
+    if (length == 0) { return false; }
     text.remove_prefix(length);
   }
   return true;
@@ -162,35 +146,25 @@ std::string quoted(std::string_view text) {
     }
     text.remove_prefix(std::max<std::size_t>(length, 1));
   }
-  if (!text.empty()) {
-    result += "...";
-  }
+  if (!text.empty()) { result += "..."; }
   return result + '"';
 }
 
 std::string with_commas(std::uint64_t number) {
   std::string text = std::to_string(number);
-  for (std::size_t i = text.size(); i > 3; i -= 3) {
-    text.insert(i - 3, 1, ',');
-  }
+  for (std::size_t i = text.size(); i > 3; i -= 3) { text.insert(i - 3, 1, ','); }
   return text;
 }
 
 std::string did_you_mean(std::string_view word, std::span<const std::string_view> known) {
-  if (word.empty() || word.size() > 64) {
-    return {};
-  }
+  if (word.empty() || word.size() > 64) { return {}; }
   std::string_view best;
   std::size_t best_distance = std::min<std::size_t>(3, word.size() / 3 + 1) + 1;
   for (const std::string_view candidate : known) {
     const std::size_t longer = std::max(candidate.size(), word.size());
-    if (candidate.empty() || longer - std::min(candidate.size(), word.size()) >= best_distance) {
-      continue;
-    }
+    if (candidate.empty() || longer - std::min(candidate.size(), word.size()) >= best_distance) { continue; }
     const std::size_t found = distance(word, candidate);
-    if (found < best_distance && found < longer) {
-      best = candidate, best_distance = found;
-    }
+    if (found < best_distance && found < longer) { best = candidate, best_distance = found; }
   }
   return best.empty() ? std::string{} : fmt::format("; did you mean {}?", quoted(best));
 }
@@ -198,42 +172,32 @@ std::string did_you_mean(std::string_view word, std::span<const std::string_view
 std::string one_of(std::span<const std::string_view> words) {
   std::string text;
   for (std::size_t i = 0; i < words.size(); ++i) {
-    if (i > 0) {
-      text += i + 1 == words.size() ? " or " : ", ";
-    }
+    if (i > 0) { text += i + 1 == words.size() ? " or " : ", "; }
     text += words[i];
   }
   return text;
 }
 
 std::optional<double> parse_rate(std::string_view text) {
-  if (text == "unlimited") {
-    return 0.0;
-  }
+  if (text == "unlimited") { return 0.0; }
   return parse_quantity(text, kRates);
 }
 
 std::string format_rate(double bytes_per_second) {
-  if (bytes_per_second == 0.0) {
-    return "unlimited";
-  }
+  if (bytes_per_second == 0.0) { return "unlimited"; }
   const std::string exact = fmt::format("{} B/s", bytes_per_second);
   std::string best = exact;
   for (const Unit& unit : std::span(kRates).first(kWrittenRates)) {
     std::string text = fmt::format("{} {}", bytes_per_second / unit.factor, unit.name);
     const bool readable = bytes_per_second >= unit.factor && text.size() <= 16;
-    if (readable && parse_rate(text) == bytes_per_second) {
-      return text;
-    }
+    if (readable && parse_rate(text) == bytes_per_second) { return text; }
   }
   return best;
 }
 
 std::optional<std::chrono::nanoseconds> parse_duration(std::string_view text) {
   const std::optional<double> nanoseconds = parse_quantity(text, kDurations);
-  if (!nanoseconds || std::abs(*nanoseconds) > 1e18) {
-    return std::nullopt;
-  }
+  if (!nanoseconds || std::abs(*nanoseconds) > 1e18) { return std::nullopt; }
   return std::chrono::nanoseconds(std::llround(*nanoseconds));
 }
 
@@ -241,9 +205,7 @@ std::string format_duration(std::chrono::nanoseconds duration) {
   const std::int64_t count = duration.count();
   for (const Unit& unit : kDurations) {
     const auto factor = static_cast<std::int64_t>(unit.factor);
-    if (count % factor == 0) {
-      return fmt::format("{} {}", count / factor, unit.name);
-    }
+    if (count % factor == 0) { return fmt::format("{} {}", count / factor, unit.name); }
   }
   return fmt::format("{} ns", count);
 }
@@ -251,9 +213,7 @@ std::string format_duration(std::chrono::nanoseconds duration) {
 std::optional<std::uint64_t> parse_whole(std::string_view text) noexcept {
   std::uint64_t number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (text.empty() || error != std::errc{} || end != text.data() + text.size()) {
-    return std::nullopt;
-  }
+  if (text.empty() || error != std::errc{} || end != text.data() + text.size()) { return std::nullopt; }
   return number;
 }
 

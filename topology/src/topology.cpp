@@ -31,9 +31,7 @@ const TopologyNode& Topology::entry_of(NodeId node) const {
 std::string Topology::name(NodeId node) const {
   const TopologyNode& entry = entry_of(node);
   const std::uint32_t member = node.value - entry.first_node.value;
-  if (!entry.name.empty()) {
-    return entry.group ? fmt::format("{}-{}", entry.name, member) : entry.name;
-  }
+  if (!entry.name.empty()) { return entry.group ? fmt::format("{}-{}", entry.name, member) : entry.name; }
   switch (entry.role) {
     case Role::kRoot:
       return "root";
@@ -47,26 +45,20 @@ std::string Topology::name(NodeId node) const {
 
 std::string Topology::label(const TopologyNode& node) const {
   const std::string first = name(node.first_node);
-  if (node.count == 1) {
-    return first;
-  }
+  if (node.count == 1) { return first; }
   return fmt::format("{}..{}", first, name(NodeId{node.first_node.value + node.count - 1}));
 }
 
 const std::string& Topology::site(const TopologyNode& node) const noexcept {
   const TopologyNode* at = &node;
-  while (attributes(*at).site.empty() && at->tier > 0) {
-    at = &nodes_[at->parent];
-  }
+  while (attributes(*at).site.empty() && at->tier > 0) { at = &nodes_[at->parent]; }
   return attributes(*at).site;
 }
 
 Tree Topology::to_tree(const TreeOptions& options) const {
   std::uint64_t named_members = 0;
   for (const TopologyNode& node : nodes_) {
-    if (node.group && !node.name.empty()) {
-      named_members += node.count;
-    }
+    if (node.group && !node.name.empty()) { named_members += node.count; }
   }
   const bool write_member_names = named_members <= options.named_members;
 
@@ -75,15 +67,11 @@ Tree Topology::to_tree(const TreeOptions& options) const {
   for (const TopologyNode& node : nodes_) {
     builder.child_counts.insert(builder.child_counts.end(), node.count, node.children);
     const bool named = !node.name.empty() && (!node.group || write_member_names);
-    if (!named && node.attributes == TopologyNode::kNoAttributes) {
-      continue;
-    }
+    if (!named && node.attributes == TopologyNode::kNoAttributes) { continue; }
     for (std::uint32_t member = 0; member < node.count; ++member) {
       NodeAttributes& known = builder.attributes[node.first_node.value + member];
       known = attributes(node);
-      if (named) {
-        known.name = name(NodeId{node.first_node.value + member});
-      }
+      if (named) { known.name = name(NodeId{node.first_node.value + member}); }
     }
   }
   // Cannot fail: the assembler has checked all that create() checks.
@@ -115,18 +103,12 @@ Topology Topology::from_tree(const Tree& tree) {
       raw.attributes.push_back(known);
       raw.attributes.back().name.clear();
     }
-    if (id != 0) {
-      raw.edges.push_back({parent, entry, {}});
-    }
+    if (id != 0) { raw.edges.push_back({parent, entry, {}}); }
   }
   std::vector<std::uint32_t> order(raw.nodes.size());
   std::vector<std::uint32_t> parents(raw.nodes.size(), 0);
-  for (std::uint32_t entry = 0; entry < order.size(); ++entry) {
-    order[entry] = entry;
-  }
-  for (const internal::RawEdge& edge : raw.edges) {
-    parents[edge.child] = edge.parent;
-  }
+  for (std::uint32_t entry = 0; entry < order.size(); ++entry) { order[entry] = entry; }
+  for (const internal::RawEdge& edge : raw.edges) { parents[edge.child] = edge.parent; }
   return internal::TopologyAssembler::arrange(std::move(raw), order, parents);
 }
 
@@ -177,13 +159,9 @@ Result<Topology> Topology::Builder::build(TopologyIssues* issues) {
     }
     if (from.attributes != TopologyNode::kNoAttributes) {
       const std::string problem = internal::attributes_problem(raw.attributes[from.attributes]);
-      if (!problem.empty()) {
-        found.add(TopologyError::kBadValue, {}, fmt::format("{}: {}", who(), problem));
-      }
+      if (!problem.empty()) { found.add(TopologyError::kBadValue, {}, fmt::format("{}: {}", who(), problem)); }
     }
-    if (from.parent == UINT32_MAX) {
-      continue;
-    }
+    if (from.parent == UINT32_MAX) { continue; }
     if (from.parent >= i) {
       found.add(TopologyError::kUnknownParent, {},
                 fmt::format("{}: parent entry {} is not known yet", who(), from.parent));
@@ -194,9 +172,7 @@ Result<Topology> Topology::Builder::build(TopologyIssues* issues) {
   }
   nodes_.clear();
   std::optional<Topology> topology = internal::TopologyAssembler::assemble(std::move(raw), found);
-  if (!topology) {
-    return found.to_status(issues);
-  }
+  if (!topology) { return found.to_status(issues); }
   return std::move(*topology);
 }
 

@@ -50,27 +50,13 @@ class YamlWriter {
       text_ += '\n';
     };
     const NodeAttributes& attributes = topology_.attributes(node);
-    if (!node.name.empty()) {
-      key("name", yaml_scalar(node.name));
-    }
-    if (node.group) {
-      key("count", std::to_string(node.count));
-    }
-    if (!attributes.site.empty()) {
-      key("site", yaml_scalar(attributes.site));
-    }
-    if (!attributes.device.empty()) {
-      key("device", attributes.device);
-    }
-    if (attributes.link != Link{}) {
-      key("link", link(attributes.link));
-    }
-    if (!attributes.transport.empty()) {
-      key("transport", attributes.transport);
-    }
-    if (!attributes.address.empty()) {
-      key("address", yaml_scalar(attributes.address));
-    }
+    if (!node.name.empty()) { key("name", yaml_scalar(node.name)); }
+    if (node.group) { key("count", std::to_string(node.count)); }
+    if (!attributes.site.empty()) { key("site", yaml_scalar(attributes.site)); }
+    if (!attributes.device.empty()) { key("device", attributes.device); }
+    if (attributes.link != Link{}) { key("link", link(attributes.link)); }
+    if (!attributes.transport.empty()) { key("transport", attributes.transport); }
+    if (!attributes.address.empty()) { key("address", yaml_scalar(attributes.address)); }
     if (!attributes.extra.empty()) {
       text_ += margin + "extra:\n";
       for (const auto& [name, value] : sorted(attributes.extra)) {
@@ -79,9 +65,7 @@ class YamlWriter {
     }
     if (node.child_entries > 0) {
       text_ += margin + "children:\n";
-      for (const TopologyNode& child : topology_.children(node)) {
-        write(child, indent + 4);
-      }
+      for (const TopologyNode& child : topology_.children(node)) { write(child, indent + 4); }
     }
     if (text_.size() == start) {
       text_.append(indent, ' ') += "- {}\n";
@@ -92,9 +76,7 @@ class YamlWriter {
 
   static std::string link(const Link& link) {
     std::string text;
-    if (link.bytes_per_second > 0.0) {
-      text += "bandwidth: " + internal::format_rate(link.bytes_per_second);
-    }
+    if (link.bytes_per_second > 0.0) { text += "bandwidth: " + internal::format_rate(link.bytes_per_second); }
     if (link.latency.count() > 0) {
       text += fmt::format("{}latency: {}", text.empty() ? "" : ", ", internal::format_duration(link.latency));
     }
@@ -121,9 +103,7 @@ class JsonWriter {
     text_.append(indent, ' ') += '{';
     bool first = true;
     const auto key = [&](std::string_view name, std::string_view value) {
-      if (!first) {
-        text_ += ", ";
-      }
+      if (!first) { text_ += ", "; }
       first = false;
       text_ += '"';
       text_ += name;
@@ -131,37 +111,19 @@ class JsonWriter {
       text_ += value;
     };
     const NodeAttributes& attributes = topology_.attributes(node);
-    if (!node.name.empty()) {
-      key("name", json_string(node.name));
-    }
-    if (node.group) {
-      key("count", std::to_string(node.count));
-    }
-    if (!attributes.site.empty()) {
-      key("site", json_string(attributes.site));
-    }
-    if (!attributes.device.empty()) {
-      key("device", json_string(attributes.device));
-    }
-    if (attributes.link != Link{}) {
-      key("link", link(attributes.link));
-    }
-    if (!attributes.transport.empty()) {
-      key("transport", json_string(attributes.transport));
-    }
-    if (!attributes.address.empty()) {
-      key("address", json_string(attributes.address));
-    }
-    if (!attributes.extra.empty()) {
-      key("extra", extra(attributes.extra));
-    }
+    if (!node.name.empty()) { key("name", json_string(node.name)); }
+    if (node.group) { key("count", std::to_string(node.count)); }
+    if (!attributes.site.empty()) { key("site", json_string(attributes.site)); }
+    if (!attributes.device.empty()) { key("device", json_string(attributes.device)); }
+    if (attributes.link != Link{}) { key("link", link(attributes.link)); }
+    if (!attributes.transport.empty()) { key("transport", json_string(attributes.transport)); }
+    if (!attributes.address.empty()) { key("address", json_string(attributes.address)); }
+    if (!attributes.extra.empty()) { key("extra", extra(attributes.extra)); }
     if (node.child_entries > 0) {
       key("children", "[\n");
       bool first_child = true;
       for (const TopologyNode& child : topology_.children(node)) {
-        if (!first_child) {
-          text_ += ",\n";
-        }
+        if (!first_child) { text_ += ",\n"; }
         first_child = false;
         write(child, indent + 2);
       }
@@ -196,9 +158,7 @@ class JsonWriter {
 
 std::string dot_label(const Topology& topology, const TopologyNode& node) {
   std::string label = topology.label(node);
-  if (node.count > 1) {
-    label += fmt::format(" ({} clients)", internal::with_commas(node.count));
-  }
+  if (node.count > 1) { label += fmt::format(" ({} clients)", internal::with_commas(node.count)); }
   return label;
 }
 
@@ -223,25 +183,13 @@ std::string to_dot(const Topology& topology) {
                                                                     : "#fef3c7";
     fmt::format_to(out, "  n{} [label={}, fillcolor=\"{}\", kind={}", entry, json_string(dot_label(topology, node)),
                    color, to_string(node.role));
-    if (node.group) {
-      fmt::format_to(out, ", count={}, peripheries=2", node.count);
-    }
-    if (!attributes.site.empty()) {
-      fmt::format_to(out, ", site={}", json_string(attributes.site));
-    }
-    if (!attributes.device.empty()) {
-      fmt::format_to(out, ", device={}", json_string(attributes.device));
-    }
-    if (!attributes.transport.empty()) {
-      fmt::format_to(out, ", transport={}", json_string(attributes.transport));
-    }
-    if (!attributes.address.empty()) {
-      fmt::format_to(out, ", address={}", json_string(attributes.address));
-    }
+    if (node.group) { fmt::format_to(out, ", count={}, peripheries=2", node.count); }
+    if (!attributes.site.empty()) { fmt::format_to(out, ", site={}", json_string(attributes.site)); }
+    if (!attributes.device.empty()) { fmt::format_to(out, ", device={}", json_string(attributes.device)); }
+    if (!attributes.transport.empty()) { fmt::format_to(out, ", transport={}", json_string(attributes.transport)); }
+    if (!attributes.address.empty()) { fmt::format_to(out, ", address={}", json_string(attributes.address)); }
     text += "];\n";
-    if (entry == 0) {
-      continue;
-    }
+    if (entry == 0) { continue; }
     fmt::format_to(out, "  n{} -> n{}", node.parent, entry);
     if (attributes.link.bytes_per_second > 0.0) {
       fmt::format_to(out, " [label={}]", json_string(internal::format_rate(attributes.link.bytes_per_second)));
@@ -274,9 +222,7 @@ Result<std::string> to_matrix(const Topology& topology) {
   std::string text;
   text.reserve(std::size_t{size} * (2 * size + 12));
   for (std::uint32_t id = 0; id < size; ++id) {
-    if (id > 0) {
-      text += ',';
-    }
+    if (id > 0) { text += ','; }
     text += topology.name(NodeId{id});
   }
   text += '\n';
@@ -313,9 +259,7 @@ Result<std::string> format_topology(const Topology& topology, TopologyFormat for
 
 Status write_topology(const Topology& topology, const std::filesystem::path& file,
                       std::optional<TopologyFormat> format) {
-  if (!format) {
-    TRIBUTARY_ASSIGN_OR_RETURN(format, topology_format(file));
-  }
+  if (!format) { TRIBUTARY_ASSIGN_OR_RETURN(format, topology_format(file)); }
   TRIBUTARY_ASSIGN_OR_RETURN(const std::string text, format_topology(topology, *format));
   std::filesystem::path beside = file;
   beside += ".part";
@@ -324,16 +268,10 @@ Status write_topology(const Topology& topology, const std::filesystem::path& fil
     std::ofstream output(beside, std::ios::binary | std::ios::trunc);
     output.write(text.data(), static_cast<std::streamsize>(text.size()));
     output.close();
-    if (!output) {
-      error = std::error_code(errno, std::generic_category());
-    }
+    if (!output) { error = std::error_code(errno, std::generic_category()); }
   }
-  if (!error) {
-    std::filesystem::rename(beside, file, error);
-  }
-  if (!error) {
-    return ok_status();
-  }
+  if (!error) { std::filesystem::rename(beside, file, error); }
+  if (!error) { return ok_status(); }
   std::error_code ignored;
   std::filesystem::remove(beside, ignored);
   return io_error(fmt::format("cannot write the topology file {}: {}", file.string(), error.message()));

@@ -311,6 +311,7 @@ class Simulation final : public NodeContext {
     if (dies()) { return; }
     found->second.job.reset();
     Result<Contribution> result = pool_.take(trained.job);
+    observer_.trained(trained.node);
     found->second.client->on_trained(*this, found->second.job_key, std::move(result));
     settle(trained.node);
   }

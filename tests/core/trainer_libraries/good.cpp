@@ -13,9 +13,7 @@ class Adder final : public Trainer {
   explicit Adder(float step) : step_(step) {}
   Result<TrainOutcome> train(const TrainTask& task) override {
     std::vector<float> values = *task.base;
-    for (float& value : values) {
-      value += step_;
-    }
+    for (float& value : values) { value += step_; }
     TrainOutcome outcome;
     outcome.model = std::make_shared<const std::vector<float>>(std::move(values));
     outcome.weight = 2.0;
@@ -39,9 +37,7 @@ class AdderFactory final : public TrainerFactory {
   }
   [[nodiscard]] double weight_bound(ClientIndex /*client*/) const override { return 2.0; }
   [[nodiscard]] Result<std::unique_ptr<Trainer>> create() const override {
-    if (step_ == 0.0F) {
-      throw 7;
-    }
+    if (step_ == 0.0F) { throw 7; }
     return std::unique_ptr<Trainer>(std::make_unique<Adder>(step_));
   }
 

@@ -17,7 +17,9 @@ class WeightedSum final : public Aggregator {
   [[nodiscard]] Weight weight() const noexcept override { return sums_.weight(); }
   [[nodiscard]] const std::map<std::string, ScalarSum>& scalars() const noexcept override { return scalars_; }
   [[nodiscard]] Update forward() const override;
-  void mean(const std::function<void(std::size_t, std::span<const double>)>& visit) const override { sums_.mean(visit); }
+  void mean(const std::function<void(std::size_t, std::span<const double>)>& visit) const override {
+    sums_.mean(visit);
+  }
   [[nodiscard]] bool mergeable() const noexcept override { return true; }
 
  private:

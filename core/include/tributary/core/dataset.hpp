@@ -23,8 +23,8 @@ struct Dataset {
   std::string name;
   std::vector<std::int64_t> sample_shape;  // without the sample dimension, e.g. {1, 28, 28}
   std::variant<std::vector<std::uint8_t>, std::vector<float>> features;
-  float scale = 1.0F;   // of bytes
-  float offset = 0.0F;  // of bytes
+  float scale = 1.0F;                // of bytes
+  float offset = 0.0F;               // of bytes
   std::vector<std::int32_t> labels;  // one per sample, in [0, classes)
   std::int32_t classes = 0;
   std::vector<std::int64_t> natural_ids;  // one per sample, or empty: which writer, patient, site it belongs to

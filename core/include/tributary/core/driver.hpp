@@ -7,11 +7,12 @@
 
 #include <chrono>
 #include <map>
+#include <string_view>
 
 #include "tributary/core/inner_node.hpp"
 #include "tributary/core/plan.hpp"
-#include "tributary/core/trainer.hpp"
 #include "tributary/core/traffic.hpp"
+#include "tributary/core/trainer.hpp"
 #include "tributary/core/training_pool.hpp"
 
 namespace tributary {
@@ -19,9 +20,9 @@ namespace tributary {
 // What a driver has measured so far.
 struct DriverStatistics {
   Traffic traffic;
-  std::chrono::nanoseconds train_time{0};   // summed over threads
-  std::chrono::nanoseconds merge_time{0};   // spent in inner nodes
-  std::chrono::nanoseconds clock{0};        // virtual or real time since the start
+  std::chrono::nanoseconds train_time{0};  // summed over threads
+  std::chrono::nanoseconds merge_time{0};  // spent in inner nodes
+  std::chrono::nanoseconds clock{0};       // virtual or real time since the start
   std::map<std::uint32_t, std::chrono::nanoseconds> merge_by_tier;
   std::uint64_t tasks_trained = 0;
   std::uint64_t events = 0;
@@ -37,6 +38,8 @@ class RunObserver {
   // The root closed a round; `model` is the root's model after it. Returns true to stop the run.
   virtual Result<bool> published(const RoundReport& report, const ModelValues& model, TrainingPool& pool,
                                  const DriverStatistics& statistics) = 0;
+  // A client's task has been carried out.
+  virtual void trained(NodeId /*client*/) {}
   // A round of any inner node, the root included, has closed.
   virtual void round_closed(NodeId /*node*/, const RoundReport& /*report*/) {}
   virtual void noted(const NodeNote& /*note*/) {}
@@ -49,6 +52,10 @@ class Driver {
   // Runs the federation to its end. kUnavailable: too few nodes answered; the observer's errors as they are.
   virtual Status run(const Plan& plan, const TrainerFactory& factory, RunObserver& observer) = 0;
   [[nodiscard]] virtual const DriverStatistics& statistics() const noexcept = 0;
+  // As records name it: "simulation".
+  [[nodiscard]] virtual std::string_view name() const noexcept = 0;
+  // Training threads of this process.
+  [[nodiscard]] virtual std::uint32_t threads() const noexcept = 0;
 };
 
 }  // namespace tributary

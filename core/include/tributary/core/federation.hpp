@@ -5,13 +5,15 @@
 // Life cycle: open(), then run() once.
 // Threads:    one thread; `stop` may be set from any thread or signal handler.
 // Ownership:  plan, factory, sinks and files outlive the federation.
-// Errors:     a directory that cannot be written is one clear error, and no earlier checkpoint is lost by it. When a run
+// Errors:     a directory that cannot be written is one clear error, and no earlier checkpoint is lost by it. When a
+// run
 //             fails, what was recorded and saved before stays.
 #pragma once
 
 #include <atomic>
 #include <chrono>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -27,10 +29,12 @@ namespace tributary {
 
 struct FederationOptions {
   std::filesystem::path directory;
-  bool resume = false;                 // go on from the newest checkpoint in `directory`
-  std::vector<RecordSink*> sinks;      // besides records.jsonl: the console, say
-  std::vector<Record> preamble;        // written after the `run` record
+  bool resume = false;                      // go on from the newest checkpoint in `directory`
+  std::vector<RecordSink*> sinks;           // besides records.jsonl: the console, say
+  std::vector<Record> preamble;             // written after the `run` record
   const std::atomic<bool>* stop = nullptr;  // set: finish the round, save, and stop
+  // Called while a round goes on: tasks carried out, of how many at most.
+  std::function<void(std::uint64_t done, std::uint64_t of)> on_progress;
   FileSystem* files = &real_file_system();
 };
 
@@ -39,7 +43,7 @@ struct FederationOutcome {
   Kind kind = Kind::kFinished;
   Round round;
   Version version;
-  Metrics metrics;  // of the last evaluation
+  Metrics metrics;    // of the last evaluation
   Digest model_file;  // SHA-256 of model.safetensors; zero if interrupted
   std::chrono::nanoseconds wall_time{0};
 };
@@ -60,6 +64,7 @@ class Federation final : private RunObserver {
   Result<RootState> restore() override;
   Result<bool> published(const RoundReport& report, const ModelValues& model, TrainingPool& pool,
                          const DriverStatistics& statistics) override;
+  void trained(NodeId client) override;
   void noted(const NodeNote& note) override;
 
   Status write(const Record& record);
@@ -75,7 +80,9 @@ class Federation final : private RunObserver {
   FederationOptions options_;
   CheckpointStore checkpoints_;
   std::unique_ptr<JsonLinesSink> records_;
+  const Driver* driver_ = nullptr;  // while run() is under way
   bool restored_ = false;
+  std::uint64_t tasks_this_round_ = 0;
 
   ModelValues model_;
   Round round_;

@@ -3,7 +3,8 @@
 //
 // One round: choose a cohort, hand out the model, add what comes back exactly, close by the policy. An aggregator with
 // one round per parent round forwards the sum itself, so any tree gives the flat result; with more, it moves a model of
-// its own between them (HierFAVG, arXiv 1905.06641) and sends the difference, weighted by the mean weight of its rounds.
+// its own between them (HierFAVG, arXiv 1905.06641) and sends the difference, weighted by the mean weight of its
+// rounds.
 //
 // Life cycle: on_start(); the root then runs its rounds, an aggregator waits for tasks.
 // Threads:    as Node.
@@ -27,16 +28,16 @@ struct InnerNodeSettings {
   NodeId self;
   NodeId parent;  // equal to self for the root
   Tree::Children children{0, 0};
-  std::uint32_t incarnation = 0;  // higher after each restart
-  std::uint64_t seed = 0;         // of the run
+  std::uint32_t incarnation = 0;        // higher after each restart
+  std::uint64_t seed = 0;               // of the run
   const ParameterSpec* spec = nullptr;  // must outlive the node
   ExactScale scale;
   LivenessSettings liveness;
-  std::uint32_t retries = 2;                   // of a task that failed
-  std::uint32_t rounds_per_parent_round = 1;   // aggregators
-  bool evaluate_clients = false;               // root: ask clients to measure what they receive
-  std::uint64_t rounds = 0;                    // root: run up to this round
-  std::uint32_t largest_abandoned = 3;         // root: give up after so many abandoned rounds in a row
+  std::uint32_t retries = 2;                  // of a task that failed
+  std::uint32_t rounds_per_parent_round = 1;  // aggregators
+  bool evaluate_clients = false;              // root: ask clients to measure what they receive
+  std::uint64_t rounds = 0;                   // root: run up to this round
+  std::uint32_t largest_abandoned = 3;        // root: give up after so many abandoned rounds in a row
   std::unique_ptr<TierPolicy> policy;
   std::unique_ptr<Aggregator> aggregator;
   std::unique_ptr<ServerOptimizer> optimizer;

@@ -24,7 +24,7 @@ inline constexpr std::size_t kTimers = 4;
 struct NodeNote {
   enum class Kind : std::uint8_t { kTaskFailed, kRefused, kLost, kReturned, kLate, kAbandoned, kDuplicate };
   Kind kind;
-  NodeId node;   // whom it is about
+  NodeId node;  // whom it is about
   Round round;
   std::string detail;
 };
@@ -86,7 +86,8 @@ class Node {
 
 // How patient nodes are; the same for a whole federation.
 struct LivenessSettings {
-  std::chrono::nanoseconds first_probe{std::chrono::seconds(1)};  // silence before the first question; doubles each time
+  std::chrono::nanoseconds first_probe{
+      std::chrono::seconds(1)};  // silence before the first question; doubles each time
   std::chrono::nanoseconds largest_probe{std::chrono::seconds(30)};
   std::uint32_t silent_probes = 8;  // questions without any answer before a child counts as lost
 };

@@ -57,10 +57,10 @@ class Partition {
 
  private:
   std::uint32_t clients_ = 0;
-  std::vector<std::uint32_t> samples_;   // all clients' sample numbers, one after the other
-  std::vector<std::uint64_t> offsets_;   // clients + 1 entries into samples_
-  std::size_t population_ = 0;           // of draw()
-  std::uint32_t per_client_ = 0;         // of draw(); 0 for all others
+  std::vector<std::uint32_t> samples_;  // all clients' sample numbers, one after the other
+  std::vector<std::uint64_t> offsets_;  // clients + 1 entries into samples_
+  std::size_t population_ = 0;          // of draw()
+  std::uint32_t per_client_ = 0;        // of draw(); 0 for all others
   std::uint64_t seed_ = 0;
 };
 

@@ -20,19 +20,19 @@ namespace tributary {
 // Never renumber: codes travel in control messages and in records.
 enum class Code : std::uint8_t {
   kOk = 0,
-  kInvalidArgument = 1,    // the caller passed something impossible
-  kNotFound = 2,           // a file, a node, a registered name does not exist
-  kBadData = 3,            // a file or payload is damaged, truncated or hostile
-  kConfiguration = 4,      // the configuration or the topology is wrong
-  kUnavailable = 5,        // too few peers answered
-  kDeadlineExceeded = 6,   // a bounded wait ran out
-  kIo = 7,                 // the operating system refused to read or write
-  kProtocol = 8,           // a peer broke the protocol or speaks another version
-  kAuthentication = 9,     // a peer is not who it should be
-  kResourceExhausted = 10, // a limit on bytes, memory or budget was reached
-  kCancelled = 11,         // stopped on request
-  kUnsupported = 12,       // this build or this extension cannot do that
-  kInternal = 13,          // our own bug
+  kInvalidArgument = 1,     // the caller passed something impossible
+  kNotFound = 2,            // a file, a node, a registered name does not exist
+  kBadData = 3,             // a file or payload is damaged, truncated or hostile
+  kConfiguration = 4,       // the configuration or the topology is wrong
+  kUnavailable = 5,         // too few peers answered
+  kDeadlineExceeded = 6,    // a bounded wait ran out
+  kIo = 7,                  // the operating system refused to read or write
+  kProtocol = 8,            // a peer broke the protocol or speaks another version
+  kAuthentication = 9,      // a peer is not who it should be
+  kResourceExhausted = 10,  // a limit on bytes, memory or budget was reached
+  kCancelled = 11,          // stopped on request
+  kUnsupported = 12,        // this build or this extension cannot do that
+  kInternal = 13,           // our own bug
 };
 
 [[nodiscard]] std::string_view to_string(Code code) noexcept;
@@ -77,7 +77,9 @@ class [[nodiscard]] Status {
   std::unique_ptr<Detail> detail_;
 };
 
-[[nodiscard]] inline Status ok_status() noexcept { return {}; }
+[[nodiscard]] inline Status ok_status() noexcept {
+  return {};
+}
 [[nodiscard]] Status invalid_argument(std::string message);
 [[nodiscard]] Status not_found(std::string message);
 [[nodiscard]] Status bad_data(std::string message);
@@ -95,7 +97,7 @@ class [[nodiscard]] Status {
 template <typename T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : content_(std::in_place_index<0>, std::move(value)) {}  // NOLINT(google-explicit-constructor)
+  Result(T value) : content_(std::in_place_index<0>, std::move(value)) {}        // NOLINT(google-explicit-constructor)
   Result(Status status) : content_(std::in_place_index<1>, std::move(status)) {  // NOLINT(google-explicit-constructor)
     if (std::get<1>(content_).ok()) {
       std::get<1>(content_) = internal_error("a Result without a value was made from an OK status");
@@ -127,8 +129,8 @@ class [[nodiscard]] Result {
 // Leaves the calling function with the error of `expression`, if it has one.
 #define TRIBUTARY_RETURN_IF_ERROR(expression) \
   TRIBUTARY_INTERNAL_RETURN_IF_ERROR(TRIBUTARY_INTERNAL_JOIN(tributary_status_, __LINE__), expression)
-#define TRIBUTARY_INTERNAL_RETURN_IF_ERROR(status, expression)                    \
-  do {                                                                            \
+#define TRIBUTARY_INTERNAL_RETURN_IF_ERROR(status, expression)                      \
+  do {                                                                              \
     if (::tributary::Status status = (expression); !status.ok()) { return status; } \
   } while (false)
 

@@ -13,10 +13,10 @@ namespace tributary {
 
 // Whom to ask in one round.
 struct Cohort {
-  std::vector<std::uint32_t> members;      // positions among the node's children, ascending
-  std::uint32_t target = 0;                // reports that close the round at once
-  std::uint32_t quorum = 0;                // reports that are enough once the deadline has passed
-  std::chrono::nanoseconds deadline{0};    // after the start of the round; 0: none
+  std::vector<std::uint32_t> members;         // positions among the node's children, ascending
+  std::uint32_t target = 0;                   // reports that close the round at once
+  std::uint32_t quorum = 0;                   // reports that are enough once the deadline has passed
+  std::chrono::nanoseconds deadline{0};       // after the start of the round; 0: none
   std::chrono::nanoseconds hard_deadline{0};  // the round is given up then; 0: none
 };
 

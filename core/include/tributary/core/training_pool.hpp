@@ -45,7 +45,9 @@ class TrainingPool {
   Result<Evaluation> evaluate(std::span<const float> model);
 
   // Thread time spent in trainers since the pool was made.
-  [[nodiscard]] std::chrono::nanoseconds train_time() const noexcept { return std::chrono::nanoseconds(train_ns_.load()); }
+  [[nodiscard]] std::chrono::nanoseconds train_time() const noexcept {
+    return std::chrono::nanoseconds(train_ns_.load());
+  }
   [[nodiscard]] std::uint64_t jobs_done() const noexcept { return jobs_done_.load(); }
   [[nodiscard]] std::uint32_t threads() const noexcept { return static_cast<std::uint32_t>(workers_.size()) + 1; }
 

@@ -33,7 +33,7 @@ struct Link {
 
 // What is known of a node besides its place. Empty strings mean "not said".
 struct NodeAttributes {
-  std::string name;       // empty: see Tree::name()
+  std::string name;  // empty: see Tree::name()
   std::string site;
   std::string device;     // cpu | cuda | auto
   std::string transport;  // of the edge to the parent: auto | in-process | mpi | tls

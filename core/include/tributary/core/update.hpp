@@ -21,9 +21,9 @@ namespace tributary {
 
 // The identity of an update: counted once or not at all.
 struct UpdateId {
-  NodeId node;          // who made it
+  NodeId node;                    // who made it
   std::uint32_t incarnation = 0;  // of the node that asked for it
-  Round round;          // of the node that asked for it
+  Round round;                    // of the node that asked for it
   Attempt attempt;
   friend auto operator<=>(const UpdateId&, const UpdateId&) = default;
 };

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The simulation driver: any number of nodes in one process, with a virtual or a real clock, and injected faults.
 //
-// Virtual clock: events happen in the order of their virtual time and, at one time, of their making. The same plan gives
+// Virtual clock: events happen in the order of their virtual time and, at one time, of their making. The same plan
+// gives
 //                the same events, records and model for any number of threads. Messages take what their link says
 //                (bytes / rate + latency), training takes what SimulationConfig says; by default both take no time.
 // Real clock:    training takes as long as it takes, timers are real.
@@ -35,6 +36,8 @@ class SimulationDriver final : public Driver {
 
   Status run(const Plan& plan, const TrainerFactory& factory, RunObserver& observer) override;
   [[nodiscard]] const DriverStatistics& statistics() const noexcept override { return statistics_; }
+  [[nodiscard]] std::string_view name() const noexcept override { return "simulation"; }
+  [[nodiscard]] std::uint32_t threads() const noexcept override { return settings_.threads; }
 
  private:
   SimulationSettings settings_;

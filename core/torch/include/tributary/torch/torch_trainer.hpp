@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+// Trains built-in models and TorchScript files with libtorch.
+//
+// Loading:      a program that links tributary::torch calls these; all others get them through
+// register_builtin_trainers(),
+//               which loads this library when a configuration asks for it.
+// Models:       model.kind (see builtin_models()), or model.torchscript: a file trained as it is. Its parameters and
+// its
+//               floating buffers make up the spec; integer buffers start every task as the file has them.
+// Training:     cross-entropy, minibatches shuffled by TrainTask::seed, a fresh optimizer per task. FedSGD is one step
+// of
+//               plain SGD (with trainer.optimizer.weight_decay and clip_norm) on all samples at once, FedProx adds
+//               mu * (x - base) to every gradient and reports the loss without its term. Gradients are clipped with
+//               that term and before weight decay. The learning rate's schedule counts TrainTask::root_round.
+// Threads:      each Trainer computes on the thread that calls it, and on no other: many clients train side by side.
+// The
+//               first factory therefore sets libtorch, OpenMP and OpenBLAS to one thread, for the whole process.
+// Determinism:  on the CPU a task's result depends on the task alone, bit for bit, also for models that draw random
+// numbers
+//               (dropout): their forward passes run one at a time. On CUDA only as far as its kernels are
+//               deterministic.
+// Memory:       one replica of the model per Trainer (values, gradients, optimizer state), and one batch.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "tributary/core/trainer_registry.hpp"
+
+namespace tributary {
+
+// kConfiguration: the model does not fit the data, or the file is no usable TorchScript; kNotFound, kIo: its file;
+// kUnsupported: device cuda without one.
+Result<std::unique_ptr<TrainerFactory>> make_torch_factory(const TrainerContext& context);
+
+// What libtorch is like on this machine, as one JSON object: version, blas, openblas, threads, cuda, mkldnn,
+// cpu_capability, build and parallel (texts); with `measure` also sgemm_gflops: 1024 x 1024, one thread.
+[[nodiscard]] std::string torch_info(bool measure);
+
+}  // namespace tributary

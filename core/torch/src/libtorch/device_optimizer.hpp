@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+// The optimizers of optimizer.hpp as libtorch operations on one flat tensor: a few kernels per step on any device.
+#pragma once
+
+#include <torch/torch.h>
+
+#include <memory>
+
+#include "optimizer.hpp"
+
+namespace tributary::internal {
+
+// Both tensors: one dimension, the same length, on the same device.
+[[nodiscard]] std::unique_ptr<Optimizer> make_device_optimizer(const OptimizerConfig& config, double mu,
+                                                               at::Tensor values, at::Tensor gradients);
+
+}  // namespace tributary::internal

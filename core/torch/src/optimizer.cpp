@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "optimizer.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+#include <vector>
+
+namespace tributary::internal {
+namespace {
+
+class HostOptimizer : public Optimizer {
+ public:
+  HostOptimizer(const OptimizerConfig& config, double mu, std::span<float> values, std::span<float> gradients)
+      : config_(config), mu_(mu), values_(values), gradients_(gradients) {}
+
+  void begin(std::span<const float> base) override {
+    base_ = base;
+    steps_ = 0;
+  }
+
+  void step(double lr) override {
+    if (mu_ > 0.0) { pull_to_base(); }
+    if (config_.clip_norm > 0.0) { clip(); }
+    ++steps_;
+    update(lr);
+  }
+
+ protected:
+  virtual void update(double lr) = 0;
+
+  const OptimizerConfig config_;
+  const double mu_;
+  std::span<float> values_;
+  std::span<float> gradients_;
+  std::span<const float> base_;
+  std::uint64_t steps_ = 0;
+
+ private:
+  void pull_to_base() {
+    const auto mu = static_cast<float>(mu_);
+    float* const __restrict g = gradients_.data();
+    const float* const x = values_.data();
+    const float* const b = base_.data();
+    for (std::size_t i = 0; i < gradients_.size(); ++i) { g[i] += mu * (x[i] - b[i]); }
+  }
+
+  void clip() {
+    // Lanes of a fixed number, so that the sum does not depend on the processor's vector length.
+    constexpr std::size_t kLanes = 8;
+    double lanes[kLanes] = {};
+    const float* const g = gradients_.data();
+    const std::size_t whole = gradients_.size() / kLanes * kLanes;
+    for (std::size_t i = 0; i < whole; i += kLanes) {
+      for (std::size_t l = 0; l < kLanes; ++l) {
+        lanes[l] += static_cast<double>(g[i + l]) * static_cast<double>(g[i + l]);
+      }
+    }
+    double sum = 0.0;
+    for (const double lane : lanes) { sum += lane; }
+    for (std::size_t i = whole; i < gradients_.size(); ++i) {
+      sum += static_cast<double>(g[i]) * static_cast<double>(g[i]);
+    }
+    const double norm = std::sqrt(sum);
+    if (norm <= config_.clip_norm) { return; }
+    const auto factor = static_cast<float>(config_.clip_norm / norm);
+    for (float& gradient : gradients_) { gradient *= factor; }
+  }
+};
+
+class Sgd final : public HostOptimizer {
+ public:
+  using HostOptimizer::HostOptimizer;
+
+ protected:
+  void update(double lr) override {
+    const auto rate = static_cast<float>(lr);
+    const auto decay = static_cast<float>(config_.weight_decay);
+    const auto momentum = static_cast<float>(config_.momentum);
+    const std::size_t count = values_.size();
+    float* const __restrict x = values_.data();
+    const float* const __restrict g = gradients_.data();
+    if (config_.momentum == 0.0) {
+      if (config_.weight_decay == 0.0) {
+        for (std::size_t i = 0; i < count; ++i) { x[i] -= rate * g[i]; }
+      } else {
+        for (std::size_t i = 0; i < count; ++i) { x[i] -= rate * (g[i] + decay * x[i]); }
+      }
+      return;
+    }
+    velocity_.resize(count);
+    float* const __restrict v = velocity_.data();
+    if (steps_ == 1) {
+      for (std::size_t i = 0; i < count; ++i) { v[i] = g[i] + decay * x[i]; }
+    } else {
+      for (std::size_t i = 0; i < count; ++i) { v[i] = momentum * v[i] + (g[i] + decay * x[i]); }
+    }
+    if (config_.nesterov) {
+      for (std::size_t i = 0; i < count; ++i) { x[i] -= rate * ((g[i] + decay * x[i]) + momentum * v[i]); }
+    } else {
+      for (std::size_t i = 0; i < count; ++i) { x[i] -= rate * v[i]; }
+    }
+  }
+
+ private:
+  std::vector<float> velocity_;
+};
+
+// Adam (arXiv 1412.6980) with L2 decay in the gradient; AdamW (1711.05101) with decay of the values themselves.
+class Adam final : public HostOptimizer {
+ public:
+  using HostOptimizer::HostOptimizer;
+
+ protected:
+  void update(double lr) override {
+    const std::size_t count = values_.size();
+    if (steps_ == 1) {
+      first_.assign(count, 0.0F);
+      second_.assign(count, 0.0F);
+    }
+    const bool decoupled = config_.kind == OptimizerConfig::Kind::kAdamW;
+    const double steps = static_cast<double>(steps_);
+    const auto rate = static_cast<float>(lr / (1.0 - std::pow(config_.beta1, steps)));
+    const auto root = static_cast<float>(std::sqrt(1.0 - std::pow(config_.beta2, steps)));
+    const auto keep = static_cast<float>(decoupled ? 1.0 - lr * config_.weight_decay : 1.0);
+    const auto decay = static_cast<float>(decoupled ? 0.0 : config_.weight_decay);
+    const auto beta1 = static_cast<float>(config_.beta1);
+    const auto beta2 = static_cast<float>(config_.beta2);
+    const auto rest1 = static_cast<float>(1.0 - config_.beta1);
+    const auto rest2 = static_cast<float>(1.0 - config_.beta2);
+    const auto epsilon = static_cast<float>(config_.epsilon);
+    float* const __restrict x = values_.data();
+    const float* const __restrict g = gradients_.data();
+    float* const __restrict m = first_.data();
+    float* const __restrict v = second_.data();
+    for (std::size_t i = 0; i < count; ++i) {
+      const float gradient = g[i] + decay * x[i];
+      m[i] = beta1 * m[i] + rest1 * gradient;
+      v[i] = beta2 * v[i] + rest2 * gradient * gradient;
+      x[i] = keep * x[i] - rate * m[i] / (std::sqrt(v[i]) / root + epsilon);
+    }
+  }
+
+ private:
+  std::vector<float> first_;
+  std::vector<float> second_;
+};
+
+}  // namespace
+
+std::unique_ptr<Optimizer> make_host_optimizer(const OptimizerConfig& config, double mu, std::span<float> values,
+                                               std::span<float> gradients) {
+  if (config.kind == OptimizerConfig::Kind::kSgd) { return std::make_unique<Sgd>(config, mu, values, gradients); }
+  return std::make_unique<Adam>(config, mu, values, gradients);
+}
+
+double learning_rate(const OptimizerConfig& config, std::uint64_t round, std::uint64_t rounds) {
+  const std::uint64_t before = round == 0 ? 0 : round - 1;
+  switch (config.schedule) {
+    case OptimizerConfig::Schedule::kConstant:
+      return config.lr;
+    case OptimizerConfig::Schedule::kStep:
+      return config.lr *
+             std::pow(config.gamma, static_cast<double>(before / std::max<std::uint64_t>(config.step_rounds, 1)));
+    case OptimizerConfig::Schedule::kExponential:
+      return config.lr * std::pow(config.gamma, static_cast<double>(before));
+    case OptimizerConfig::Schedule::kCosine: {
+      const double progress =
+          rounds < 2 ? 0.0 : std::min(1.0, static_cast<double>(before) / static_cast<double>(rounds - 1));
+      return config.final_lr + (config.lr - config.final_lr) * 0.5 * (1.0 + std::cos(std::numbers::pi * progress));
+    }
+  }
+  return config.lr;
+}
+
+}  // namespace tributary::internal

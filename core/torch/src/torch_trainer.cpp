@@ -1,0 +1,317 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tributary/torch/torch_trainer.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <exception>
+#include <numeric>
+#include <utility>
+
+#include "kernels.hpp"
+#include "network.hpp"
+#include "tributary/core/model_file.hpp"
+#include "tributary/core/random.hpp"
+
+namespace tributary {
+namespace {
+
+using internal::Network;
+
+// A full-batch gradient (FedSGD) is gathered in parts of this many samples, so that memory stays that of a batch.
+constexpr std::size_t kFullBatchPart = 256;
+
+// What all trainers of a factory share, unchanged.
+struct Settings {
+  internal::NetworkPlan plan;
+  SharedDataset train;
+  SharedDataset test;
+  std::shared_ptr<const Partition> partition;
+  TrainerConfig trainer;
+  AlgorithmConfig algorithm;
+  OptimizerConfig optimizer;  // trainer.optimizer, reduced to plain SGD for FedSGD
+  double mu = 0.0;
+  std::uint64_t rounds = 0;
+  std::size_t evaluation_batch = 1;
+  std::filesystem::path initial;  // empty: by seed
+};
+
+double weight_of(const AlgorithmConfig& algorithm, std::size_t samples) {
+  if (samples == 0) { return 0.0; }
+  const auto count = static_cast<double>(samples);
+  switch (algorithm.weighting) {
+    case AlgorithmConfig::Weighting::kSamples:
+      return count;
+    case AlgorithmConfig::Weighting::kUniform:
+      return 1.0;
+    case AlgorithmConfig::Weighting::kCapped:
+      return std::min(count, algorithm.weight_cap);
+  }
+  return count;
+}
+
+// Copies the named rows of `data` into the network's input.
+void gather(const Dataset& data, std::span<const std::uint32_t> rows, Network& network) {
+  const std::size_t size = data.sample_size();
+  float* out = network.features(rows.size()).data();
+  if (const auto* bytes = std::get_if<std::vector<std::uint8_t>>(&data.features)) {
+    const internal::Kernels& kernels = internal::best_kernels();
+    for (const std::uint32_t row : rows) {
+      kernels.widen(bytes->data() + row * size, data.scale, data.offset, size, out);
+      out += size;
+    }
+  } else {
+    const auto& floats = std::get<std::vector<float>>(data.features);
+    for (const std::uint32_t row : rows) { out = std::copy_n(floats.data() + row * size, size, out); }
+  }
+  const std::span<std::int64_t> labels = network.labels(rows.size());
+  for (std::size_t i = 0; i < rows.size(); ++i) { labels[i] = data.labels[rows[i]]; }
+}
+
+class TorchTrainer final : public Trainer {
+ public:
+  TorchTrainer(std::shared_ptr<const Settings> settings, std::unique_ptr<Network> network)
+      : settings_(std::move(settings)),
+        network_(std::move(network)),
+        optimizer_(network_->make_optimizer(settings_->optimizer, settings_->mu)) {}
+
+  Result<TrainOutcome> train(const TrainTask& task) override {
+    try {
+      internal::use_one_thread();
+      return train_unguarded(task);
+    } catch (const std::exception& error) {
+      return internal_error(fmt::format("training client {}: {}", task.client.value, error.what()));
+    }
+  }
+
+  Result<Evaluation> evaluate(std::span<const float> model, std::uint32_t part, std::uint32_t parts) override {
+    if (settings_->test == nullptr || settings_->test->size() == 0) {
+      return unsupported("this federation has no held-out data");
+    }
+    if (part >= parts) { return invalid_argument(fmt::format("part must be in [0, {}), got {}", parts, part)); }
+    TRIBUTARY_RETURN_IF_ERROR(check_size(model.size()));
+    try {
+      internal::use_one_thread();
+      network_->load(model);
+      const std::size_t first = settings_->test->size() * part / parts;
+      std::vector<std::uint32_t> rows(settings_->test->size() * (part + std::size_t{1}) / parts - first);
+      std::iota(rows.begin(), rows.end(), static_cast<std::uint32_t>(first));
+      if (rows.empty()) { return Evaluation{}; }
+      TRIBUTARY_ASSIGN_OR_RETURN(const internal::Scores scores, score(*settings_->test, rows, nullptr));
+      const auto count = static_cast<double>(rows.size());
+      return Evaluation{
+          .samples = rows.size(),
+          .metrics = {{"loss", scores.loss_sum / count}, {"accuracy", static_cast<double>(scores.correct) / count}}};
+    } catch (const std::exception& error) { return internal_error(fmt::format("evaluation: {}", error.what())); }
+  }
+
+ private:
+  [[nodiscard]] Status check_size(std::size_t values) const {
+    if (values == settings_->plan.spec.parameters()) { return ok_status(); }
+    return invalid_argument(
+        fmt::format("the model has {} values, expected {}", values, settings_->plan.spec.parameters()));
+  }
+
+  static bool stopped(const std::atomic<bool>* cancel) {
+    return cancel != nullptr && cancel->load(std::memory_order_relaxed);
+  }
+
+  Result<internal::Scores> score(const Dataset& data, std::span<const std::uint32_t> rows,
+                                 const std::atomic<bool>* cancel) {
+    internal::Scores total;
+    for (std::size_t at = 0; at < rows.size(); at += settings_->evaluation_batch) {
+      if (stopped(cancel)) { return cancelled("evaluation was cancelled"); }
+      const auto batch = rows.subspan(at, std::min(settings_->evaluation_batch, rows.size() - at));
+      gather(data, batch, *network_);
+      const internal::Scores part = network_->score(batch.size());
+      total.loss_sum += part.loss_sum;
+      total.correct += part.correct;
+    }
+    return total;
+  }
+
+  Result<TrainOutcome> train_unguarded(const TrainTask& task) {
+    if (task.base == nullptr) { return invalid_argument("the task has no model"); }
+    TRIBUTARY_RETURN_IF_ERROR(check_size(task.base->size()));
+    if (task.client.value >= settings_->partition->clients()) {
+      return invalid_argument(fmt::format("there is no client {}: the data is split over {}", task.client.value,
+                                          settings_->partition->clients()));
+    }
+    std::vector<std::uint32_t> rows = settings_->partition->samples(task.client);
+    if (rows.empty()) { return invalid_argument(fmt::format("client {} has no samples", task.client.value)); }
+
+    TrainOutcome outcome;
+    outcome.samples = rows.size();
+    outcome.weight = weight_of(settings_->algorithm, rows.size());
+    network_->load(*task.base);
+    if (task.evaluate_first) {
+      TRIBUTARY_ASSIGN_OR_RETURN(const internal::Scores scores, score(*settings_->train, rows, task.cancel));
+      const auto count = static_cast<double>(rows.size());
+      outcome.metrics["base_loss"] = scores.loss_sum / count;
+      outcome.metrics["base_accuracy"] = static_cast<double>(scores.correct) / count;
+    }
+    optimizer_->begin(*task.base);
+    // Left over only if an earlier task was cancelled or threw.
+    static_cast<void>(network_->take_loss());
+    const double lr = internal::learning_rate(settings_->optimizer, task.root_round.value, settings_->rounds);
+    TRIBUTARY_ASSIGN_OR_RETURN(const std::uint64_t seen, settings_->algorithm.kind == AlgorithmConfig::Kind::kFedSgd
+                                                             ? full_batch_step(task, rows, lr, outcome)
+                                                             : minibatch_steps(task, rows, lr, outcome));
+    const double loss = network_->take_loss() / static_cast<double>(seen);
+    if (!std::isfinite(loss)) {
+      return bad_data(
+          fmt::format("client {} diverged in round {}: its training loss is {}; a smaller "
+                      "trainer.optimizer.lr (now {}) or clip_norm may help",
+                      task.client.value, task.round.value, loss, lr));
+    }
+    outcome.metrics["loss"] = loss;
+    outcome.model = std::make_shared<const std::vector<float>>(network_->store());
+    return outcome;
+  }
+
+  // Both return the number of samples seen, repetitions counted.
+  Result<std::uint64_t> full_batch_step(const TrainTask& task, std::span<const std::uint32_t> rows, double lr,
+                                        TrainOutcome& outcome) {
+    network_->zero_gradients();
+    for (std::size_t at = 0; at < rows.size(); at += kFullBatchPart) {
+      if (stopped(task.cancel)) { return cancelled("training was cancelled"); }
+      const auto batch = rows.subspan(at, std::min(kFullBatchPart, rows.size() - at));
+      gather(*settings_->train, batch, *network_);
+      network_->accumulate(batch.size(), static_cast<double>(rows.size()),
+                           stream_seed(task.seed, Purpose::kDevice, at / kFullBatchPart));
+    }
+    optimizer_->step(lr);
+    outcome.steps = 1;
+    return rows.size();
+  }
+
+  Result<std::uint64_t> minibatch_steps(const TrainTask& task, std::span<std::uint32_t> rows, double lr,
+                                        TrainOutcome& outcome) {
+    const std::size_t batch_size = std::max<std::size_t>(settings_->trainer.batch_size, 1);
+    const std::uint64_t per_epoch = (rows.size() + batch_size - 1) / batch_size;
+    const std::uint64_t steps =
+        settings_->trainer.steps > 0 ? settings_->trainer.steps : per_epoch * settings_->trainer.epochs;
+    Rng rng(task.seed);
+    std::uint64_t seen = 0;
+    while (outcome.steps < steps) {
+      rng.shuffle(rows);
+      for (std::size_t at = 0; at < rows.size() && outcome.steps < steps; at += batch_size) {
+        if (stopped(task.cancel)) { return cancelled("training was cancelled"); }
+        const auto batch = rows.subspan(at, std::min(batch_size, rows.size() - at));
+        gather(*settings_->train, batch, *network_);
+        network_->zero_gradients();
+        network_->accumulate(batch.size(), static_cast<double>(batch.size()),
+                             stream_seed(task.seed, Purpose::kDevice, outcome.steps));
+        optimizer_->step(lr);
+        seen += batch.size();
+        ++outcome.steps;
+      }
+    }
+    return seen;
+  }
+
+  std::shared_ptr<const Settings> settings_;
+  std::unique_ptr<Network> network_;
+  std::unique_ptr<internal::Optimizer> optimizer_;
+};
+
+class TorchTrainerFactory final : public TrainerFactory {
+ public:
+  explicit TorchTrainerFactory(std::shared_ptr<const Settings> settings) : settings_(std::move(settings)) {}
+
+  [[nodiscard]] const ParameterSpec& spec() const noexcept override { return settings_->plan.spec; }
+
+  [[nodiscard]] Result<std::vector<float>> initial_model(std::uint64_t seed) const override {
+    if (!settings_->initial.empty()) {
+      auto values = read_model(real_file_system(), settings_->initial, spec());
+      return values.ok() ? std::move(values) : values.status().with_context("model.initial");
+    }
+    return settings_->plan.initial.empty() ? internal::initial_values(spec(), seed) : settings_->plan.initial;
+  }
+
+  [[nodiscard]] double weight_bound(ClientIndex client) const override {
+    return weight_of(settings_->algorithm, settings_->partition->count(client));
+  }
+
+  [[nodiscard]] Result<std::unique_ptr<Trainer>> create() const override {
+    try {
+      internal::use_one_thread();
+      return std::unique_ptr<Trainer>(std::make_unique<TorchTrainer>(settings_, settings_->plan.create()));
+    } catch (const std::exception& error) {
+      return internal_error(fmt::format("making a replica of the model: {}", error.what()));
+    }
+  }
+
+ private:
+  std::shared_ptr<const Settings> settings_;
+};
+
+Status check(const TrainerContext& context) {
+  const Configuration& configuration = context.configuration;
+  if (context.train == nullptr || context.partition == nullptr) {
+    return configuration_error("trainer.kind torch needs data: data.source must not be none");
+  }
+  if (context.train->size() == 0 || context.train->classes < 1) {
+    return configuration_error(fmt::format("{}: there is nothing to train on", context.train->name));
+  }
+  if (context.test != nullptr &&
+      (context.test->sample_shape != context.train->sample_shape || context.test->classes > context.train->classes)) {
+    return configuration_error(
+        fmt::format("{} and {} differ in the shape of their samples or have classes of their own", context.train->name,
+                    context.test->name));
+  }
+  if (context.partition->clients() < context.clients) {
+    return configuration_error(fmt::format("the data is split over {} clients, the tree has {}",
+                                           context.partition->clients(), context.clients));
+  }
+  const AlgorithmConfig& algorithm = configuration.algorithm;
+  if (algorithm.weighting == AlgorithmConfig::Weighting::kCapped && !(algorithm.weight_cap > 0.0)) {
+    return configuration_error(
+        fmt::format("algorithm.weight_cap must be > 0 for weighting capped, got {}", algorithm.weight_cap));
+  }
+  if (configuration.trainer.steps == 0 && configuration.trainer.epochs == 0) {
+    return configuration_error("trainer.epochs must be >= 1 unless trainer.steps is given");
+  }
+  return ok_status();
+}
+
+}  // namespace
+
+Result<std::unique_ptr<TrainerFactory>> make_torch_factory(const TrainerContext& context) {
+  TRIBUTARY_RETURN_IF_ERROR(check(context));
+  try {
+    internal::use_one_thread();
+    const Configuration& configuration = context.configuration;
+    internal::NetworkRequest request;
+    request.model = configuration.model;
+    if (!configuration.model.torchscript.empty()) {
+      request.torchscript = configuration.resolve(configuration.model.torchscript).string();
+    }
+    request.sample_shape = context.train->sample_shape;
+    request.classes = context.train->classes;
+    request.device = configuration.trainer.device;
+
+    auto settings = std::make_shared<Settings>();
+    TRIBUTARY_ASSIGN_OR_RETURN(settings->plan, internal::plan_network(request));
+    settings->train = context.train;
+    settings->test = context.test;
+    settings->partition = context.partition;
+    settings->trainer = configuration.trainer;
+    settings->algorithm = configuration.algorithm;
+    settings->optimizer = configuration.trainer.optimizer;
+    if (configuration.algorithm.kind == AlgorithmConfig::Kind::kFedSgd) {
+      settings->optimizer.kind = OptimizerConfig::Kind::kSgd;
+      settings->optimizer.momentum = 0.0;
+    }
+    settings->mu = configuration.algorithm.kind == AlgorithmConfig::Kind::kFedProx ? configuration.algorithm.mu : 0.0;
+    settings->rounds = configuration.rounds;
+    settings->evaluation_batch = std::max<std::size_t>(configuration.evaluation.batch_size, 1);
+    if (!configuration.model.initial.empty()) {
+      settings->initial = configuration.resolve(configuration.model.initial);
+    }
+    return std::unique_ptr<TrainerFactory>(std::make_unique<TorchTrainerFactory>(std::move(settings)));
+  } catch (const std::exception& error) { return internal_error(fmt::format("the torch trainer: {}", error.what())); }
+}
+
+}  // namespace tributary

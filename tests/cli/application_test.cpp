@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "application.hpp"
+
+#include <gtest/gtest.h>
+
+#include <vector>
+
+#include "command.hpp"
+#include "program.hpp"
+#include "suggest.hpp"
+
+namespace tributary::cli {
+namespace {
+
+TEST(Application, HelpNamesEveryCommandAndGoesToStandardOutput) {
+  const Outcome outcome = run({"--help"});
+
+  EXPECT_EQ(outcome.exit_code, 0);
+  EXPECT_EQ(outcome.err, "");
+  for (const Command& command : commands()) { EXPECT_TRUE(contains(outcome.out, command.name)) << command.name; }
+}
+
+TEST(Application, EveryCommandHasAHelpWithAnExample) {
+  for (const Command& command : commands()) {
+    const Outcome outcome = run({std::string(command.name), "--help"});
+
+    EXPECT_EQ(outcome.exit_code, 0) << command.name;
+    EXPECT_TRUE(contains(outcome.out, "Example")) << command.name << ":\n" << outcome.out;
+    EXPECT_TRUE(contains(outcome.out, "tributary " + std::string(command.name))) << command.name;
+  }
+}
+
+TEST(Application, MembersOfAGroupHaveAHelpWithAnExampleToo) {
+  for (const char* member : {"generate", "show", "convert"}) {
+    const Outcome outcome = run({"topology", member, "--help"});
+
+    EXPECT_EQ(outcome.exit_code, 0) << member;
+    EXPECT_TRUE(contains(outcome.out, std::string("tributary topology ") + member)) << outcome.out;
+  }
+}
+
+TEST(Application, WithoutACommandTheHelpIsAUsageError) {
+  const Outcome outcome = run({});
+
+  EXPECT_EQ(outcome.exit_code, 64);
+  EXPECT_EQ(outcome.out, "");
+  EXPECT_TRUE(contains(outcome.err, "Subcommands:"));
+}
+
+TEST(Application, AMisspeltCommandGetsTheNearestOne) {
+  EXPECT_EQ(run({"rnu"}).exit_code, 64);
+  EXPECT_TRUE(contains(run({"rnu"}).err, "Did you mean 'run'?"));
+  EXPECT_TRUE(contains(run({"topology", "genrate"}).err, "Did you mean 'generate'?"));
+  EXPECT_TRUE(contains(run({"--color", "never", "doctr"}).err, "Did you mean 'doctor'?"));
+  EXPECT_FALSE(contains(run({"xyzzy"}).err, "Did you mean"));
+}
+
+TEST(Application, AMisspeltOptionGetsTheNearestOneOfItsCommandOrOfTheProgram) {
+  const Outcome own = run({"version", "--jsn"});
+  const Outcome global = run({"version", "--quite"});
+
+  EXPECT_EQ(own.exit_code, 64);
+  EXPECT_TRUE(contains(own.err, "unknown option '--jsn'. Did you mean '--json'?")) << own.err;
+  EXPECT_TRUE(contains(own.err, "See 'tributary version --help'.")) << own.err;
+  EXPECT_TRUE(contains(global.err, "Did you mean '--quiet'?")) << global.err;
+}
+
+TEST(Application, OtherMistakesOnTheCommandLineAreUsageErrors) {
+  EXPECT_EQ(run({"inspect"}).exit_code, 64);
+  EXPECT_EQ(run({"version", "extra"}).exit_code, 64);
+  EXPECT_EQ(run({"version", "--color", "sometimes"}).exit_code, 64);
+  EXPECT_EQ(run({"topology", "show", "tree.yaml", "--lines", "many"}).exit_code, 64);
+}
+
+TEST(Application, AnErrorIsPrintedOnStandardErrorAndGivesItsExitCode) {
+  const Outcome outcome = run({"inspect", "/nowhere/model.safetensors"});
+
+  EXPECT_EQ(outcome.exit_code, exit_code(Code::kNotFound));
+  EXPECT_EQ(outcome.out, "");
+  EXPECT_EQ(outcome.err, "error: /nowhere/model.safetensors: there is no such file or directory\n");
+}
+
+TEST(Application, ColorIsUsedOnlyWhenAskedForBesideATerminal) {
+  EXPECT_FALSE(contains(run({"list"}).out, "\x1b"));
+  EXPECT_TRUE(contains(run({"list", "--color", "always"}).out, "\x1b["));
+  EXPECT_TRUE(contains(run({"--color=always", "list"}).out, "\x1b["));
+}
+
+TEST(Application, TheVersionIsTheSameInEveryForm) {
+  const std::string version = run({"version", "--json"}).json().at("version");
+
+  EXPECT_TRUE(run({"version"}).out.starts_with("tributary " + version));
+  EXPECT_EQ(run({"--version"}).out, run({"version"}).out);
+  EXPECT_EQ(run({"version", "--json"}).json().at("schema"), 1);
+}
+
+TEST(Suggestions, SwappedMissingWrongAndAdditionalLettersAreForgiven) {
+  const std::vector<std::string> words{"run", "validate", "report", "version"};
+
+  EXPECT_EQ(nearest("rnu", words), "run");
+  EXPECT_EQ(nearest("validat", words), "validate");
+  EXPECT_EQ(nearest("repport", words), "report");
+  EXPECT_EQ(nearest("vers", words), "version");
+  EXPECT_EQ(nearest("", words), "");
+  EXPECT_EQ(nearest("completely different", words), "");
+  EXPECT_EQ(nearest(std::string(10'000, 'x'), words), "");
+}
+
+}  // namespace
+}  // namespace tributary::cli

@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <gtest/gtest.h>
+
+#include <set>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "catalog.hpp"
+#include "core/scratch_directory.hpp"
+#include "doctor_checks.hpp"
+#include "program.hpp"
+#include "text_table.hpp"
+#include "tributary/core/configuration.hpp"
+#include "tributary/core/digest.hpp"
+#include "tributary/core/model_file.hpp"
+
+namespace tributary::cli {
+namespace {
+
+constexpr const char* kSynthetic =
+    "schema: 1\n"
+    "name: small\n"
+    "topology: {widths: [2, 6]}\n"
+    "data: {source: synthetic, partition: {kind: label-dirichlet, alpha: 0.5}}\n"
+    "model: {kind: echo}\n"
+    "trainer: {kind: echo}\n";
+
+class Commands : public ::testing::Test {
+ protected:
+  testing::ScratchDirectory scratch_;
+};
+
+// The words between backquotes in the third column of a key's row in the configuration reference.
+std::set<std::string> choices_of(const std::string& key) {
+  std::istringstream lines(configuration_reference());
+  for (std::string line; std::getline(lines, line);) {
+    if (!line.starts_with("| `" + key + "` |")) { continue; }
+    std::istringstream columns(line.substr(1));
+    std::string column;
+    for (int i = 0; i < 3; ++i) { std::getline(columns, column, '|'); }
+    std::set<std::string> choices;
+    for (std::size_t from = column.find('`'); from != std::string::npos; from = column.find('`', from + 1)) {
+      const std::size_t end = column.find('`', from + 1);
+      choices.insert(column.substr(from + 1, end - from - 1));
+      from = end;
+    }
+    return choices;
+  }
+  return {};
+}
+
+TEST_F(Commands, ListHasExactlyTheChoicesOfTheConfiguration) {
+  for (const CatalogSection& section : configuration_catalog()) {
+    if (section.name == "topologies") { continue; }  // keys, not choices
+    std::set<std::string> names;
+    for (const CatalogEntry& entry : section.entries) { names.insert(entry.name); }
+
+    EXPECT_EQ(names, choices_of(section.key)) << section.key;
+  }
+}
+
+TEST_F(Commands, ListNamesTopologyKeysThatTheConfigurationHas) {
+  for (const CatalogSection& section : configuration_catalog()) {
+    if (section.name != "topologies") { continue; }
+    for (const CatalogEntry& entry : section.entries) {
+      EXPECT_TRUE(contains(configuration_reference(), "| `topology." + entry.name)) << entry.name;
+    }
+  }
+}
+
+TEST_F(Commands, ListPrintsOneSectionOrAllOfThem) {
+  const nlohmann::json all = run({"list", "--json"}).json();
+  const nlohmann::json models = run({"list", "models", "--json"}).json();
+
+  EXPECT_EQ(all.at("schema"), 1);
+  for (const char* section :
+       {"trainers", "models", "policies", "algorithms", "partitions", "data-sources", "topologies", "optimizers"}) {
+    EXPECT_FALSE(all.at(section).empty()) << section;
+  }
+  EXPECT_EQ(models.size(), 2U);
+  EXPECT_TRUE(contains(run({"list", "modles"}).err, "did you mean 'models'?"));
+}
+
+TEST_F(Commands, TopologyIsGeneratedConvertedAndShown) {
+  const std::string yaml = (scratch_ / "tree.yaml").string();
+  const std::string edges = (scratch_ / "tree.edges").string();
+
+  EXPECT_EQ(run({"topology", "generate", "--widths", "2,5", "-o", yaml}).exit_code, 0);
+  EXPECT_EQ(run({"topology", "convert", yaml, edges}).exit_code, 0);
+  const Outcome shown = run({"topology", "show", yaml});
+  const nlohmann::json facts = run({"topology", "show", edges, "--json"}).json();
+
+  EXPECT_TRUE(contains(shown.out, "├─ aggregator-1  3 clients")) << shown.out;
+  EXPECT_EQ(facts.at("clients"), 5);
+  EXPECT_EQ(facts.at("aggregators"), 2);
+  EXPECT_EQ(facts.at("height"), 2);
+  EXPECT_EQ(facts.at("tiers").size(), 3U);
+}
+
+TEST_F(Commands, TopologyGenerateWritesToStandardOutputInAnyFormat) {
+  EXPECT_TRUE(contains(run({"topology", "generate", "--sites", "north=2,south=3"}).out, "north"));
+  EXPECT_TRUE(
+      contains(run({"topology", "generate", "--branching", "3", "--height", "2", "--format", "dot"}).out, "digraph"));
+  EXPECT_TRUE(
+      contains(run({"topology", "generate", "--branching", "3", "--clients", "9", "--format", "svg"}).out, "<svg"));
+}
+
+TEST_F(Commands, TopologyGenerateWantsExactlyOneShape) {
+  EXPECT_EQ(run({"topology", "generate"}).exit_code, 64);
+  EXPECT_EQ(run({"topology", "generate", "--star", "3", "--widths", "3"}).exit_code, 64);
+  EXPECT_EQ(run({"topology", "generate", "--branching", "3"}).exit_code, 64);
+  EXPECT_TRUE(contains(run({"topology", "generate", "--sites", "north"}).err, "'north' is not NAME=CLIENTS"));
+  EXPECT_TRUE(contains(run({"topology", "generate", "--sites", "north=x"}).err, "'north=x' is not NAME=CLIENTS"));
+}
+
+TEST_F(Commands, ALongTreeIsCutWithAHint) {
+  const std::string yaml = (scratch_ / "tree.yaml").string();
+  ASSERT_EQ(run({"topology", "generate", "--widths", "30,60", "-o", yaml}).exit_code, 0);
+
+  const std::string shown = run({"topology", "show", yaml, "--lines", "5"}).out;
+
+  EXPECT_TRUE(contains(shown, "(55 more lines: --lines)")) << shown;
+}
+
+TEST_F(Commands, PartitionPrintsEveryClientAndTheirSum) {
+  const std::string file = scratch_.write("small.yaml", kSynthetic).string();
+
+  const Outcome table = run({"partition", file});
+  const Outcome lines = run({"partition", file, "--json"});
+
+  EXPECT_EQ(table.exit_code, 0) << table.err;
+  EXPECT_TRUE(contains(table.out, "samples over 6 clients")) << table.out;
+  std::istringstream stream(lines.out);
+  std::string line;
+  std::getline(stream, line);
+  const nlohmann::json header = nlohmann::json::parse(line);
+  std::uint64_t sum = 0;
+  int clients = 0;
+  while (std::getline(stream, line)) {
+    const nlohmann::json client = nlohmann::json::parse(line);
+    for (const auto& count : client.at("counts")) { sum += count.get<std::uint64_t>(); }
+    ++clients;
+  }
+  EXPECT_EQ(header.at("event"), "partition");
+  EXPECT_EQ(clients, 6);
+  EXPECT_EQ(sum, header.at("samples").get<std::uint64_t>());
+}
+
+TEST_F(Commands, PartitionWithoutDataIsAConfigurationError) {
+  const std::string file = scratch_.write("none.yaml", kSynthetic).string();
+
+  EXPECT_EQ(run({"partition", file, "--set", "data={source: none}"}).exit_code, 78);
+}
+
+TEST_F(Commands, InspectTellsWhatIsInAModel) {
+  const ParameterSpec spec =
+      ParameterSpec::create({{"layer.weight", {2, 2}, TensorKind::kTrainable}, {"bias", {}, TensorKind::kTrainable}})
+          .value();
+  const std::vector<float> values{1.0F, 2.0F, 3.0F, 4.0F, -1.0F};
+  const std::filesystem::path file = scratch_ / "model.safetensors";
+  ASSERT_TRUE(write_model(real_file_system(), file, spec, values).ok());
+
+  const nlohmann::json facts = run({"inspect", file.string(), "--json"}).json();
+  const Outcome table = run({"inspect", file.string()});
+
+  EXPECT_EQ(facts.at("what"), "model");
+  EXPECT_EQ(facts.at("parameters"), 5);
+  EXPECT_EQ(facts.at("sha256"), sha256(scratch_.read("model.safetensors")).hex());
+  EXPECT_EQ(facts.at("fingerprint"), spec.fingerprint().hex());
+  for (const auto& tensor : facts.at("tensors")) {
+    if (tensor.at("name") != "layer.weight") { continue; }
+    EXPECT_EQ(tensor.at("shape"), nlohmann::json({2, 2}));
+    EXPECT_EQ(tensor.at("mean"), 2.5);
+    EXPECT_EQ(tensor.at("min"), 1.0);
+    EXPECT_EQ(tensor.at("max"), 4.0);
+    EXPECT_EQ(tensor.at("kind"), "trainable");
+  }
+  EXPECT_TRUE(contains(table.out, "layer.weight  F32   2x2")) << table.out;
+}
+
+TEST_F(Commands, InspectRefusesADamagedFile) {
+  const Outcome outcome = run({"inspect", scratch_.write("model.safetensors", "not a model at all").string()});
+
+  EXPECT_EQ(outcome.exit_code, 65);
+  EXPECT_TRUE(contains(outcome.err, "model.safetensors: ")) << outcome.err;
+}
+
+TEST_F(Commands, InspectSumsARunDirectoryUp) {
+  scratch_.write("records.jsonl", R"({"schema":1,"event":"run","name":"demo","clients":4})"
+                                  "\n"
+                                  R"({"schema":1,"event":"round","round":1,"accuracy":0.5,"seconds":1.5})"
+                                  "\n");
+
+  const nlohmann::json facts = run({"inspect", scratch_.path().string(), "--json"}).json();
+
+  EXPECT_EQ(facts.at("what"), "run");
+  EXPECT_EQ(facts.at("name"), "demo");
+  EXPECT_EQ(facts.at("outcome"), "unfinished");
+  EXPECT_EQ(facts.at("accuracy"), 0.5);
+  EXPECT_EQ(facts.at("clients"), 4);
+}
+
+TEST_F(Commands, DoctorAlwaysSucceedsAndNamesEverySubject) {
+  const Outcome outcome = run({"doctor", "--no-measure", "--json", "--directory", scratch_.path().string()});
+
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  std::set<std::string> subjects;
+  const nlohmann::json facts = outcome.json();
+  for (const auto& check : facts.at("checks")) {
+    subjects.insert(check.at("subject"));
+    EXPECT_FALSE(check.at("value").get<std::string>().empty()) << check;
+  }
+  for (const char* subject :
+       {"processor", "cores", "memory", "BLAS", "libtorch", "MPI", "TLS", "Fashion-MNIST", "disk"}) {
+    EXPECT_TRUE(subjects.contains(subject)) << subject;
+  }
+}
+
+TEST(Doctor, KnowsTheReferenceBlasByItsPlace) {
+  EXPECT_TRUE(is_reference_blas("/usr/lib/x86_64-linux-gnu/blas/libblas.so.3.11.0"));
+  EXPECT_TRUE(is_reference_blas("/usr/lib/x86_64-linux-gnu/lapack/liblapack.so.3.11.0"));
+  EXPECT_FALSE(is_reference_blas("/usr/lib/x86_64-linux-gnu/openblas-pthread/libblas.so.3"));
+  EXPECT_FALSE(is_reference_blas("/opt/intel/libmkl_rt.so"));
+  EXPECT_FALSE(is_reference_blas(""));
+}
+
+TEST(Doctor, ReadsTheNameOfTheMpiFromItsFirstLine) {
+  EXPECT_EQ(mpi_name("mpirun (Open MPI) 4.1.4"), "Open MPI 4.1.4");
+  EXPECT_EQ(mpi_name("HYDRA build details:"), "MPICH");
+  EXPECT_EQ(mpi_name("something else"), "");
+}
+
+TEST(TextTable, AlignsByCharactersAndLeavesTheLastColumnUnpadded) {
+  TextTable table(
+      {{"name", TextTable::Align::kLeft}, {"n", TextTable::Align::kRight}, {"note", TextTable::Align::kLeft}});
+  table.add({"µ", "10", "x"});
+  table.add({"long", "9", ""});
+
+  EXPECT_EQ(table.render(Paint(false), false),
+            "  name   n  note\n"
+            "  ----  --  ----\n"
+            "  µ     10  x\n"
+            "  long   9  \n");
+}
+
+}  // namespace
+}  // namespace tributary::cli
