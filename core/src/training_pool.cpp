@@ -93,36 +93,44 @@ Result<Contribution> TrainingPool::run(Trainer& trainer, Job& job) {
   return result;
 }
 
+bool TrainingPool::may_start() const {
+  return !waiting_.empty() && untaken_ < 2 * workers_.size();
+}
+
+// Called and left with the lock held.
+void TrainingPool::run_oldest(Trainer& trainer, std::unique_lock<std::mutex>& lock) {
+  const std::shared_ptr<Job> job = std::move(waiting_.front());
+  waiting_.pop_front();
+  job->started = true;
+  ++untaken_;
+  lock.unlock();
+  Result<Contribution> result = run(trainer, *job);
+  lock.lock();
+  job->result = std::move(result);
+  job->done = true;
+  if (job->cancelled) { --untaken_; }
+  to_caller_.notify_one();
+  if (job->on_done && !job->cancelled) {
+    lock.unlock();
+    job->on_done();
+    lock.lock();
+  }
+}
+
 void TrainingPool::work(Trainer& trainer) {
   std::unique_lock lock(mutex_);
-  const auto may_train = [this] { return !waiting_.empty() && untaken_ < 2 * workers_.size(); };
   for (;;) {
-    to_workers_.wait(lock, [&] { return stopping_ || !calls_.empty() || may_train(); });
+    to_workers_.wait(lock, [&] { return stopping_ || !calls_.empty() || may_start(); });
     if (stopping_) { return; }
-    if (!calls_.empty()) {
-      const auto call = std::move(calls_.front());
-      calls_.pop_front();
-      lock.unlock();
-      call(trainer);
-      lock.lock();
+    if (calls_.empty()) {
+      run_oldest(trainer, lock);
       continue;
     }
-    const std::shared_ptr<Job> job = std::move(waiting_.front());
-    waiting_.pop_front();
-    job->started = true;
-    ++untaken_;
+    const auto call = std::move(calls_.front());
+    calls_.pop_front();
     lock.unlock();
-    Result<Contribution> result = run(trainer, *job);
+    call(trainer);
     lock.lock();
-    job->result = std::move(result);
-    job->done = true;
-    if (job->cancelled) { --untaken_; }
-    to_caller_.notify_one();
-    if (job->on_done && !job->cancelled) {
-      lock.unlock();
-      job->on_done();
-      lock.lock();
-    }
   }
 }
 
@@ -138,7 +146,14 @@ Result<Contribution> TrainingPool::take(JobId id) {
     lock.unlock();
     return run(*own_trainer_, *job);
   }
-  to_caller_.wait(lock, [&] { return job->done; });
+  // A worker has it. Meanwhile this thread does what will be asked for next.
+  while (!job->done) {
+    if (may_start()) {
+      run_oldest(*own_trainer_, lock);
+    } else {
+      to_caller_.wait(lock, [&] { return job->done; });
+    }
+  }
   --untaken_;
   lock.unlock();
   to_workers_.notify_one();

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Threads that train: each has one Trainer and takes the oldest waiting job. The thread that waits for a job works too.
+// Threads that train: each has one Trainer and takes the oldest waiting job. The thread that waits for a job works
+// meanwhile.
 //
 // Threads:  submit(), take() and cancel() belong to one thread, the driver's; evaluate() too. The callback of submit()
 //           runs on a worker.
@@ -63,6 +64,8 @@ class TrainingPool {
 
   explicit TrainingPool(const TrainerFactory& factory) : factory_(factory) {}
   void work(Trainer& trainer);
+  [[nodiscard]] bool may_start() const;
+  void run_oldest(Trainer& trainer, std::unique_lock<std::mutex>& lock);
   Result<Contribution> run(Trainer& trainer, Job& job);
 
   const TrainerFactory& factory_;
