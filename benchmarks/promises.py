@@ -29,13 +29,15 @@ class Measured:
 
     def __init__(self, program, arguments, directory=None):
         begin = time.monotonic()
-        process = subprocess.Popen([program, *map(str, arguments)], cwd=ROOT, stdout=subprocess.PIPE,
-                                   stderr=subprocess.PIPE, text=True)
-        self.out = process.stdout.read()
-        errors = process.stderr.read()
-        _, status, usage = os.wait4(process.pid, 0)
+        with tempfile.TemporaryFile("w+") as errors_file:
+            process = subprocess.Popen([program, *map(str, arguments)], cwd=ROOT, stdout=subprocess.PIPE,
+                                       stderr=errors_file, text=True)
+            self.out = process.stdout.read()
+            _, status, usage = os.wait4(process.pid, 0)
+            errors_file.seek(0)
+            errors = errors_file.read()
         self.seconds = time.monotonic() - begin
-        self.megabytes = usage.ru_maxrss / 1024
+        self.megabytes = usage.ru_maxrss * 1024 / 1e6
         if status != 0:
             sys.exit(f"{' '.join(map(str, arguments))} failed:\n{errors}")
         self.records = []

@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <iterator>
+
 namespace tributary {
 namespace {
 
@@ -34,7 +36,9 @@ Status WeightedSum::add(const Update& update) {
                                 : sums_.add(delta->payload, update.weight));
   contributors_ += update.contributors;
   for (const auto& [name, sum] : update.scalars) {
-    if (scalars_.size() < kMaxScalars || scalars_.contains(name)) { scalars_[name].add(sum); }
+    scalars_[name].add(sum);
+    // The smallest names stay: those are the same in any order and tree.
+    if (scalars_.size() > kMaxScalars) { scalars_.erase(std::prev(scalars_.end())); }
   }
   return {};
 }

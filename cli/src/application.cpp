@@ -52,8 +52,13 @@ std::string did_you_mean(const std::string& word, std::span<const std::string> c
   return near.empty() ? std::string() : fmt::format(". Did you mean '{}'?", near);
 }
 
+struct UsageError {
+  std::string message;
+  std::string path;  // of the command whose --help answers it
+};
+
 // CLI11 says only that a sub-command is missing where one is misspelt.
-std::optional<std::string> unknown_subcommand(const CLI::App& app, std::span<const std::string> arguments) {
+std::optional<UsageError> unknown_subcommand(const CLI::App& app, std::span<const std::string> arguments) {
   const CLI::App* here = &app;
   for (std::size_t i = 0; i < arguments.size(); ++i) {
     const std::string& word = arguments[i];
@@ -67,7 +72,7 @@ std::optional<std::string> unknown_subcommand(const CLI::App& app, std::span<con
     const CLI::App* next = find_subcommand(*here, word);
     if (next == nullptr) {
       const std::string place = here == &app ? "tributary" : "tributary " + here->get_name();
-      return fmt::format("{} has no command '{}'{}", place, word, did_you_mean(word, names));
+      return UsageError{fmt::format("{} has no command '{}'{}", place, word, did_you_mean(word, names)), place};
     }
     here = next;
   }
@@ -104,23 +109,47 @@ std::string path_of(const CLI::App& app) {
   return path;
 }
 
-int report_usage_error(const Streams& streams, const Paint& paint, const std::string& message,
-                       const std::string& path) {
-  streams.err << paint.red("error:") << ' ' << message << "\nSee '" << path << " --help'.\n";
+const CLI::App& chosen_command(const CLI::App& app) {
+  const CLI::App* here = &app;
+  for (auto chosen = here->get_subcommands(); !chosen.empty(); chosen = here->get_subcommands()) {
+    here = chosen.front();
+  }
+  return *here;
+}
+
+UsageError wrong_arguments(const CLI::App& app, const CLI::ParseError& error) {
+  const std::string message = error.what();
+  const std::vector<std::string> names = names_of_subcommands(chosen_command(app));
+  if (dynamic_cast<const CLI::RequiredError*>(&error) != nullptr && !names.empty()) {
+    return {fmt::format("{} needs a command: one of {}", path_of(app), fmt::join(names, ", ")), path_of(app)};
+  }
+  // An option of the program is in its help, not in that of the command it stood beside.
+  const std::vector<const CLI::Option*> options = app.get_options();
+  const bool is_global = std::any_of(options.begin(), options.end(), [&message](const CLI::Option* option) {
+    return message.starts_with(option->get_name() + ":");
+  });
+  return {message, is_global ? "tributary" : path_of(app)};
+}
+
+int report_usage_error(const Streams& streams, const Paint& paint, const UsageError& error) {
+  streams.err << paint.red("error:") << ' ' << error.message << "\nSee '" << error.path << " --help'.\n";
   return kUsage;
 }
 
-int report_status(const Streams& streams, const Paint& paint, const Status& status) {
-  if (status.ok()) { return 0; }
-  const std::string& message = status.message();
-  const auto lines = 1 + std::count(message.begin(), message.end(), '\n');
-  if (lines > 1) {
-    // One mistake per line, each with its place first, so that editors can jump to it.
-    streams.err << message << '\n' << paint.red("error:") << ' ' << lines << " mistakes, listed above\n";
-  } else {
-    streams.err << paint.red("error:") << ' ' << message << '\n';
+// How many mistakes a configuration or topology has, one per line with its place first; 0 for any other message.
+std::size_t listed_mistakes(const Status& status) {
+  if (status.code() != Code::kConfiguration) { return 0; }
+  std::size_t lines = 0;
+  std::string_view rest = status.message();
+  while (!rest.empty()) {
+    const std::string_view line = rest.substr(0, rest.find('\n'));
+    rest.remove_prefix(std::min(rest.size(), line.size() + 1));
+    // The last line of a list that was cut: "and there are more mistakes".
+    if (rest.empty() && line.starts_with("and ")) { break; }
+    if (line.find(": ") == std::string_view::npos) { return 0; }
+    ++lines;
   }
-  return exit_code(status.code());
+  return lines;
 }
 
 Status guarded(const Action& action, const Context& context) {
@@ -132,6 +161,17 @@ Status guarded(const Action& action, const Context& context) {
 }
 
 }  // namespace
+
+int report_status(const Streams& streams, const Paint& paint, const Status& status) {
+  if (status.ok()) { return 0; }
+  if (const std::size_t mistakes = listed_mistakes(status); mistakes > 1) {
+    // Each line begins with its place, so that editors can jump to it.
+    streams.err << status.message() << '\n' << paint.red("error:") << ' ' << mistakes << " mistakes, listed above\n";
+  } else {
+    streams.err << paint.red("error:") << ' ' << status.message() << '\n';
+  }
+  return exit_code(status.code());
+}
 
 int run_program(std::span<const std::string> arguments, const Streams& streams) {
   CLI::App app("Hierarchical federated learning: exact, fast, at any depth.", "tributary");
@@ -162,8 +202,8 @@ int run_program(std::span<const std::string> arguments, const Streams& streams) 
   std::vector<std::string> words(arguments.begin(), arguments.end());
   const bool only_version = words.size() == 1 && words.front() == "--version";
   if (only_version) { words = {"version"}; }
-  if (const auto message = unknown_subcommand(app, words)) {
-    return report_usage_error(streams, plain_paint, *message, "tributary");
+  if (const auto unknown = unknown_subcommand(app, words)) {
+    return report_usage_error(streams, plain_paint, *unknown);
   }
   try {
     std::vector<std::string> reversed(words.rbegin(), words.rend());
@@ -172,13 +212,13 @@ int run_program(std::span<const std::string> arguments, const Streams& streams) 
     streams.out << app.help();
     return 0;
   } catch (const CLI::ExtrasError& error) {
-    return report_usage_error(streams, plain_paint, unknown_option(app, error.what()), path_of(app));
+    return report_usage_error(streams, plain_paint, {unknown_option(app, error.what()), path_of(app)});
   } catch (const CLI::ParseError& error) {
     if (words.empty()) {
       streams.err << app.help();
       return kUsage;
     }
-    return report_usage_error(streams, plain_paint, error.what(), path_of(app));
+    return report_usage_error(streams, plain_paint, wrong_arguments(app, error));
   }
 
   const ColorChoice color = parse_color_choice(globals->color).value_or(ColorChoice::kAuto);

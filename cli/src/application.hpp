@@ -23,4 +23,7 @@ struct Streams {
 // Status.
 int run_program(std::span<const std::string> arguments, const Streams& streams);
 
+// Prints an error on `streams.err`; several mistakes of one configuration with their number. Returns the exit code.
+int report_status(const Streams& streams, const Paint& paint, const Status& status);
+
 }  // namespace tributary::cli

@@ -191,7 +191,7 @@ Action setup_bench(CLI::App& app, Bench bench, std::uint64_t parameters, std::st
   app.add_flag("--json", options->json, "One JSON object");
   app.add_option("--parameters", options->parameters, "float32 values of the model")
       ->capture_default_str()
-      ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1} << 32U));
+      ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1} << 28U));
   app.add_option(std::string(count_option), options->count, std::string(count_help))
       ->capture_default_str()
       ->check(CLI::Range(1U, 1000000U));

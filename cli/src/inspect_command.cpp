@@ -2,7 +2,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <cstddef>
 #include <filesystem>
 #include <limits>
 #include <memory>
@@ -168,7 +170,9 @@ void print_facts(const Facts& facts, const Context& context) {
   for (const auto& [key, value] : facts.items()) {
     std::string label = key;
     std::replace(label.begin(), label.end(), '_', ' ');
-    context.out << fmt::format("  {}  {}\n", context.paint().dim(pad_right(label, width)), fact_text(value));
+    // A seed is a name rather than a quantity: as it is written in a configuration.
+    const std::string text = key == "seed" ? value.dump() : fact_text(value);
+    context.out << fmt::format("  {}  {}\n", context.paint().dim(pad_right(label, width)), text);
   }
   context.out << '\n';
 }
@@ -198,15 +202,29 @@ Status inspect_tensors(const SafetensorsFile& file, Facts facts, const Options& 
   return ok_status();
 }
 
+// Eight bytes of length, then a JSON object: text of any other kind would be read as an absurd length.
+Status check_is_safetensors(FileSystem& files, const std::string& path) {
+  TRIBUTARY_ASSIGN_OR_RETURN(const std::unique_ptr<ReadableFile> source, files.open(path));
+  std::array<std::byte, 9> start{};
+  if (source->size() >= start.size()) {
+    TRIBUTARY_RETURN_IF_ERROR(source->read(0, start));
+    if (start.back() == std::byte{'{'}) { return ok_status(); }
+  }
+  return bad_data(fmt::format(
+      "{}: is no safetensors file; inspect reads models, checkpoints, run directories and records.jsonl", path));
+}
+
 Status inspect_file(const Options& options, const Context& context) {
   FileSystem& files = real_file_system();
+  TRIBUTARY_RETURN_IF_ERROR(check_is_safetensors(files, options.path));
   TRIBUTARY_ASSIGN_OR_RETURN(const SafetensorsFile file, SafetensorsFile::open(files, options.path));
   const bool is_checkpoint = std::any_of(file.metadata().begin(), file.metadata().end(), [](const auto& entry) {
     return entry.first.starts_with("tributary.checkpoint");
   });
   if (is_checkpoint) {
     TRIBUTARY_ASSIGN_OR_RETURN(const CheckpointFacts checkpoint, inspect_checkpoint(files, options.path));
-    Facts facts{{"what", "checkpoint, whole and verified"},
+    Facts facts{{"what", "checkpoint"},
+                {"verified", true},
                 {"round", checkpoint.state.round.value},
                 {"version", checkpoint.state.version.value},
                 {"seed", checkpoint.state.seed},
@@ -235,9 +253,13 @@ Status inspect_run(const Options& options, const Context& context) {
   number("accuracy", run.last("accuracy"), human_percent(run.last("accuracy")));
   number("loss", run.last("loss"), fmt::format("{:.4f}", run.last("loss")));
   number("seconds", run.seconds(), human_duration(run.seconds()));
-  number("bytes_moved", run.bytes_moved(), human_bytes(run.bytes_moved()));
+  if (options.json) {
+    facts["bytes_moved"] = static_cast<std::uint64_t>(run.bytes_moved());
+  } else {
+    facts["bytes_moved"] = human_bytes(run.bytes_moved());
+  }
   for (const char* field : {"clients", "aggregators", "parameters", "seed"}) {
-    if (run.run.find(field) != nullptr) { facts[field] = static_cast<std::uint64_t>(run.run.number(field)); }
+    if (run.run.find(field) != nullptr) { facts[field] = whole_field(run.run, field); }
   }
   if (!run.end.text("error").empty()) { facts["error"] = std::string(run.end.text("error")); }
   if (run.starts > 1) { facts["resumed"] = run.starts - 1; }
@@ -245,12 +267,12 @@ Status inspect_run(const Options& options, const Context& context) {
   for (const CheckpointFile& checkpoint : checkpoints) { kept.push_back(checkpoint.round.value); }
   facts["checkpoints"] = kept;
   const std::string_view recorded = run.end.text("model_sha256");
+  const fs::path model = run.directory / "model.safetensors";
+  bool altered = false;
   if (!recorded.empty()) {
-    const fs::path model = run.directory / "model.safetensors";
     const Result<Digest> digest = file_digest(files, model);
-    facts["model"] = !digest.ok()                ? "missing"
-                     : digest->hex() == recorded ? "as recorded"
-                                                 : "not the one that was recorded";
+    altered = digest.ok() && digest->hex() != recorded;
+    facts["model"] = !digest.ok() ? "missing" : altered ? "not the one that was recorded" : "as recorded";
     facts["model_sha256"] = std::string(recorded);
   }
   if (options.json) {
@@ -259,6 +281,7 @@ Status inspect_run(const Options& options, const Context& context) {
     print_facts(facts, context);
     if (!run.ended()) { context.note("  not ended: go on with tributary run --resume " + run.directory.string()); }
   }
+  if (altered) { return bad_data(fmt::format("{}: is not the model whose digest the run recorded", model.string())); }
   return ok_status();
 }
 

@@ -31,6 +31,8 @@ std::vector<CatalogSection> whole_catalog() {
   for (const ModelKind& model : builtin_models()) {
     models.entries.push_back({std::string(model.name), std::string(model.summary)});
   }
+  // Not a model of the torch trainer, so not among the built-in ones.
+  models.entries.push_back({"echo", "numbers without meaning, for trainer.kind: echo"});
   all.push_back(std::move(models));
   CatalogSection policies{"policies", "tiers.default.policy", {}};
   for (const auto& entry : known_extensions().policies()) { policies.entries.push_back({entry.name, entry.summary}); }

@@ -86,21 +86,24 @@ void print_json(const Partition& partition, const Dataset& data, const Context& 
   }
 }
 
-void print_table(const Partition& partition, const Dataset& data, std::uint32_t rows, const Context& context) {
+void print_table(const Partition& partition, const Dataset& data, const Options& options, bool draws,
+                 const Context& context) {
   const bool utf8 = context.out_terminal.utf8;
   const Paint paint = context.paint();
   std::uint64_t smallest = ~std::uint64_t{0};
   std::uint64_t largest = 0;
   std::uint64_t total = 0;
+  double effective = 0.0;
   for (std::uint32_t client = 0; client < partition.clients(); ++client) {
     const std::uint64_t count = partition.count(ClientIndex{client});
     smallest = std::min(smallest, count);
     largest = std::max(largest, count);
     total += count;
+    effective += labels_of(partition, data, client).effective_classes();
   }
   std::vector<ClientLabels> shown;
   std::uint32_t tallest = 0;
-  const std::uint32_t columns = std::min(partition.clients(), std::max(1U, rows));
+  const std::uint32_t columns = std::min(partition.clients(), options.rows);
   for (std::uint32_t i = 0; i < columns; ++i) {
     const auto client = static_cast<std::uint32_t>(std::uint64_t{i} * partition.clients() / columns);
     shown.push_back(labels_of(partition, data, client));
@@ -111,22 +114,24 @@ void print_table(const Partition& partition, const Dataset& data, std::uint32_t 
                    {fmt::format("labels 0 to {}", data.classes - 1), TextTable::Align::kLeft},
                    {"effective classes", TextTable::Align::kRight},
                    {"", TextTable::Align::kLeft}});
-  double effective = 0.0;
   for (const ClientLabels& labels : shown) {
-    effective += labels.effective_classes();
     table.add({fmt::format("{}", labels.client), human_count(labels.samples), blocks(labels.counts, tallest, utf8),
                fmt::format("{:.1f}", labels.effective_classes()), bar(labels.samples, largest, 20, utf8)});
   }
-  context.out << table.render(paint, utf8);
-  if (columns < partition.clients()) {
+  if (columns > 0) { context.out << table.render(paint, utf8); }
+  if (columns > 0 && columns < partition.clients()) {
     context.out << paint.dim(
         fmt::format("  {} of {} clients, evenly selected (--rows)\n", columns, human_count(partition.clients())));
   }
-  context.out << fmt::format("\n  {} of {} over {}: {} to {} each, {} on average\n", human_count(total),
-                             human_plural(data.size(), "sample"), human_plural(partition.clients(), "client"),
-                             human_count(smallest), human_count(largest), human_count(total / partition.clients()));
+  const std::string samples = human_plural(data.size(), "sample");
+  const std::string spread =
+      draws ? fmt::format("{} from {}, with overlap between clients,", human_plural(total, "draw"), samples)
+            : fmt::format("{} of {}", human_count(total), samples);
+  context.out << fmt::format("\n  {} over {}: {} to {} each, {} on average\n", spread,
+                             human_plural(partition.clients(), "client"), human_count(smallest), human_count(largest),
+                             human_count(total / partition.clients()));
   context.out << fmt::format("  {:.1f} of {} classes effective at a client, on average (1: all samples of one class)\n",
-                             effective / static_cast<double>(columns), data.classes);
+                             effective / static_cast<double>(partition.clients()), data.classes);
   context.out << paint.dim(fmt::format("  sha256 {}", partition.digest().hex())) << '\n';
 }
 
@@ -142,7 +147,8 @@ Status act(const Options& options, const Context& context) {
   if (options.json) {
     print_json(partition, *data.train, context);
   } else {
-    print_table(partition, *data.train, options.rows, context);
+    const bool draws = configuration.data.partition == DataConfig::Partition::kDraw;
+    print_table(partition, *data.train, options, draws, context);
   }
   return ok_status();
 }

@@ -2,6 +2,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
+#include <cstdint>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -35,10 +37,21 @@ CostOptions cost_options(const Plan& plan) {
   return options;
 }
 
-std::string describe(const TierConfig& tier) {
+// Of the node with the most, `distance` below the root.
+std::uint32_t most_children(const Tree& tree, std::uint32_t distance) {
+  std::uint32_t most = 0;
+  for (std::uint32_t id = 0; id < tree.size(); ++id) {
+    if (tree.tier(NodeId{id}) == distance) { most = std::max(most, tree.children(NodeId{id}).size()); }
+  }
+  return most;
+}
+
+std::string describe(const Plan& plan, std::uint32_t distance) {
+  const TierConfig& tier = plan.tier(distance);
   std::string text = tier.policy;
   if (tier.cohort_count) {
-    text += fmt::format(", {} children a round", *tier.cohort_count);
+    const std::uint64_t children = std::min<std::uint64_t>(*tier.cohort_count, most_children(plan.tree(), distance));
+    text += fmt::format(", {} a round", children == 1 ? "1 child" : human_count(children) + " children");
   } else if (tier.cohort_fraction && *tier.cohort_fraction < 1.0) {
     text += fmt::format(", {:g} of the children a round", *tier.cohort_fraction);
   } else {
@@ -50,16 +63,21 @@ std::string describe(const TierConfig& tier) {
   return text;
 }
 
+// Expected values need not be whole; bytes are.
+std::uint64_t whole(double value) {
+  return static_cast<std::uint64_t>(std::round(value));
+}
+
 Facts facts_of(const Plan& plan, const CostEstimate& cost) {
   const Tree& tree = plan.tree();
   Facts tiers = Facts::array();
   for (const TierCost& tier : cost.tiers) {
     tiers.push_back({{"tier", tier.tier},
                      {"nodes", tier.nodes},
-                     {"policy", describe(plan.tier(tier.tier - 1))},
+                     {"policy", describe(plan, tier.tier - 1)},
                      {"payloads", tier.payloads},
-                     {"bytes_down", tier.bytes_down},
-                     {"bytes_up", tier.bytes_up}});
+                     {"bytes_down", whole(tier.bytes_down)},
+                     {"bytes_up", whole(tier.bytes_up)}});
   }
   return {{"schema", 1},
           {"name", plan.configuration().name},
@@ -72,8 +90,8 @@ Facts facts_of(const Plan& plan, const CostEstimate& cost) {
           {"exact_sums", plan.compact() ? "compact" : "full"},
           {"mean_resolution", std::ldexp(1.0 / plan.scale().weight_bound.value(), -plan.scale().fraction_bits)},
           {"payloads_per_round", cost.payloads},
-          {"bytes_per_round", cost.bytes},
-          {"bytes_per_round_forwarding", cost.forwarding_bytes},
+          {"bytes_per_round", whole(cost.bytes)},
+          {"bytes_per_round_forwarding", whole(cost.forwarding_bytes)},
           {"link_seconds_per_round", std::chrono::duration<double>(cost.round_time).count()},
           {"digest", plan.digest().hex()},
           {"per_tier", std::move(tiers)}};
@@ -84,22 +102,24 @@ void print_text(const Context& context, const Plan& plan, const CostEstimate& co
   const Paint paint = context.paint();
   auto& out = context.out;
   out << paint.bold(plan.configuration().name)
-      << fmt::format(": {} clients, {} aggregators, {} tiers\n", tree.clients(), tree.size() - tree.clients() - 1,
-                     tree.height() + 1);
-  out << fmt::format("model       {} parameters, {} per payload\n", plan.spec().parameters(),
+      << fmt::format(": {}, {}, {}\n", human_plural(tree.clients(), "client"),
+                     human_plural(tree.size() - tree.clients() - 1, "aggregator"),
+                     human_plural(tree.height() + 1, "tier"));
+  out << fmt::format("model       {}, {} per payload\n", human_plural(plan.spec().parameters(), "parameter"),
                      human_bytes(static_cast<double>(plan.payload_bytes())));
-  out << fmt::format("round       at most {} clients; exact sums on the {} grid\n", plan.clients_per_round(),
-                     plan.compact() ? "compact" : "full");
-  out << fmt::format("network     {:.0f} payloads, {} a round; forwarding each update would take {}\n", cost.payloads,
-                     human_bytes(cost.bytes), human_bytes(cost.forwarding_bytes));
+  out << fmt::format("round       at most {}; exact sums on the {} grid\n",
+                     human_plural(plan.clients_per_round(), "client"), plan.compact() ? "compact" : "full");
+  out << fmt::format("network     {}, {} a round; forwarding each update would take {}\n",
+                     human_plural(whole(cost.payloads), "payload"), human_bytes(cost.bytes),
+                     human_bytes(cost.forwarding_bytes));
   if (cost.round_time.count() > 0) {
     out << fmt::format("links       {:.3f} s a round on the slowest path\n",
                        std::chrono::duration<double>(cost.round_time).count());
   }
   out << '\n' << paint.dim("tier   nodes      down        up          the node above commits") << '\n';
   for (const TierCost& tier : cost.tiers) {
-    out << fmt::format("{:<6} {:<10} {:<11} {:<11} {}\n", tier.tier, tier.nodes, human_bytes(tier.bytes_down),
-                       human_bytes(tier.bytes_up), describe(plan.tier(tier.tier - 1)));
+    out << fmt::format("{:<6} {:<10} {:<11} {:<11} {}\n", tier.tier, human_count(tier.nodes),
+                       human_bytes(tier.bytes_down), human_bytes(tier.bytes_up), describe(plan, tier.tier - 1));
   }
 }
 

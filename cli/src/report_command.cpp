@@ -32,7 +32,7 @@ nlohmann::ordered_json facts_of(const RunData& run) {
   facts["best_accuracy"] = run.best_round() == nullptr ? std::nan("") : run.best_round()->number("accuracy");
   facts["loss"] = run.last("loss");
   facts["seconds"] = run.seconds();
-  facts["bytes_moved"] = run.bytes_moved();
+  facts["bytes_moved"] = static_cast<std::uint64_t>(run.bytes_moved());
   facts["model_sha256"] = std::string(run.end.text("model_sha256"));
   return facts;
 }

@@ -61,7 +61,7 @@ void header(Page& page, const RunData& data) {
   if (run.number("aggregators") > 0) { fact(human_plural(whole(run.number("aggregators")), "aggregator")); }
   if (run.find("clients") != nullptr) { fact(human_plural(whole(run.number("clients")), "client")); }
   if (run.find("parameters") != nullptr) { fact(human_plural(whole(run.number("parameters")), "parameter")); }
-  if (run.find("seed") != nullptr) { fact(fmt::format("seed {:.0f}", run.number("seed"))); }
+  if (run.find("seed") != nullptr) { fact(fmt::format("seed {}", whole_field(run, "seed"))); }
   if (run.number("threads") > 0) { fact(human_plural(whole(run.number("threads")), "thread")); }
   fact(run.text("driver"));
   fact(run.text("host"));

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <csignal>
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "command.hpp"
 #include "load.hpp"
@@ -23,7 +26,10 @@ std::atomic<bool> stop_requested{false};
 
 // The first signal asks for a clean stop; the second one ends the process as usual.
 void request_stop(int signal) {
+  static constexpr std::string_view kText = "\nfinishing this round, then stopping; the same again stops at once\n";
   stop_requested = true;
+  // Only what is safe in a signal handler. Where nobody reads it the note is lost, and that is all.
+  [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, kText.data(), kText.size());
   std::signal(signal, SIG_DFL);
 }
 
@@ -72,6 +78,36 @@ SimulationSettings simulation_settings(const Configuration& configuration, const
   return settings;
 }
 
+// With --quiet: warnings alone.
+class WarningSink final : public RecordSink {
+ public:
+  explicit WarningSink(const Context& context) : context_(context) {}
+  Status write(const Record& record) override {
+    if (record.event() == "warning") { context_.warn(record.text("text")); }
+    return {};
+  }
+  Status flush() override { return {}; }
+
+ private:
+  const Context& context_;
+};
+
+// A run that has come to its end: there is nothing to go on with.
+bool is_complete(const std::filesystem::path& directory) {
+  if (!std::filesystem::exists(directory / "model.safetensors")) { return false; }
+  const Result<std::vector<Record>> records = read_records(real_file_system(), directory / "records.jsonl");
+  if (!records.ok() || records->empty() || records->back().event() != "end") { return false; }
+  const std::string_view outcome = records->back().text("outcome");
+  return outcome == "finished" || outcome == "stopped";
+}
+
+// What is made from the records for people to look at.
+Status write_presentations(const Configuration& configuration, const std::filesystem::path& directory) {
+  if (configuration.output.csv) { TRIBUTARY_RETURN_IF_ERROR(write_csv(directory)); }
+  if (configuration.output.report) { TRIBUTARY_RETURN_IF_ERROR(write_report(directory, directory / "report.html")); }
+  return {};
+}
+
 Status run(const Context& context, const RunOptions& options) {
   TRIBUTARY_ASSIGN_OR_RETURN(Configuration configuration, configuration_of(options));
   if (options.print_configuration) {
@@ -79,6 +115,13 @@ Status run(const Context& context, const RunOptions& options) {
     return {};
   }
   const bool resume = !options.resume.empty();
+  if (resume && !options.directory.empty()) {
+    return invalid_argument("--resume goes on in its own directory: --output does not belong to it");
+  }
+  if (resume && options.configuration->set.empty() && is_complete(options.resume)) {
+    context.note(fmt::format("{} has finished already: there is nothing to go on with", options.resume));
+    return {};
+  }
   FederationOptions federation_options;
   federation_options.resume = resume;
   if (resume) {
@@ -95,6 +138,8 @@ Status run(const Context& context, const RunOptions& options) {
   const Composition& composition = loaded.composition;
   const Configuration& resolved = composition.plan.configuration();
 
+  WarningSink warnings(context);
+  if (context.quiet) { federation_options.sinks.push_back(&warnings); }
   std::unique_ptr<ConsoleSink> console;
   if (!context.quiet) {
     console = std::make_unique<ConsoleSink>(
@@ -111,8 +156,10 @@ Status run(const Context& context, const RunOptions& options) {
   federation_options.stop = &stop_requested;
   TRIBUTARY_ASSIGN_OR_RETURN(const std::unique_ptr<Federation> federation,
                              Federation::open(composition.plan, *composition.factory, std::move(federation_options)));
-  TRIBUTARY_RETURN_IF_ERROR(
-      write_atomically(real_file_system(), directory / "topology.yaml", to_yaml(loaded.topology)));
+  if (!std::filesystem::exists(directory / "topology.yaml")) {
+    TRIBUTARY_RETURN_IF_ERROR(
+        write_atomically(real_file_system(), directory / "topology.yaml", to_yaml(loaded.topology)));
+  }
 
   std::signal(SIGINT, request_stop);
   std::signal(SIGTERM, request_stop);
@@ -121,9 +168,12 @@ Status run(const Context& context, const RunOptions& options) {
   std::signal(SIGINT, SIG_DFL);
   std::signal(SIGTERM, SIG_DFL);
 
-  if (resolved.output.csv) { TRIBUTARY_RETURN_IF_ERROR(write_csv(directory)); }
-  if (resolved.output.report) { TRIBUTARY_RETURN_IF_ERROR(write_report(directory, directory / "report.html")); }
-  if (!outcome.ok()) { return outcome.status(); }
+  if (!outcome.ok()) {
+    // What there is to see of a run that failed; its own error is the one to report.
+    if (driver.statistics().tasks_trained > 0) { static_cast<void>(write_presentations(resolved, directory).ok()); }
+    return outcome.status();
+  }
+  TRIBUTARY_RETURN_IF_ERROR(write_presentations(resolved, directory));
   if (outcome->kind == FederationOutcome::Kind::kInterrupted) {
     return cancelled(fmt::format("stopped after round {} as asked; go on with: tributary run --resume {}",
                                  outcome->round.value, directory.string()));

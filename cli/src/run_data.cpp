@@ -32,6 +32,7 @@ void add_record(RunData& data, const Record& record) {
   const std::string& event = record.event();
   if (event == "run") {
     if (data.starts++ == 0) { data.run = record; }
+    data.end = Record("end");  // resumed: it has not ended any more
   } else if (event == "round") {
     data.rounds.push_back(record);
   } else if (event == "tier") {
@@ -159,6 +160,15 @@ const Record* RunData::best_round() const {
     if (round.number("accuracy", -1.0) > (best == nullptr ? -1.0 : best->number("accuracy"))) { best = &round; }
   }
   return best;
+}
+
+std::uint64_t whole_field(const Record& record, std::string_view field) {
+  const Record::Value* const value = record.find(field);
+  if (const auto* large = std::get_if<std::uint64_t>(value); large != nullptr) { return *large; }
+  if (const auto* small = std::get_if<std::int64_t>(value); small != nullptr) {
+    return static_cast<std::uint64_t>(std::max<std::int64_t>(0, *small));
+  }
+  return static_cast<std::uint64_t>(std::max(0.0, record.number(field)));
 }
 
 }  // namespace tributary::cli

@@ -7,6 +7,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -54,6 +55,9 @@ struct RunData {
 
 // `path` is a run directory, or its records.jsonl. kNotFound: neither.
 Result<RunData> read_run(FileSystem& files, const std::filesystem::path& path);
+
+// A count or a seed, exact to all 64 bits; 0 if absent, negative or of another kind.
+[[nodiscard]] std::uint64_t whole_field(const Record& record, std::string_view field);
 
 // Dotted keys of a YAML text; lists of scalars become one value, "[4, 32]". Empty if it is not YAML.
 [[nodiscard]] std::map<std::string, std::string> flatten_yaml(const std::string& text);

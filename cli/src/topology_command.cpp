@@ -2,11 +2,13 @@
 #include <fmt/format.h>
 
 #include <charconv>
+#include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "command.hpp"
@@ -22,12 +24,12 @@ namespace tributary::cli {
 namespace {
 
 struct Generated {
-  std::uint32_t star = 0;
-  std::uint32_t branching = 0;
-  std::uint32_t height = 0;
-  std::uint32_t clients = 0;
-  std::vector<std::uint32_t> widths;
-  std::vector<std::string> sites;
+  std::optional<std::uint32_t> star;
+  std::optional<std::uint32_t> branching;
+  std::optional<std::uint32_t> height;
+  std::optional<std::uint32_t> clients;
+  std::optional<std::vector<std::string>> widths;
+  std::optional<std::vector<std::string>> sites;
   std::string output;
   std::string format;
 };
@@ -48,45 +50,123 @@ struct Converted {
 
 Result<std::optional<TopologyFormat>> named_format(const std::string& name) {
   if (name.empty()) { return std::optional<TopologyFormat>(); }
+  // The extensions of files serve as names too.
+  if (name == "csv") { return std::optional(TopologyFormat::kMatrix); }
+  if (name == "txt") { return std::optional(TopologyFormat::kEdges); }
+  if (name == "yml") { return std::optional(TopologyFormat::kYaml); }
+  if (name == "gv") { return std::optional(TopologyFormat::kDot); }
   TRIBUTARY_ASSIGN_OR_RETURN(const TopologyFormat format, parse_topology_format(name));
   return std::optional(format);
+}
+
+Result<Topology> read_tree(const std::string& file, const std::string& format) {
+  TRIBUTARY_ASSIGN_OR_RETURN(const std::optional<TopologyFormat> wanted, named_format(format));
+  if (std::error_code error; std::filesystem::is_directory(file, error)) {
+    return invalid_argument(fmt::format("{} is a directory, not a topology file", file));
+  }
+  return read_topology(file, wanted);
+}
+
+// A whole number above 0, and nothing else.
+std::optional<std::uint32_t> positive_number(std::string_view text) {
+  std::uint32_t number = 0;
+  const auto parsed = std::from_chars(text.data(), text.data() + text.size(), number);
+  const bool whole = parsed.ec == std::errc() && parsed.ptr == text.data() + text.size();
+  return whole && number > 0 ? std::optional(number) : std::nullopt;
+}
+
+Result<std::vector<std::uint32_t>> widths_from(const std::vector<std::string>& words) {
+  std::vector<std::uint32_t> widths;
+  for (const std::string& word : words) {
+    const std::optional<std::uint32_t> width = positive_number(word);
+    if (!width) {
+      return invalid_argument(
+          fmt::format("--widths: '{}' is not a number of nodes above 0; give one per tier, such as 4,32", word));
+    }
+    widths.push_back(*width);
+  }
+  if (widths.empty()) { return invalid_argument("--widths: give one number of nodes per tier, such as 4,32"); }
+  return widths;
 }
 
 Result<SiteClients> site_from(const std::string& text) {
   const std::size_t equals = text.find('=');
   SiteClients site{text.substr(0, equals), 0};
-  const std::string number = equals == std::string::npos ? std::string() : text.substr(equals + 1);
-  const auto parsed = std::from_chars(number.data(), number.data() + number.size(), site.clients);
-  if (site.name.empty() || parsed.ec != std::errc() || parsed.ptr != number.data() + number.size() ||
-      site.clients == 0) {
+  const std::string_view number =
+      equals == std::string::npos ? std::string_view() : std::string_view(text).substr(equals + 1);
+  site.clients = positive_number(number).value_or(0);
+  if (site.name.empty() || site.clients == 0) {
     return invalid_argument(fmt::format("--sites: '{}' is not NAME=CLIENTS, such as hospital-a=12", text));
   }
   return site;
 }
 
 Result<Topology> generate(const Generated& wanted) {
-  const int ways = (wanted.star > 0 ? 1 : 0) + (wanted.branching > 0 ? 1 : 0) + (wanted.widths.empty() ? 0 : 1) +
-                   (wanted.sites.empty() ? 0 : 1);
-  if (ways != 1) {
+  std::vector<std::string_view> ways;
+  if (wanted.star) { ways.emplace_back("--star"); }
+  if (wanted.widths) { ways.emplace_back("--widths"); }
+  if (wanted.branching) { ways.emplace_back("--branching"); }
+  if (wanted.sites) { ways.emplace_back("--sites"); }
+  if (ways.size() > 1) {
+    return invalid_argument(fmt::format("{} are different trees: give one of them", fmt::join(ways, " and ")));
+  }
+  if (!wanted.branching && (wanted.height || wanted.clients)) {
+    return invalid_argument(
+        fmt::format("{} belongs to --branching, which is not given", wanted.height ? "--height" : "--clients"));
+  }
+  if (ways.empty()) {
     return invalid_argument(
         "say which tree: one of --star CLIENTS, --widths N,N,..., --branching N with --height N or --clients N, "
         "--sites NAME=CLIENTS,...");
   }
-  if (wanted.star > 0) { return star_topology(wanted.star); }
-  if (!wanted.widths.empty()) { return widths_topology(wanted.widths); }
-  if (!wanted.sites.empty()) {
+  if (wanted.star) { return star_topology(*wanted.star); }
+  if (wanted.widths) {
+    TRIBUTARY_ASSIGN_OR_RETURN(const std::vector<std::uint32_t> widths, widths_from(*wanted.widths));
+    return widths_topology(widths);
+  }
+  if (wanted.sites) {
     std::vector<SiteClients> sites;
-    for (const std::string& text : wanted.sites) {
+    for (const std::string& text : *wanted.sites) {
       TRIBUTARY_ASSIGN_OR_RETURN(SiteClients site, site_from(text));
       sites.push_back(std::move(site));
     }
     return sites_topology(sites);
   }
-  if ((wanted.height > 0) == (wanted.clients > 0)) {
-    return invalid_argument("--branching needs either --height or --clients");
+  if (wanted.height && wanted.clients) {
+    return invalid_argument("--branching takes --height or --clients, but both are given");
   }
-  return wanted.height > 0 ? balanced_topology(wanted.branching, wanted.height)
-                           : balanced_leaves_topology(wanted.branching, wanted.clients);
+  if (wanted.height) { return balanced_topology(*wanted.branching, *wanted.height); }
+  if (wanted.clients) { return balanced_leaves_topology(*wanted.branching, *wanted.clients); }
+  return invalid_argument("--branching needs either --height or --clients");
+}
+
+// What is said of nodes beside their names: none of it is in an edge list or a matrix.
+std::vector<std::string_view> attributes_of(const Topology& topology) {
+  bool sites = false;
+  bool devices = false;
+  bool links = false;
+  bool others = false;
+  for (const TopologyNode& node : topology.nodes()) {
+    const NodeAttributes& attributes = topology.attributes(node);
+    sites = sites || !attributes.site.empty();
+    devices = devices || !attributes.device.empty();
+    links = links || attributes.link != Link{};
+    others = others || !attributes.transport.empty() || !attributes.address.empty() || !attributes.extra.empty();
+  }
+  std::vector<std::string_view> kinds;
+  if (sites) { kinds.emplace_back("sites"); }
+  if (devices) { kinds.emplace_back("devices"); }
+  if (links) { kinds.emplace_back("links"); }
+  if (others) { kinds.emplace_back("other attributes"); }
+  return kinds;
+}
+
+void warn_of_loss(const Topology& topology, TopologyFormat format, const Context& context) {
+  if (format != TopologyFormat::kEdges && format != TopologyFormat::kMatrix) { return; }
+  if (const std::vector<std::string_view> lost = attributes_of(topology); !lost.empty()) {
+    context.warn(
+        fmt::format("the format {} holds names only: {} are left out", to_string(format), fmt::join(lost, ", ")));
+  }
 }
 
 Status put(const Topology& topology, const std::string& output, const std::string& format, const Context& context) {
@@ -95,9 +175,13 @@ Status put(const Topology& topology, const std::string& output, const std::strin
     TRIBUTARY_ASSIGN_OR_RETURN(const std::string text,
                                format_topology(topology, wanted.value_or(TopologyFormat::kYaml)));
     context.out << text;
+    warn_of_loss(topology, wanted.value_or(TopologyFormat::kYaml), context);
     return ok_status();
   }
-  TRIBUTARY_RETURN_IF_ERROR(write_topology(topology, output, wanted));
+  TRIBUTARY_ASSIGN_OR_RETURN(const TopologyFormat used,
+                             wanted ? Result<TopologyFormat>(*wanted) : topology_format(output));
+  TRIBUTARY_RETURN_IF_ERROR(write_topology(topology, output, used));
+  warn_of_loss(topology, used, context);
   context.note(fmt::format("{}: {}, {}", output, human_plural(topology.size(), "node"),
                            human_plural(topology.clients(), "client")));
   return ok_status();
@@ -188,8 +272,7 @@ class TreeText {
 };
 
 Status show(const Shown& wanted, const Context& context) {
-  TRIBUTARY_ASSIGN_OR_RETURN(const std::optional<TopologyFormat> format, named_format(wanted.format));
-  TRIBUTARY_ASSIGN_OR_RETURN(const Topology topology, read_topology(wanted.file, format));
+  TRIBUTARY_ASSIGN_OR_RETURN(const Topology topology, read_tree(wanted.file, wanted.format));
   const std::vector<TierFacts> tiers = tiers_of(topology);
   const std::set<std::string> sites = sites_of(topology);
   if (wanted.json) {
@@ -223,8 +306,7 @@ Status show(const Shown& wanted, const Context& context) {
 }
 
 Status convert(const Converted& wanted, const Context& context) {
-  TRIBUTARY_ASSIGN_OR_RETURN(const std::optional<TopologyFormat> from, named_format(wanted.from));
-  TRIBUTARY_ASSIGN_OR_RETURN(const Topology topology, read_topology(wanted.input, from));
+  TRIBUTARY_ASSIGN_OR_RETURN(const Topology topology, read_tree(wanted.input, wanted.from));
   return put(topology, wanted.output, wanted.to, context);
 }
 

@@ -3,9 +3,8 @@
 
 namespace tributary {
 
-ClientNode::ClientNode(NodeId self, NodeId parent, std::uint32_t incarnation, const ParameterSpec& spec,
-                       LivenessSettings liveness)
-    : link_(self, parent, incarnation, liveness), spec_(spec) {}
+ClientNode::ClientNode(NodeId self, NodeId parent, const ParameterSpec& spec, LivenessSettings liveness)
+    : link_(self, parent, liveness), spec_(spec) {}
 
 void ClientNode::on_start(NodeContext& context) {
   link_.start(context);

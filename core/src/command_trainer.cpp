@@ -2,6 +2,7 @@
 #include "tributary/core/command_trainer.hpp"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -12,6 +13,7 @@
 #include <utility>
 
 #include "child_process.hpp"
+#include "configuration_schema.hpp"
 #include "tributary/core/model_file.hpp"
 
 namespace tributary {
@@ -52,7 +54,29 @@ struct CommandSettings {
   std::filesystem::path working_directory;
   std::chrono::seconds timeout{0};
   std::map<std::string, std::string> options;
+  std::map<std::string, std::string> training;  // by key
 };
+
+bool is_program(const std::filesystem::path& file) {
+  std::error_code ignored;
+  return std::filesystem::is_regular_file(file, ignored) && access(file.c_str(), X_OK) == 0;
+}
+
+// Can `program` be started in `directory`? As the system will look for it: a word without a slash in the PATH.
+Status find_program(const std::string& program, const std::filesystem::path& directory) {
+  if (program.find('/') != std::string::npos) {
+    return is_program(program) ? ok_status()
+                               : configuration_error(fmt::format("trainer.command: there is no program {}", program));
+  }
+  const char* const path = std::getenv("PATH");
+  for (std::string_view rest = path == nullptr ? "/bin:/usr/bin" : path;;) {
+    const std::size_t colon = rest.find(':');
+    if (is_program(directory / rest.substr(0, colon) / program)) { return ok_status(); }
+    if (colon == std::string_view::npos) { break; }
+    rest.remove_prefix(colon + 1);
+  }
+  return configuration_error(fmt::format("trainer.command: there is no program {} on the PATH", program));
+}
 
 std::string with_files(std::string argument, const std::filesystem::path& input, const std::filesystem::path& output) {
   const std::pair<std::string_view, std::string> names[] = {{"{input}", input.string()}, {"{output}", output.string()}};
@@ -83,9 +107,10 @@ Result<std::uint64_t> count_of(const std::string& key, double value) {
 
 Status read_metadata(const SafetensorsMetadata& metadata, TrainOutcome& outcome) {
   for (const auto& [key, text] : metadata) {
-    // Ours ("tributary.kinds", "option.lr"), PyTorch's, and what a program merely passed on from its input.
-    constexpr std::array<std::string_view, 6> kPassed{"format",     "client", "round",
-                                                      "root_round", "seed",   "evaluate_first"};
+    // Ours ("tributary.kinds", "option.lr", "trainer.epochs"), PyTorch's, and what a program merely passed on from its
+    // input.
+    constexpr std::array<std::string_view, 7> kPassed{"format", "client", "round",         "root_round",
+                                                      "rounds", "seed",   "evaluate_first"};
     if (key.find('.') != std::string::npos || std::ranges::find(kPassed, key) != kPassed.end()) { continue; }
     TRIBUTARY_ASSIGN_OR_RETURN(const double value, number_of(key, text));
     if (key == "weight") {
@@ -115,6 +140,7 @@ class CommandTrainer final : public Trainer {
                                  {"root_round", std::to_string(task.root_round.value)},
                                  {"seed", std::to_string(task.seed)},
                                  {"evaluate_first", task.evaluate_first ? "1" : "0"}};
+    metadata.insert(settings_->training.begin(), settings_->training.end());
     for (const auto& [key, value] : settings_->options) { metadata.emplace("option." + key, value); }
     TRIBUTARY_RETURN_IF_ERROR(write_model(files, input, settings_->spec, *task.base, metadata));
 
@@ -179,6 +205,12 @@ Result<std::unique_ptr<TrainerFactory>> make_command_trainer_factory(const Train
   if (configuration.trainer.command.empty() || configuration.trainer.command.front().empty()) {
     return configuration_error("trainer.command must name a program for trainer.kind command");
   }
+  using internal::config::kOutputWord;
+  if (std::ranges::none_of(configuration.trainer.command,
+                           [](const std::string& word) { return word.find(kOutputWord) != std::string::npos; })) {
+    return configuration_error(
+        fmt::format("trainer.command must hold {}, the file that the program writes", kOutputWord));
+  }
   if (configuration.trainer.timeout_s == 0) { return configuration_error("trainer.timeout_s must be > 0, got 0"); }
   if (configuration.model.initial.empty()) {
     return configuration_error(
@@ -196,6 +228,8 @@ Result<std::unique_ptr<TrainerFactory>> make_command_trainer_factory(const Train
   settings->working_directory = configuration.base_directory;
   settings->timeout = std::chrono::seconds(std::min<std::uint64_t>(configuration.trainer.timeout_s, 31'536'000));
   settings->options = configuration.trainer.options;
+  settings->training = internal::config::training_values(configuration);
+  TRIBUTARY_RETURN_IF_ERROR(find_program(program, settings->working_directory));
   return std::unique_ptr<TrainerFactory>(std::make_unique<CommandTrainerFactory>(std::move(settings)));
 }
 

@@ -62,6 +62,10 @@ Result<Composition> compose(Configuration configuration, Tree tree, const Extens
                                                                                       .test = made.data.test,
                                                                                       .partition = made.partition,
                                                                                       .clients = tree.clients()}));
+  // A file to start from is read now: a mistake in it should not wait for the run.
+  if (!configuration.model.initial.empty()) {
+    TRIBUTARY_RETURN_IF_ERROR(made.factory->initial_model(configuration.seed).status());
+  }
   TRIBUTARY_ASSIGN_OR_RETURN(made.plan,
                              Plan::create(std::move(configuration), std::move(tree), *made.factory, extensions));
   return made;

@@ -48,6 +48,7 @@ Result<Configuration> parse(std::string_view text, std::string_view name, std::s
   }
 
   internal::config::read_tree(document.root, reading);
+  internal::config::follow_defaults(reading);
   internal::config::check_conditions(reading);
   internal::config::check_rules(reading);
   if (!reading.mistakes.empty()) { return failed(); }

@@ -52,6 +52,7 @@ constexpr Range kAtLeastOne{.least = 1.0};
 constexpr Range kClients{.least = 1.0, .most = kMostClients};
 constexpr Range kProbability{.least = 0.0, .below = 1.0};
 constexpr Range kShare{.above = 0.0, .most = 1.0};
+constexpr Range kConcentration{.least = 1e-6, .most = 1e6};  // of a Dirichlet distribution, as Partition takes it
 
 std::vector<Key> make_schema() {
   return {
@@ -225,12 +226,12 @@ std::vector<Key> make_schema() {
       {.path = "data.partition.alpha",
        .meaning = "Concentration: small is uneven (0.1: one or two labels per client), large is even.",
        .field = in<kData, &DataConfig::alpha>,
-       .range = kPositive,
+       .range = kConcentration,
        .when = "data.partition.kind=label-dirichlet"},
       {.path = "data.partition.beta",
        .meaning = "Concentration of the sizes: small is uneven.",
        .field = in<kData, &DataConfig::beta>,
-       .range = kPositive,
+       .range = kConcentration,
        .when = "data.partition.kind=count-dirichlet"},
       {.path = "data.partition.min_samples",
        .meaning = "Clients with fewer samples are filled up from the largest.",
@@ -255,7 +256,8 @@ std::vector<Key> make_schema() {
        .choices = {"logistic", "mlp", "lenet5", "cnn", "resnet18", "resnet50", "echo"},
        .group = "model",
        .way = "kind",
-       .printed = [](const Target& target) { return target.configuration.model.torchscript.empty(); }},
+       .printed = [](const Target& target) { return target.configuration.model.torchscript.empty(); },
+       .fallback = "`lenet5`; `echo` with `trainer.kind: echo`"},
       {.path = "model.torchscript",
        .meaning = "A TorchScript file, trained as it is; relative to `base_directory`.",
        .field = in<kModel, &ModelConfig::torchscript>,
@@ -292,7 +294,11 @@ std::vector<Key> make_schema() {
        .choices = {"torch", "echo", "command", "library"}},
       {.path = "trainer.command",
        .meaning =
-           "Program and arguments, started in `base_directory`; `{input}` and `{output}` become safetensors files.",
+           "Program and arguments, started in `base_directory`; `{input}` and `{output}` become safetensors files. The "
+           "input's metadata holds the task (`client`, `round`, `root_round`, `seed`; `evaluate_first`: 1 with "
+           "`evaluation.at_clients`) and, by the name of its key, what the program should obey: `rounds`, "
+           "`trainer.epochs` or `trainer.steps`, `trainer.batch_size`, `trainer.device`, `trainer.optimizer.*`, "
+           "`algorithm.kind`, `algorithm.mu`. The schedule is the program's to apply.",
        .field = in<kTrainer, &TrainerConfig::command>,
        .when = "trainer.kind=command",
        .required = true,
@@ -309,9 +315,9 @@ std::vector<Key> make_schema() {
        .required = true,
        .example = "libmine.so"},
       {.path = "trainer.options",
-       .meaning = "Words for the library, handed to it as they are.",
+       .meaning = "Words for the program or library, handed over as they are; in a program's input: `option.NAME`.",
        .field = in<kTrainer, &TrainerConfig::options>,
-       .when = "trainer.kind=library",
+       .when = "trainer.kind=command|library",
        .example = "{depth: \"3\"}"},
       {.path = "trainer.batch_size",
        .meaning = "Samples per step.",

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // One reading of a configuration: what was given where, what is wrong with it, and the value that comes of it.
 //
-// Order: apply_overrides(), read_tree(), check_conditions(), check_rules(); each adds to the mistakes.
+// Order: apply_overrides(), read_tree(), follow_defaults(), check_conditions(), check_rules(); most add to the
+// mistakes.
 #pragma once
 
 #include <map>
@@ -66,6 +67,9 @@ void read_tree(const YamlNode& root, Reading& reading);
 
 // Puts the value into the field; false, with mistakes, if it cannot be.
 bool read_value(const Key& key, const std::string& path, const YamlEntry& entry, const Field& field, Reading& reading);
+
+// Defaults that depend on other keys.
+void follow_defaults(Reading& reading);
 
 // What the schema says of several keys: `when`, `required`, `group`.
 void check_conditions(Reading& reading);

@@ -135,6 +135,7 @@ class Rules {
         mistake(one, fmt::format("{} needs {} beside it", one, other));
       }
     }
+    if (data.source == DataConfig::Source::kSynthetic) { synthetic(); }
     if (!usable({"data.partition", "data.partition.kind", "data.id_column"}) ||
         data.partition != DataConfig::Partition::kNatural) {
       return;
@@ -160,6 +161,10 @@ class Rules {
     if (is_torch && usable({"model", "model.kind"}) && configuration_.model.torchscript.empty() &&
         configuration_.model.kind == "echo") {
       mistake("model.kind", "model.kind echo cannot be trained by trainer.kind torch; use trainer.kind echo");
+    }
+    if (usable({"trainer", "trainer.kind", "model"})) {
+      if (trainer.kind == "echo") { echo(); }
+      if (trainer.kind == "command") { command(); }
     }
     const OptimizerConfig& optimizer = trainer.optimizer;
     const bool sgd =
@@ -212,6 +217,47 @@ class Rules {
   }
 
  private:
+  void synthetic() {
+    const DataConfig& data = configuration_.data;
+    if (usable({"data.samples", "data.classes"}) &&
+        data.synthetic_samples < static_cast<std::uint64_t>(data.synthetic_classes)) {
+      mistake(
+          later("data.samples", "data.classes"),
+          fmt::format("data.samples must be >= data.classes, or a class has no samples; got {} samples for {} classes",
+                      data.synthetic_samples, data.synthetic_classes));
+    }
+    if (!usable({"data.samples", "data.shape"})) { return; }
+    auto values = static_cast<double>(data.synthetic_samples);
+    for (const std::int64_t length : data.synthetic_shape) { values *= static_cast<double>(length); }
+    if (values > static_cast<double>(kMostSyntheticValues)) {
+      mistake(later("data.samples", "data.shape"),
+              fmt::format("data.samples {} of data.shape [{}] make more than {} values", data.synthetic_samples,
+                          fmt::join(data.synthetic_shape, ", "), kMostSyntheticValues));
+    }
+  }
+
+  void echo() {
+    const ModelConfig& model = configuration_.model;
+    static constexpr std::string_view kReason =
+        "cannot be used by trainer.kind echo, which returns numbers without meaning; use model.kind echo";
+    if (!model.torchscript.empty()) {
+      mistake("model.torchscript", fmt::format("model.torchscript {}", kReason));
+    } else if (usable({"model.kind"}) && model.kind != "echo") {
+      mistake("model.kind", fmt::format("model.kind {} {}", model.kind, kReason));
+    }
+    if (!model.initial.empty()) {
+      mistake("model.initial", "model.initial cannot be used by trainer.kind echo, which starts from the seed");
+    }
+  }
+
+  void command() {
+    const std::vector<std::string>& command = configuration_.trainer.command;
+    const auto names_output = [](const std::string& word) { return word.find(kOutputWord) != std::string::npos; };
+    if (command.empty() || !usable({"trainer.command"}) || std::ranges::any_of(command, names_output)) { return; }
+    mistake("trainer.command",
+            fmt::format("trainer.command must hold {}, the file that the program writes", kOutputWord));
+  }
+
   // None of these is wrong in itself.
   [[nodiscard]] bool usable(std::initializer_list<std::string_view> paths) const {
     return std::none_of(paths.begin(), paths.end(), [&](std::string_view path) { return reading_.is_broken(path); });
@@ -270,6 +316,12 @@ Place Reading::place_of(std::string_view path) const {
     if (dot == std::string_view::npos) { return {}; }
     path = path.substr(0, dot);
   }
+}
+
+void follow_defaults(Reading& reading) {
+  Configuration& configuration = reading.configuration;
+  const bool chosen = reading.is_given("model.kind") || reading.is_given("model.torchscript");
+  if (configuration.trainer.kind == "echo" && !chosen) { configuration.model.kind = "echo"; }
 }
 
 void check_conditions(Reading& reading) {

@@ -11,8 +11,11 @@ namespace {
 
 constexpr std::string_view kTierPattern = "tiers.*";
 
-// Edits that make b of a: insert, remove, replace a character, swap two neighbours.
+// Edits that make b of a: insert, remove, replace a character, swap two neighbours. In a word of three letters a
+// replaced one makes another word (gpu, cpu) and counts twice.
 std::size_t edit_distance(std::string_view a, std::string_view b) {
+  static constexpr std::size_t kShort = 3;
+  const std::size_t replacement = std::max(a.size(), b.size()) <= kShort ? 2 : 1;
   std::vector<std::size_t> before(b.size() + 1);
   std::vector<std::size_t> last(b.size() + 1);
   std::vector<std::size_t> row(b.size() + 1);
@@ -20,7 +23,7 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
   for (std::size_t i = 1; i <= a.size(); ++i) {
     row[0] = i;
     for (std::size_t j = 1; j <= b.size(); ++j) {
-      const std::size_t replaced = last[j - 1] + (a[i - 1] == b[j - 1] ? 0 : 1);
+      const std::size_t replaced = last[j - 1] + (a[i - 1] == b[j - 1] ? 0 : replacement);
       row[j] = std::min({replaced, last[j] + 1, row[j - 1] + 1});
       const bool swapped = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
       if (swapped) { row[j] = std::min(row[j], before[j - 2] + 1); }
@@ -143,10 +146,11 @@ std::string_view nearest(std::string_view word, std::span<const std::string_view
   static constexpr std::size_t kLongest = 64;
   if (word.size() > kLongest) { return {}; }
   std::string_view best;
-  std::size_t fewest = std::max<std::size_t>(1, word.size() / 3) + 1;
+  std::size_t fewest = kLongest;
   for (const std::string_view candidate : candidates) {
     const std::size_t edits = edit_distance(word, candidate);
-    if (edits < fewest && edits < candidate.size()) {
+    const std::size_t most = std::max<std::size_t>(1, std::max(word.size(), candidate.size()) / 3);
+    if (edits <= most && edits < fewest && edits < candidate.size()) {
       best = candidate;
       fewest = edits;
     }

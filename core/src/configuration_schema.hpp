@@ -25,6 +25,12 @@ namespace tributary::internal::config {
 // In a tree; what a topology may hold in all is a little more.
 inline constexpr double kMostClients = 1e7;
 
+// In a data set that is made up.
+inline constexpr std::uint64_t kMostSyntheticValues = std::uint64_t{1} << 32U;
+
+// A program that trains writes its result to the file that replaces this.
+inline constexpr std::string_view kOutputWord = "{output}";
+
 // Where values of one reading or printing go or come from. Keys below `tiers` mean the tier that is set here.
 struct Target {
   Configuration& configuration;
@@ -112,6 +118,9 @@ struct Condition {
 
 // Puts the key's default into `target`.
 void reset(const Key& key, Target& target);
+
+// What a client's training should obey, by key: "trainer.optimizer.lr" to "0.01". Only keys that apply.
+[[nodiscard]] std::map<std::string, std::string> training_values(const Configuration& configuration);
 
 // "a, b or c"
 [[nodiscard]] std::string enumerate(std::span<const std::string_view> words);

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 
 #include "configuration_schema.hpp"
 #include "yaml_text.hpp"
@@ -178,7 +179,10 @@ that applies, is the same configuration wherever it is read again.
 - `quorum` below 1 without `deadline_s`; `over_selection` above 1 where all children are asked anyway;
 - `nesterov` without `momentum`; `algorithm.kind: fedsgd` with more than one epoch or step, with momentum, or with
   another optimizer than sgd;
-- `trainer.kind: torch` without data, or with `model.kind: echo`;
+- `trainer.kind: torch` without data, or with `model.kind: echo`; `trainer.kind: echo` with another model than that, or
+  with `model.torchscript` or `model.initial`;
+- `trainer.command` without `{output}`;
+- made-up data with fewer samples than classes, or with more than 2^32 values;
 - partition `natural` without ids in the data; `test_images` without `test_labels`, or the reverse;
 - `stop_at_accuracy` with `evaluation.every: 0`.
 
@@ -192,6 +196,24 @@ std::string print_configuration(const Configuration& configuration) {
   std::uint32_t schema_version = Configuration::kSchema;
   Target target{copy, copy.default_tier, schema_version};
   return section_text("", "", target);
+}
+
+std::map<std::string, std::string> internal::config::training_values(const Configuration& configuration) {
+  static constexpr std::string_view kHandedOver[] = {"rounds",        "trainer.batch_size", "trainer.epochs",
+                                                     "trainer.steps", "trainer.device",     "algorithm.kind",
+                                                     "algorithm.mu"};
+  Configuration copy = configuration;
+  std::uint32_t schema_version = Configuration::kSchema;
+  Target target{copy, copy.default_tier, schema_version};
+  std::map<std::string, std::string> values;
+  for (const Key& key : schema()) {
+    const bool handed_over =
+        key.path.starts_with("trainer.optimizer.") ||
+        std::find(std::begin(kHandedOver), std::end(kHandedOver), key.path) != std::end(kHandedOver);
+    if (!handed_over || key.is_section() || !is_printed(key, target)) { continue; }
+    values.emplace(key.path, value_text(key, target));
+  }
+  return values;
 }
 
 std::string configuration_reference() {

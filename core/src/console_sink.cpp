@@ -39,6 +39,14 @@ std::uint64_t count_of(const Record& record, std::string_view key) {
   return static_cast<std::uint64_t>(std::max(0.0, record.number(key)));
 }
 
+// All 64 bits of it, which a double would round.
+std::string seed_text(const Record& run) {
+  const Record::Value* const seed = run.find("seed");
+  if (const auto* large = std::get_if<std::uint64_t>(seed); large != nullptr) { return fmt::format("{}", *large); }
+  if (const auto* small = std::get_if<std::int64_t>(seed); small != nullptr) { return fmt::format("{}", *small); }
+  return fmt::format("{:.0f}", run.number("seed"));
+}
+
 // "– " and block characters where the output has no UTF-8.
 std::string ascii_if(bool ascii, std::string text) {
   if (!ascii) { return text; }
@@ -101,7 +109,7 @@ void ConsoleSink::write_header(const Record& run) {
   if (run.find("clients") != nullptr) { fact(human_plural(count_of(run, "clients"), "client")); }
   if (run.find("parameters") != nullptr) { fact(human_plural(count_of(run, "parameters"), "parameter")); }
   if (run.number("threads") > 0) { fact(human_plural(count_of(run, "threads"), "thread")); }
-  if (run.find("seed") != nullptr) { fact(fmt::format("seed {:.0f}", run.number("seed"))); }
+  if (run.find("seed") != nullptr) { fact("seed " + seed_text(run)); }
   out_ << '\n' << ' ' << paint_.bold(run.text("name")) << "  " << paint_.dim(ascii_if(ascii, facts)) << "\n\n";
   std::string titles;
   std::string rule;

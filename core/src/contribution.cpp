@@ -117,7 +117,7 @@ void apply_mean(const ParameterSpec& spec, const Aggregator& aggregator, ServerO
   for (std::size_t t = 0; t < spec.tensors().size(); ++t) {
     if (spec.tensors()[t].kind != TensorKind::kRunningMean) { continue; }
     for (std::size_t i = spec.offset(t); i < spec.offset(t) + spec.tensors()[t].elements(); ++i) {
-      model[i] = static_cast<float>(static_cast<double>(model[i]) + change[i]);
+      if (change[i] != 0.0) { model[i] = static_cast<float>(static_cast<double>(model[i]) + change[i]); }
     }
   }
 }

@@ -48,7 +48,8 @@ void ExactAccumulator::begin(std::size_t elements, const ExactScale& scale) {
 }
 
 Status ExactAccumulator::check_weight(Weight weight) const {
-  if (weight.zero() || weight.units() > scale_.weight_bound.units() - weight_.units()) {
+  if (weight.zero()) { return invalid_argument("an update of weight 0"); }
+  if (weight.units() > scale_.weight_bound.units() - weight_.units()) {
     return invalid_argument(fmt::format("weight {} on top of {} exceeds the announced bound {}", weight.value(),
                                         weight_.value(), scale_.weight_bound.value()));
   }

@@ -18,6 +18,8 @@ namespace tributary {
 namespace {
 
 constexpr std::size_t kMostEdgeRecords = 2048;
+// Of a checkpoint's state: the run had reached its goal.
+const std::string kStoppedKey = "stopped";
 
 double seconds(std::chrono::nanoseconds time) {
   return std::chrono::duration<double>(time).count();
@@ -123,7 +125,7 @@ Result<RootState> Federation::restore() {
       keep_records = checkpoint->state.records_bytes;
       *model = std::move(checkpoint->values);
       warnings = std::move(checkpoint->warnings);
-      saved_ = round_;
+      done_ = checkpoint->state.extra.contains(kStoppedKey);
       from_checkpoint = true;
     } else if (checkpoint.status().code() != Code::kNotFound) {
       return checkpoint.status();
@@ -142,22 +144,37 @@ Result<RootState> Federation::restore() {
   const std::filesystem::path path = options_.directory / "records.jsonl";
   records_.reset();
   TRIBUTARY_ASSIGN_OR_RETURN(records_, JsonLinesSink::open(*options_.files, path, keep_records));
-  if (keep_records > 0 && first_time) {
-    // Other sinks see a resumed run from its start.
-    TRIBUTARY_RETURN_IF_ERROR(for_each_record(*options_.files, path, [this](const Record& record) -> Status {
-      for (RecordSink* const sink : options_.sinks) { TRIBUTARY_RETURN_IF_ERROR(sink->write(record)); }
-      return {};
-    }));
+  if (keep_records > 0 && first_time) { TRIBUTARY_RETURN_IF_ERROR(replay()); }
+  if (keep_records == 0 || first_time) { TRIBUTARY_RETURN_IF_ERROR(write_run_record(keep_records == 0, first_time)); }
+  if (!first_time) {
+    TRIBUTARY_RETURN_IF_ERROR(
+        write(Record("warning").set("text", fmt::format("the root died and goes on from round {}", round_.value))));
   }
-  if (keep_records == 0) { TRIBUTARY_RETURN_IF_ERROR(write_run_record()); }
   for (const std::string& warning : warnings) {
     TRIBUTARY_RETURN_IF_ERROR(write(Record("warning").set("text", warning)));
   }
   round_start_ = Clock::now();
-  return RootState{round_, version_, std::move(model)};
+  evaluate_time_ = {};
+  checkpoint_time_ = {};
+  if (done_) { kind_ = FederationOutcome::Kind::kStoppedAtAccuracy; }
+  return RootState{round_, version_, std::move(model), done_};
 }
 
-Status Federation::write_run_record() {
+// Shows other sinks the run from its start, and takes up what the end of a run sums over all its parts.
+Status Federation::replay() {
+  return for_each_record(*options_.files, options_.directory / "records.jsonl", [this](const Record& record) -> Status {
+    if (record.event() == "round") {
+      earlier_seconds_ += record.number("seconds");
+      for (const char* const metric : {"accuracy", "loss"}) {
+        if (record.find(metric) != nullptr) { last_metrics_[metric] = record.number(metric); }
+      }
+    }
+    for (RecordSink* const sink : options_.sinks) { TRIBUTARY_RETURN_IF_ERROR(sink->write(record)); }
+    return {};
+  });
+}
+
+Status Federation::write_run_record(bool preamble, bool everywhere) {
   const Tree& tree = plan_.tree();
   const Configuration& configuration = plan_.configuration();
   Record record("run");
@@ -170,8 +187,10 @@ Status Federation::write_run_record() {
   record.set("clock", configuration.simulation.clock == SimulationConfig::Clock::kReal ? "real" : "virtual");
   record.set("version", std::string(version_text())).set("configuration_digest", plan_.digest().hex());
   record.set("started", fmt::format("{:%FT%TZ}", fmt::gmtime(std::time(nullptr)))).set("host", host_name());
-  TRIBUTARY_RETURN_IF_ERROR(write(record));
-  for (const Record& line : options_.preamble) { TRIBUTARY_RETURN_IF_ERROR(write(line)); }
+  const auto put = [&](const Record& line) { return everywhere ? write(line) : records_->write(line); };
+  TRIBUTARY_RETURN_IF_ERROR(put(record));
+  if (!preamble) { return {}; }
+  for (const Record& line : options_.preamble) { TRIBUTARY_RETURN_IF_ERROR(put(line)); }
   return {};
 }
 
@@ -202,8 +221,8 @@ Status Federation::save(const ModelValues& model) {
   state.configuration = plan_.digest();
   state.seed = plan_.configuration().seed;
   state.records_bytes = records_->bytes();
+  if (kind_ == FederationOutcome::Kind::kStoppedAtAccuracy) { state.extra[kStoppedKey] = "accuracy"; }
   TRIBUTARY_RETURN_IF_ERROR(checkpoints_.save(plan_.spec(), *model, state));
-  saved_ = round_;
   checkpoint_time_ = Clock::now() - start;
   return {};
 }
@@ -311,7 +330,7 @@ Status Federation::write_end_records(const DriverStatistics& statistics, const F
   TRIBUTARY_RETURN_IF_ERROR(write(where));
   Record end("end");
   end.set("outcome", std::string(to_string(outcome.kind))).set("rounds", round_.value).set("version", version_.value);
-  end.set("seconds", seconds(outcome.wall_time));
+  end.set("seconds", earlier_seconds_ + seconds(outcome.wall_time));
   set_metric(end, "accuracy", last_metrics_, "accuracy");
   set_metric(end, "loss", last_metrics_, "loss");
   if (outcome.kind != FederationOutcome::Kind::kInterrupted) { end.set("model_sha256", outcome.model_file.hex()); }

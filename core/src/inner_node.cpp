@@ -24,9 +24,10 @@ InnerNode::InnerNode(InnerNodeSettings settings, std::optional<RootState> root)
     round_ = root->round;
     version_ = root->version;
     own_model_ = std::move(root->model);
+    done_ = root->done;
     evaluate_first_ = settings_.evaluate_clients;
   } else {
-    link_.emplace(settings_.self, settings_.parent, settings_.incarnation, settings_.liveness);
+    link_.emplace(settings_.self, settings_.parent, settings_.liveness);
   }
 }
 
@@ -35,7 +36,7 @@ void InnerNode::on_start(NodeContext& context) {
     if (settings_.incarnation > 0) { link_->start(context); }
     return;
   }
-  if (round_.value >= settings_.rounds) {
+  if (done_ || round_.value >= settings_.rounds) {
     context.finished({});
     return;
   }
@@ -80,13 +81,16 @@ void InnerNode::open_round(NodeContext& context) {
 }
 
 void InnerNode::ask(NodeContext& context, NodeId child, const Member& member) {
+  const std::chrono::nanoseconds remaining =
+      cohort_.deadline.count() > 0 ? std::max(context.time_left(TimerId::kDeadline), std::chrono::nanoseconds{1})
+                                   : std::chrono::nanoseconds{0};
   context.send(child, TaskMessage{.key = key(),
                                   .attempt = member.attempt,
                                   .version = version_,
                                   .root_round = root_round_,
                                   .model = model_,
                                   .evaluate_first = evaluate_first_ && local_round_ == 0,
-                                  .remaining = cohort_.deadline});
+                                  .remaining = remaining});
 }
 
 void InnerNode::ask_again(NodeContext& context, NodeId child, Member& member) {
@@ -136,6 +140,9 @@ void InnerNode::on_message(NodeContext& context, NodeId from, Message message) {
         return;
       case ParentLink::Reaction::kStop:
         cancel_round(context);
+        model_.reset();
+        parent_model_.reset();
+        own_model_.reset();
         return;
       case ParentLink::Reaction::kStart:
         break;
@@ -197,6 +204,7 @@ void InnerNode::on_update(NodeContext& context, NodeId from, UpdateMessage messa
     ++refused_;
     mark(*member, MemberState::kFailed);
     context.note({NodeNote::Kind::kRefused, from, round_, added.message()});
+    last_trouble_ = "; last reason: " + added.message();
   } else {
     mark(*member, MemberState::kReported);
   }
@@ -210,14 +218,16 @@ void InnerNode::on_failed(NodeContext& context, NodeId from, const TaskFailedMes
     heard_from(context, from, *member);
     if (member->state == MemberState::kAsked && message.attempt == member->attempt) {
       context.note({NodeNote::Kind::kTaskFailed, from, round_, message.reason});
-      if (member->attempt.value <= settings_.retries) {
+      last_trouble_ = "; last reason: " + message.reason;
+      if (member->failures++ < settings_.retries) {
         // The new task replaces the failure that the child keeps repeating.
         ask_again(context, from, *member);
         return;
       }
       mark(*member, MemberState::kFailed);
     } else if (member->state == MemberState::kAsked) {
-      return;  // about an attempt before the one under way
+      ask(context, from, *member);  // the task that replaces that failure has not arrived
+      return;
     }
   }
   context.send(from, AcknowledgeMessage{.key = message.key, .accepted = false, .reason = ""});
@@ -266,7 +276,6 @@ void InnerNode::decide(NodeContext& context) {
   const Decision decision = settings_.policy->decide(state_);
   if (decision == Decision::kWait) { return; }
   const RoundReport report = close_round(context, decision == Decision::kCommit);
-  context.round_closed(report);
   if (is_root()) {
     finish_root_round(context, report);
   } else {
@@ -320,8 +329,8 @@ void InnerNode::finish_root_round(NodeContext& context, const RoundReport& repor
     abandoned_in_a_row_ = 0;
   } else if (++abandoned_in_a_row_ >= settings_.largest_abandoned) {
     context.finished(unavailable(
-        fmt::format("{} rounds in a row were abandoned; in round {} {} of {} children reported, {} were needed",
-                    abandoned_in_a_row_, round_.value, state_.reported, state_.asked, state_.quorum)));
+        fmt::format("{} rounds in a row were abandoned; in round {} {} of {} children reported, {} were needed{}",
+                    abandoned_in_a_row_, round_.value, state_.reported, state_.asked, state_.quorum, last_trouble_)));
     return;
   }
   context.publish(published, own_model_);
@@ -329,11 +338,15 @@ void InnerNode::finish_root_round(NodeContext& context, const RoundReport& repor
 
 void InnerNode::on_published(NodeContext& context, bool stop) {
   if (open_) { return; }
-  if (stop || round_.value >= settings_.rounds) {
-    context.finished({});
+  if (!stop && round_.value < settings_.rounds) {
+    open_round(context);
     return;
   }
-  open_round(context);
+  if (version_.value == 0) {
+    context.finished(unavailable("no round was committed, the model is as it was" + last_trouble_));
+  } else {
+    context.finished({});
+  }
 }
 
 void InnerNode::finish_aggregator_round(NodeContext& context, const RoundReport& report) {
@@ -359,8 +372,9 @@ void InnerNode::finish_aggregator_round(NodeContext& context, const RoundReport&
   }
   if (settings_.rounds_per_parent_round == 1 && report.committed) { return; }
   if (local_commits_ == 0) {
-    link_->fail(context, unavailable(fmt::format("{} of {} children reported, {} were needed", report.state.reported,
-                                                 report.state.asked, report.state.quorum)));
+    parent_model_.reset();
+    link_->fail(context, unavailable(fmt::format("{} of {} children reported, {} were needed{}", report.state.reported,
+                                                 report.state.asked, report.state.quorum, last_trouble_)));
     return;
   }
   Update update;

@@ -11,7 +11,11 @@ ParentLink::Reaction ParentLink::on_message(NodeContext& context, const Message&
     if (current && task->key == key_) {
       const bool failed = answer_ && std::holds_alternative<TaskFailedMessage>(*answer_);
       if (!failed || task->attempt <= attempt_) {
-        if (answer_) { context.send(parent_, *answer_); }
+        if (answer_) {
+          context.send(parent_, *answer_);
+        } else {
+          attempt_ = std::max(attempt_, task->attempt);  // the work under way answers the newest
+        }
         return Reaction::kNone;
       }
     } else if (task->key < key_ || (task->key == key_ && task->attempt <= attempt_)) {

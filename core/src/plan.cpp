@@ -31,13 +31,17 @@ Digest result_digest(Configuration configuration, const Tree& tree, const Parame
   configuration.threads = defaults.threads;
   configuration.output = defaults.output;
   configuration.checkpoint = defaults.checkpoint;
-  configuration.simulation = defaults.simulation;
   Hasher hasher;
   hasher.update(print_configuration(configuration));
   hasher.update(spec.fingerprint().hex());
   std::vector<std::uint32_t> shape(tree.size());
   for (std::uint32_t node = 0; node < tree.size(); ++node) { shape[node] = tree.children(NodeId{node}).size(); }
   hasher.update(std::as_bytes(std::span(shape)));
+  // With a deadline or over-selection, links decide who is in time.
+  for (std::uint32_t node = 0; node < tree.size(); ++node) {
+    const Link& link = tree.attributes(NodeId{node}).link;
+    if (link != Link{}) { hasher.update(fmt::format("{}:{}:{};", node, link.bytes_per_second, link.latency.count())); }
+  }
   return hasher.finish();
 }
 

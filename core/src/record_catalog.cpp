@@ -80,7 +80,7 @@ constexpr auto kRound = std::to_array<FieldInfo>({
 constexpr auto kFault = std::to_array<FieldInfo>({
     {"round", "integer", "", "of the root"},
     {"node", "text", "", "its name"},
-    {"kind", "text", "", "`drop`, `delay`, `duplicate`, `kill`, `return`, `reject`, ..."},
+    {"kind", "text", "", "`task-failed`, `refused`, `lost`, `returned`, `late`, `abandoned`, `duplicate`, `kill` (injected)"},
     {"detail", "text", "", "for people"},
 });
 
@@ -93,9 +93,9 @@ constexpr auto kEdge = std::to_array<FieldInfo>({
     {"parent", "integer", "", "node number"},
     {"child_name", "text", "", "of the node"},
     {"tier", "integer", "", "of the child"},
-    {"bytes_down", "integer", "bytes", "whole run"},
-    {"bytes_up", "integer", "bytes", "whole run"},
-    {"messages", "integer", "", "both directions, whole run"},
+    {"bytes_down", "integer", "bytes", "since the run was last started or resumed"},
+    {"bytes_up", "integer", "bytes", "since the run was last started or resumed"},
+    {"messages", "integer", "", "both directions, since the run was last started or resumed"},
 });
 
 constexpr auto kWhere = std::to_array<FieldInfo>({
@@ -125,7 +125,7 @@ constexpr std::array<EventInfo, 10> kEvents{{
     {"labels_summary", "once, if there are more than 512 clients", kLabelsSummary},
     {"tier", "once per round and tier below the root", kTier},
     {"round", "once per round", kRound},
-    {"fault", "whenever something was injected, lost or refused", kFault},
+    {"fault", "whenever a node failed, was silent, came back, or something was refused or not needed", kFault},
     {"warning", "whenever a person should know something", kWarning},
     {"edge", "once per edge, at the end, if the tree has at most 2,048 edges", kEdge},
     {"where", "once per process, at the end", kWhere},

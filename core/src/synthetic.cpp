@@ -5,13 +5,14 @@
 
 #include <algorithm>
 
+#include "configuration_schema.hpp"
 #include "reading.hpp"
 #include "tributary/core/random.hpp"
 
 namespace tributary {
 namespace {
 
-constexpr std::uint64_t kMaxValues = std::uint64_t{1} << 32U;
+using internal::config::kMostSyntheticValues;
 
 // Streams of Purpose::kDraw: client draws have zero as their last number, these have not.
 constexpr std::uint64_t kCentres = 1;
@@ -27,12 +28,15 @@ Status check(const SyntheticOptions& options) {
     return invalid_argument(
         fmt::format("synthetic data: a sample of shape {} has no values", internal::shape_text(options.shape)));
   }
-  if (options.samples == 0 || *values > kMaxValues || options.samples > kMaxValues / *values) {
+  if (options.samples == 0 || *values > kMostSyntheticValues || options.samples > kMostSyntheticValues / *values) {
     return invalid_argument(fmt::format("synthetic data: {} samples of {} values, expected 1 to {} values in all",
-                                        options.samples, *values, kMaxValues));
+                                        options.samples, *values, kMostSyntheticValues));
   }
-  if (options.classes < 2 || options.classes > internal::kMaxClasses ||
-      static_cast<std::uint64_t>(options.classes) > options.samples) {
+  if (options.classes >= 2 && options.samples < static_cast<std::uint64_t>(options.classes)) {
+    return invalid_argument(fmt::format("synthetic data: {} samples for {} classes, expected one of each at least",
+                                        options.samples, options.classes));
+  }
+  if (options.classes < 2 || options.classes > internal::kMaxClasses) {
     return invalid_argument(fmt::format("synthetic data: {} classes for {} samples, expected 2 to {}", options.classes,
                                         options.samples,
                                         std::min<std::uint64_t>(options.samples, internal::kMaxClasses)));

@@ -63,7 +63,14 @@ TrainingPool::~TrainingPool() {
   for (std::thread& worker : workers_) { worker.join(); }
 }
 
+void TrainingPool::drop_spent() {
+  std::vector<ModelValues> spent;
+  const std::lock_guard lock(mutex_);
+  spent.swap(spent_);
+}
+
 TrainingPool::JobId TrainingPool::submit(TrainTask task, std::function<void()> done) {
+  drop_spent();
   auto job = std::make_shared<Job>();
   job->task = std::move(task);
   job->task.cancel = &job->cancelled;
@@ -86,8 +93,6 @@ Result<Contribution> TrainingPool::run(Trainer& trainer, Job& job) {
     if (!outcome.ok()) { return outcome.status(); }
     return make_contribution(factory_.spec(), job.task.base, std::move(outcome).value());
   });
-  // Before anybody can learn that the job is done: the base may then be changed in place by its owner.
-  job.task.base.reset();
   train_ns_ += std::chrono::nanoseconds(std::chrono::steady_clock::now() - start).count();
   ++jobs_done_;
   return result;
@@ -108,6 +113,9 @@ void TrainingPool::run_oldest(Trainer& trainer, std::unique_lock<std::mutex>& lo
   lock.lock();
   job->result = std::move(result);
   job->done = true;
+  // The owner of the base changes it in place once nobody else holds it. Only the lock orders that after our reading,
+  // so the reference is dropped by the driver's thread.
+  spent_.push_back(std::move(job->task.base));
   if (job->cancelled) { --untaken_; }
   to_caller_.notify_one();
   if (job->on_done && !job->cancelled) {
@@ -135,6 +143,12 @@ void TrainingPool::work(Trainer& trainer) {
 }
 
 Result<Contribution> TrainingPool::take(JobId id) {
+  Result<Contribution> result = wait_for(id);
+  drop_spent();
+  return result;
+}
+
+Result<Contribution> TrainingPool::wait_for(JobId id) {
   std::unique_lock lock(mutex_);
   const auto found = jobs_.find(id);
   if (found == jobs_.end()) { return internal_error(fmt::format("there is no job {}", id)); }
@@ -144,7 +158,9 @@ Result<Contribution> TrainingPool::take(JobId id) {
     job->started = true;
     std::erase(waiting_, job);
     lock.unlock();
-    return run(*own_trainer_, *job);
+    Result<Contribution> result = run(*own_trainer_, *job);
+    job->task.base.reset();
+    return result;
   }
   // A worker has it. Meanwhile this thread does what will be asked for next.
   while (!job->done) {

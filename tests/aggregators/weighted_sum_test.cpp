@@ -111,14 +111,14 @@ TEST(WeightedSum, ScalingAllWeightsChangesNothing) {
 TEST(WeightedSum, ZeroChangesLeaveTheModelBitIdentical) {
   WeightedSum node;
   node.begin(spec_of(3), scale());
-  ASSERT_TRUE(node.add(from_client({0.0F, 0.0F, 0.0F}, 4)).ok());
-  std::vector<float> model{0.1F, -1e-30F, 1e30F};
+  ASSERT_TRUE(node.add(from_client({0.0F, 0.0F, -0.0F}, 4)).ok());
+  std::vector<float> model{-0.0F, -1e-30F, 1e30F};
   const std::vector<float> before = model;
   ServerStep step(1.0);
 
   apply_mean(spec_of(3), node, step, model);
 
-  EXPECT_EQ(model, before);
+  EXPECT_EQ(std::memcmp(model.data(), before.data(), 3 * sizeof(float)), 0);
 }
 
 TEST(WeightedSum, RefusesWhatDoesNotBelongAndStaysAsItWas) {

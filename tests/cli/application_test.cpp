@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <sstream>
+#include <string>
 #include <vector>
 
 #include "command.hpp"
@@ -11,6 +13,13 @@
 
 namespace tributary::cli {
 namespace {
+
+std::string reported(const Status& status) {
+  std::ostringstream out;
+  std::ostringstream err;
+  report_status({out, err, {}}, Paint(false), status);
+  return err.str();
+}
 
 TEST(Application, HelpNamesEveryCommandAndGoesToStandardOutput) {
   const Outcome outcome = run({"--help"});
@@ -37,6 +46,24 @@ TEST(Application, MembersOfAGroupHaveAHelpWithAnExampleToo) {
     EXPECT_EQ(outcome.exit_code, 0) << member;
     EXPECT_TRUE(contains(outcome.out, std::string("tributary topology ") + member)) << outcome.out;
   }
+}
+
+TEST(Application, UsageNamesTheProgramOnceAndTheWholeCommand) {
+  EXPECT_TRUE(contains(run({"--help"}).out, "Usage: tributary [OPTIONS] SUBCOMMAND\n"));
+  EXPECT_TRUE(contains(run({}).err, "Usage: tributary [OPTIONS] SUBCOMMAND\n"));
+  EXPECT_TRUE(contains(run({"version", "--help"}).out, "Usage: tributary version [OPTIONS]\n"));
+  EXPECT_TRUE(contains(run({"topology", "show", "--help"}).out, "Usage: tributary topology show [OPTIONS] file\n"));
+}
+
+TEST(Application, AUsageErrorPointsToTheHelpThatAnswersIt) {
+  EXPECT_TRUE(contains(run({"topology", "tributary"}).err, "See 'tributary topology --help'."));
+  EXPECT_TRUE(contains(run({"bench", "foo"}).err, "See 'tributary bench --help'."));
+  EXPECT_TRUE(contains(run({"--color", "sometimes", "version"}).err, "See 'tributary --help'."));
+  EXPECT_TRUE(contains(run({"topology"}).err,
+                       "tributary topology needs a command: one of generate, show, convert\n"
+                       "See 'tributary topology --help'."))
+      << run({"topology"}).err;
+  EXPECT_TRUE(contains(run({"-v"}).err, "tributary needs a command: one of run, validate, plan,")) << run({"-v"}).err;
 }
 
 TEST(Application, WithoutACommandTheHelpIsAUsageError) {
@@ -78,6 +105,21 @@ TEST(Application, AnErrorIsPrintedOnStandardErrorAndGivesItsExitCode) {
   EXPECT_EQ(outcome.exit_code, exit_code(Code::kNotFound));
   EXPECT_EQ(outcome.out, "");
   EXPECT_EQ(outcome.err, "error: /nowhere/model.safetensors: there is no such file or directory\n");
+}
+
+TEST(StatusReport, MistakesOfAConfigurationAreCounted) {
+  EXPECT_EQ(reported(configuration_error("a.yaml:1:1: wrong\na.yaml:2:1: wrong too")),
+            "a.yaml:1:1: wrong\na.yaml:2:1: wrong too\nerror: 2 mistakes, listed above\n");
+  EXPECT_EQ(reported(configuration_error("a.yaml:1:1: wrong")), "error: a.yaml:1:1: wrong\n");
+}
+
+TEST(StatusReport, OtherMessagesOfSeveralLinesAreNoLists) {
+  EXPECT_EQ(reported(internal_error("torch: no\nframe #0: f\nframe #1: g")),
+            "error: torch: no\nframe #0: f\nframe #1: g\n");
+  EXPECT_EQ(reported(bad_data("no whole checkpoint\n1: damaged\n2: damaged")),
+            "error: no whole checkpoint\n1: damaged\n2: damaged\n");
+  EXPECT_EQ(reported(configuration_error("the model failed: here\nits own words")),
+            "error: the model failed: here\nits own words\n");
 }
 
 TEST(Application, ColorIsUsedOnlyWhenAskedForBesideATerminal) {

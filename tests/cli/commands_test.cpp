@@ -79,6 +79,7 @@ TEST_F(Commands, ListPrintsOneSectionOrAllOfThem) {
     EXPECT_FALSE(all.at(section).empty()) << section;
   }
   EXPECT_EQ(models.size(), 2U);
+  EXPECT_EQ(models.at("models").back().at("name"), "echo");
   EXPECT_TRUE(contains(run({"list", "modles"}).err, "did you mean 'models'?"));
 }
 
@@ -112,6 +113,83 @@ TEST_F(Commands, TopologyGenerateWantsExactlyOneShape) {
   EXPECT_EQ(run({"topology", "generate", "--branching", "3"}).exit_code, 64);
   EXPECT_TRUE(contains(run({"topology", "generate", "--sites", "north"}).err, "'north' is not NAME=CLIENTS"));
   EXPECT_TRUE(contains(run({"topology", "generate", "--sites", "north=x"}).err, "'north=x' is not NAME=CLIENTS"));
+}
+
+TEST_F(Commands, TopologyGenerateSaysWhatIsWrongWithWhatWasGiven) {
+  const auto said = [](std::initializer_list<std::string> shape) {
+    std::vector<std::string> words{"topology", "generate"};
+    words.insert(words.end(), shape);
+    return run(words).err;
+  };
+
+  EXPECT_TRUE(contains(said({"--star", "0"}), "the number of clients must be >= 1, got 0")) << said({"--star", "0"});
+  EXPECT_TRUE(contains(said({"--star", "3", "--widths", "2,3"}), "--star and --widths are different trees"));
+  EXPECT_TRUE(contains(said({"--widths", ""}), "error: --widths: ")) << said({"--widths", ""});
+  EXPECT_TRUE(contains(said({"--widths", "2,0"}), "--widths: '0' is not")) << said({"--widths", "2,0"});
+  EXPECT_TRUE(contains(said({"--branching", "2", "--height", "3", "--clients", "4"}), "but both are given"));
+  EXPECT_TRUE(contains(said({"--height", "3"}), "--height belongs to --branching"));
+}
+
+TEST_F(Commands, TopologyFormatsGoByTheirExtensionsToo) {
+  const std::string yaml = (scratch_ / "tree.yaml").string();
+  ASSERT_EQ(run({"topology", "generate", "--widths", "2,5", "-o", yaml}).exit_code, 0);
+
+  EXPECT_EQ(run({"topology", "convert", yaml, "--to", "csv"}).out,
+            run({"topology", "convert", yaml, "--to", "matrix"}).out);
+  EXPECT_EQ(run({"topology", "convert", yaml, "--to", "txt"}).out,
+            run({"topology", "convert", yaml, "--to", "edges"}).out);
+  EXPECT_TRUE(contains(run({"topology", "show", scratch_.path().string()}).err, "is a directory"));
+}
+
+TEST_F(Commands, TopologyConvertWarnsOfWhatAFormatCannotHold) {
+  const std::string yaml = (scratch_ / "sites.yaml").string();
+  const std::string csv = (scratch_ / "sites.csv").string();
+  ASSERT_EQ(run({"topology", "generate", "--sites", "north=2,south=3", "-o", yaml}).exit_code, 0);
+
+  const Outcome printed = run({"topology", "convert", yaml, "--to", "edges"});
+  const Outcome written = run({"topology", "convert", yaml, csv});
+  const Outcome whole = run({"topology", "convert", yaml, "--to", "json"});
+
+  EXPECT_EQ(printed.err, "warning: the format edges holds names only: sites are left out\n");
+  EXPECT_TRUE(contains(written.err, "the format matrix holds names only")) << written.err;
+  EXPECT_EQ(whole.err, "");
+}
+
+TEST_F(Commands, PlanSpeaksOfTheChildrenThatThereAre) {
+  const std::string file = scratch_.write("small.yaml", kSynthetic).string();
+
+  const Outcome many = run({"plan", file, "--set", "tiers.default.cohort.count=50"});
+  const Outcome one = run({"plan", file, "--set", "tiers.default.cohort.count=1"});
+  const nlohmann::json facts = run({"plan", file, "--json"}).json();
+
+  EXPECT_TRUE(contains(many.out, ", 2 children a round")) << many.out << many.err;
+  EXPECT_TRUE(contains(many.out, ", 3 children a round")) << many.out;
+  EXPECT_TRUE(contains(one.out, ", 1 child a round")) << one.out;
+  EXPECT_TRUE(facts.at("bytes_per_round").is_number_integer()) << facts;
+  EXPECT_TRUE(facts.at("per_tier").at(0).at("bytes_up").is_number_integer()) << facts;
+}
+
+TEST_F(Commands, PartitionAveragesAllClientsWhateverIsShown) {
+  const std::string file = scratch_.write("small.yaml", kSynthetic).string();
+  const auto average = [](const std::string& out) {
+    const std::size_t end = out.find(" classes effective");
+    return out.substr(out.rfind('\n', end));
+  };
+
+  const Outcome all = run({"partition", file});
+  const Outcome none = run({"partition", file, "--rows", "0"});
+
+  EXPECT_EQ(average(all.out), average(none.out));
+  EXPECT_FALSE(contains(none.out, "effective classes")) << none.out;
+}
+
+TEST_F(Commands, PartitionCallsDrawsDraws) {
+  const std::string file = scratch_.write("small.yaml", kSynthetic).string();
+
+  const Outcome outcome = run({"partition", file, "--set", "data.partition={kind: draw, samples_per_client: 20}"});
+
+  EXPECT_TRUE(contains(outcome.out, "120 draws from ")) << outcome.out << outcome.err;
+  EXPECT_TRUE(contains(outcome.out, "with overlap between clients")) << outcome.out;
 }
 
 TEST_F(Commands, ALongTreeIsCutWithAHint) {
@@ -184,6 +262,28 @@ TEST_F(Commands, InspectRefusesADamagedFile) {
 
   EXPECT_EQ(outcome.exit_code, 65);
   EXPECT_TRUE(contains(outcome.err, "model.safetensors: ")) << outcome.err;
+}
+
+TEST_F(Commands, InspectSaysWhatIsNoSafetensorsFile) {
+  const Outcome outcome = run({"inspect", scratch_.write("small.yaml", kSynthetic).string()});
+
+  EXPECT_EQ(outcome.exit_code, 65);
+  EXPECT_TRUE(contains(outcome.err, "small.yaml: is no safetensors file")) << outcome.err;
+}
+
+TEST_F(Commands, InspectOfARunWithAnotherModelIsAnErrorAfterTheFacts) {
+  scratch_.write("model.safetensors", "altered");
+  scratch_.write("records.jsonl", R"({"schema":1,"event":"run","name":"demo","seed":18446744073709551615})"
+                                  "\n"
+                                  R"({"schema":1,"event":"end","outcome":"finished","model_sha256":"00ff"})"
+                                  "\n");
+
+  const Outcome outcome = run({"inspect", scratch_.path().string(), "--json"});
+
+  EXPECT_EQ(outcome.exit_code, 65);
+  EXPECT_EQ(outcome.json().at("model"), "not the one that was recorded");
+  EXPECT_EQ(outcome.json().at("seed"), 18'446'744'073'709'551'615U);
+  EXPECT_TRUE(contains(run({"inspect", scratch_.path().string()}).out, "18446744073709551615"));
 }
 
 TEST_F(Commands, InspectSumsARunDirectoryUp) {

@@ -20,15 +20,18 @@ struct Outcome {
   [[nodiscard]] nlohmann::json json() const { return nlohmann::json::parse(out); }
 };
 
-inline Outcome run(std::initializer_list<std::string> arguments) {
+inline Outcome run(const std::vector<std::string>& words) {
   std::ostringstream out;
   std::ostringstream err;
   const Streams streams{out, err, [](int, ColorChoice choice) {
                           return terminal_traits(choice, false, 80, [](const char*) -> const char* { return nullptr; });
                         }};
-  const std::vector<std::string> words(arguments);
   const int code = run_program(words, streams);
   return {code, out.str(), err.str()};
+}
+
+inline Outcome run(std::initializer_list<std::string> arguments) {
+  return run(std::vector<std::string>(arguments));
 }
 
 inline bool contains(const std::string& text, std::string_view part) {

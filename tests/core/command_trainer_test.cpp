@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <cstdlib>
+#include <fstream>
 #include <thread>
 
 #include "core/scratch_directory.hpp"
@@ -67,7 +68,7 @@ TEST_F(CommandTrainer, TrainsWithTheExampleInPython) {
 }
 
 TEST_F(CommandTrainer, TakesItsModelFromTheInitialFile) {
-  configuration_.trainer.command = {"true"};
+  configuration_.trainer.command = {"true", "{output}"};
 
   const auto made = factory().value();
 
@@ -101,13 +102,61 @@ TEST_F(CommandTrainer, ReportsASignal) {
 }
 
 TEST_F(CommandTrainer, ReportsAProgramThatDoesNotExist) {
-  configuration_.trainer.command = {"tributary-no-such-program"};
+  configuration_.trainer.command = {"tributary-no-such-program", "{output}"};
+  EXPECT_EQ(factory().status(),
+            configuration_error("trainer.command: there is no program tributary-no-such-program on the PATH"));
+
+  configuration_.trainer.command = {"./mine.sh", "{output}"};
+  EXPECT_EQ(factory().status(),
+            configuration_error("trainer.command: there is no program " + (directory_.path() / "./mine.sh").string()));
+}
+
+TEST_F(CommandTrainer, ReportsAProgramThatIsGoneWhenItIsNeeded) {
+  const std::filesystem::path program = directory_ / "mine.sh";
+  std::ofstream(program) << "#!/bin/sh\n";
+  std::filesystem::permissions(program, std::filesystem::perms::owner_all);
+  configuration_.trainer.command = {"./mine.sh", "{output}"};
   const auto made = factory().value();
+  std::filesystem::remove(program);
   TrainTask task;
   task.base = std::make_shared<const std::vector<float>>(3);
 
-  EXPECT_EQ(made->create().value()->train(task).status(),
-            unavailable("client 0: cannot start tributary-no-such-program: No such file or directory"));
+  const Status status = made->create().value()->train(task).status();
+
+  EXPECT_EQ(status.code(), Code::kUnavailable);
+  EXPECT_NE(status.message().find("client 0: cannot start"), std::string::npos) << status.message();
+}
+
+TEST_F(CommandTrainer, HandsOverWhatTheProgramShouldObey) {
+  configuration_.rounds = 9;
+  configuration_.trainer.steps = 12;
+  configuration_.trainer.batch_size = 8;
+  configuration_.trainer.optimizer.lr = 0.25;
+  configuration_.trainer.optimizer.momentum = 0.5;
+  configuration_.trainer.options = {{"depth", "3"}};
+
+  const auto outcome = train_by("cp \"$1\" seen.safetensors && cp \"$1\" \"$2\"");
+
+  ASSERT_TRUE(outcome.ok()) << outcome.status().to_string();
+  SafetensorsMetadata seen =
+      SafetensorsFile::open(real_file_system(), directory_ / "seen.safetensors").value().metadata();
+  EXPECT_EQ(seen["rounds"], "9");
+  EXPECT_EQ(seen["trainer.steps"], "12");
+  EXPECT_FALSE(seen.contains("trainer.epochs"));
+  EXPECT_EQ(seen["trainer.batch_size"], "8");
+  EXPECT_EQ(seen["trainer.optimizer.kind"], "sgd");
+  EXPECT_EQ(seen["trainer.optimizer.lr"], "0.25");
+  EXPECT_EQ(seen["trainer.optimizer.momentum"], "0.5");
+  EXPECT_EQ(seen["algorithm.kind"], "fedavg");
+  EXPECT_EQ(seen["option.depth"], "3");
+  EXPECT_TRUE(outcome->metrics.empty());
+}
+
+TEST_F(CommandTrainer, NeedsAPlaceForTheOutput) {
+  configuration_.trainer.command = {"true", "{input}"};
+
+  EXPECT_EQ(factory().status(),
+            configuration_error("trainer.command must hold {output}, the file that the program writes"));
 }
 
 TEST_F(CommandTrainer, KillsTheProgramAndItsChildrenAfterTheTimeout) {
@@ -188,7 +237,7 @@ TEST_F(CommandTrainer, RefusesAWeightThatIsNotPositive) {
 TEST_F(CommandTrainer, NeedsACommandATimeoutAndAnInitialModel) {
   configuration_.trainer.command = {};
   EXPECT_EQ(factory().status(), configuration_error("trainer.command must name a program for trainer.kind command"));
-  configuration_.trainer.command = {"true"};
+  configuration_.trainer.command = {"true", "{output}"};
   configuration_.trainer.timeout_s = 0;
   EXPECT_EQ(factory().status(), configuration_error("trainer.timeout_s must be > 0, got 0"));
   configuration_.trainer.timeout_s = 1;

@@ -310,6 +310,25 @@ TEST(Configuration, AnOverrideOfNullTakesTheKeyOut) {
   EXPECT_EQ(c.data.partition, DataConfig::Partition::kIid);
 }
 
+TEST(Configuration, TheEchoTrainerBringsItsModelUnlessOneIsGiven) {
+  const Configuration c = parsed(kSmallest + "data: {source: none}\ntrainer: {kind: echo}\n");
+  const Configuration sized = parsed(kSmallest + "trainer: {kind: echo}\nmodel: {parameters: 7}\n");
+
+  EXPECT_EQ(c.model.kind, "echo");
+  EXPECT_EQ(c.model.parameters, 1000U);
+  EXPECT_EQ(sized.model.parameters, 7U);
+  EXPECT_EQ(parsed(print_configuration(c)), c);
+  EXPECT_EQ(parsed(kSmallest + "trainer: {kind: torch}\n").model.kind, "lenet5");
+}
+
+TEST(Configuration, OptionsAreForCommandsToo) {
+  const Configuration c =
+      parsed(kSmallest + "trainer: {kind: command, command: [train, \"{output}\"], options: {lr: 0.5}}\n");
+
+  EXPECT_THAT(c.trainer.options, ElementsAre(testing::Pair("lr", "0.5")));
+  EXPECT_EQ(parsed(print_configuration(c)), c);
+}
+
 TEST(Configuration, AnOverrideOfASectionReplacesTheWholeSection) {
   const Configuration c = parsed(kSmallest + "checkpoint: {every: 9, keep: 9}\n", {"checkpoint={keep: 3}"});
 

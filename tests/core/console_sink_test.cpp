@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdint>
 #include <sstream>
 
 #include "tributary/core/human.hpp"
@@ -59,6 +60,16 @@ TEST(ConsoleSink, HeaderRowsAndRuleAreAligned) {
   EXPECT_TRUE(contains(lines[5], "62.31 %")) << lines[5];
   EXPECT_TRUE(contains(lines[5], "12.8 MB")) << lines[5];
   EXPECT_EQ(notes.str(), "") << "no progress bar beside a terminal";
+}
+
+TEST(ConsoleSink, ASeedIsPrintedToItsLastDigit) {
+  std::ostringstream out;
+  std::ostringstream notes;
+  ConsoleSink sink(out, notes, {});
+
+  ASSERT_TRUE(sink.write(run_record().set("seed", std::uint64_t{18'446'744'073'709'551'615U})).ok());
+
+  EXPECT_TRUE(contains(out.str(), "seed 18446744073709551615\n")) << out.str();
 }
 
 TEST(ConsoleSink, WithoutColorNoEscapeSequenceIsWritten) {

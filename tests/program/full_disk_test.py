@@ -20,22 +20,24 @@ class FullDiskTest(ProgramTest):
         super().setUp()
         self.file = self.configuration(SMALL)
 
-    def test_a_run_that_cannot_write_its_model_keeps_its_checkpoints(self):
-        long_run = settings(rounds=400)
-        expected = self.model_digest(self.train(self.file, "whole", *long_run))
+    def test_a_checkpoint_that_does_not_fit_leaves_the_earlier_ones(self):
+        run = settings(rounds=60, **{"model.hidden": "[4000]"})  # a checkpoint of 336 kB
+        expected = self.model_digest(self.train(self.file, "whole", *run))
         directory = self.work / "run"
-        process = self.start("run", self.file, "--output", directory, *long_run)
-        for _ in range(4):
+        process = self.start("run", self.file, "--output", directory, *run)
+        for _ in range(5):
             process.stdout.readline()
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=60)
         before = {file.name: file.read_bytes() for file in (directory / "checkpoints").iterdir()}
         self.assertTrue(before)
 
-        _, err = self.run_program("run", "--resume", directory, "--quiet", expect=74, preexec_fn=files_at_most(1500))
+        # Room for records, none for a checkpoint.
+        _, err = self.run_program("run", "--resume", directory, "--quiet", "--set", "output.report=false", expect=74,
+                                  preexec_fn=files_at_most(200_000))
 
         self.assertEqual(len([line for line in err.splitlines() if line.strip()]), 1, err)
-        self.assertIn("File too large", err)
+        self.assertRegex(err, r"cannot write \S*/checkpoints/checkpoint-\d+\.safetensors: File too large")
         after = {file.name: file.read_bytes() for file in (directory / "checkpoints").iterdir()}
         self.assertEqual(after, before)
         # With room again the run goes on as if nothing had been.

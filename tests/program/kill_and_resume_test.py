@@ -5,7 +5,7 @@ import signal
 import time
 import unittest
 
-from program import SMALL, ProgramTest
+from program import SMALL, ProgramTest, settings
 
 MOMENTS = 20
 
@@ -16,46 +16,74 @@ class KillAndResumeTest(ProgramTest):
         self.file = self.configuration(SMALL)
 
     def stable_records(self, directory):
-        """Round records without what a clock measured."""
-        return [{key: value for key, value in record.items() if not key.endswith("seconds")}
+        """Round records without what a clock measured, and without bytes: what a cancelled node still had to say when a round
+        closed counts for the next round, and is never said if the run ends there."""
+        return [{key: value for key, value in record.items() if not key.endswith("seconds") and not key.startswith("bytes")}
                 for record in self.records(directory, "round")]
 
-    def test_killed_at_any_moment_and_resumed_gives_the_same_model(self):
+    def wait_for(self, file, process):
+        """Until the file exists or the process has ended; no longer than a minute."""
+        end = time.monotonic() + 60
+        while not file.exists() and process.poll() is None and time.monotonic() < end:
+            time.sleep(0.002)
+
+    def kill_at_moments(self, moments, *arguments):
+        """Kills the run at so many moments of its training, resumes, compares; returns how many stood in the middle."""
         begin = time.monotonic()
-        whole = self.train(self.file, "whole")
-        duration = time.monotonic() - begin
+        whole = self.train(self.file, "whole", *arguments)
         expected = self.model_digest(whole)
-        moments = random.Random(5)
-        killed = 0
-        for number in range(MOMENTS):
+        spent = self.records(whole, "end")[0]["seconds"]
+        middle = 0
+        randomness = random.Random(5)
+        for number in range(moments):
             directory = self.work / f"killed-{number}"
-            process = self.start("run", self.file, "--output", directory, "--quiet")
-            delay = moments.uniform(0.0, duration)
+            process = self.start("run", self.file, "--output", directory, "--quiet", *arguments)
+            self.wait_for(directory / "records.jsonl", process)
+            delay = randomness.uniform(0.0, spent)
             time.sleep(delay)
             process.send_signal(signal.SIGKILL)
             process.communicate()
-            killed += process.returncode == -signal.SIGKILL
-            if (directory / "configuration.yaml").exists():
-                self.run_program("run", "--resume", directory, "--quiet")
-            else:  # too early to have left anything behind
-                self.run_program("run", self.file, "--output", directory, "--quiet")
+            middle += any((directory / "checkpoints").glob("checkpoint-*")) and not (directory / "model.safetensors").exists()
+            self.run_program("run", "--resume", directory, "--quiet")
             self.assertEqual(self.model_digest(directory), expected, f"killed after {delay:.3f} s")
             self.assertEqual(self.stable_records(directory), self.stable_records(whole), f"killed after {delay:.3f} s")
-        self.assertGreater(killed, MOMENTS // 2, "most runs had ended before they could be killed")
+        self.assertLess(time.monotonic() - begin, 200)
+        return middle
+
+    def test_killed_at_any_moment_and_resumed_gives_the_same_model(self):
+        middle = self.kill_at_moments(MOMENTS, *settings(rounds=400))
+        self.assertGreaterEqual(middle, MOMENTS // 2, "too few runs were killed between their first checkpoint and their end")
+
+    def test_with_cohorts_local_rounds_and_few_checkpoints_too(self):
+        middle = self.kill_at_moments(6, *settings(rounds=400, **{
+            "tiers": "{0: {cohort: {count: 1}, over_selection: 2}, 1: {rounds_per_parent_round: 2}}",
+            "checkpoint.every": 7, "threads": 2}))
+        self.assertGreaterEqual(middle, 2)
+
+    def test_a_run_that_stopped_at_its_accuracy_stays_stopped(self):
+        directory = self.train(self.file, "stopped", *settings(rounds=40, **{"evaluation.stop_at_accuracy": 0.6}))
+        expected = self.model_digest(directory)
+        self.assertEqual(self.records(directory, "end")[-1]["outcome"], "stopped")
+        (directory / "model.safetensors").unlink()
+        self.run_program("run", "--resume", directory, "--quiet")
+        self.assertEqual(self.model_digest(directory), expected)
+        self.assertGreaterEqual(self.records(directory, "end")[-1]["accuracy"], 0.6)
 
     def test_killed_again_and_again_gives_the_same_model(self):
-        expected = self.model_digest(self.train(self.file, "whole"))
+        arguments = settings(rounds=400)
+        expected = self.model_digest(self.train(self.file, "whole", *arguments))
         directory = self.work / "unlucky"
-        moments = random.Random(6)
-        arguments = ["run", self.file, "--output", directory, "--quiet"]
+        randomness = random.Random(6)
+        command = ["run", self.file, "--output", directory, "--quiet", *arguments]
         for _ in range(6):
-            process = self.start(*arguments)
-            time.sleep(moments.uniform(0.2, 0.8))
+            (directory / "model.safetensors").unlink(missing_ok=True)
+            process = self.start(*command)
+            self.wait_for(directory / "records.jsonl", process)
+            time.sleep(randomness.uniform(0.3, 0.9))
             process.send_signal(signal.SIGKILL)
             process.communicate()
-            if (directory / "configuration.yaml").exists():
-                arguments = ["run", "--resume", directory, "--quiet"]
-        self.run_program(*arguments)
+            command = ["run", "--resume", directory, "--quiet"]
+        self.run_program(*command)
         self.assertEqual(self.model_digest(directory), expected)
 
     def test_an_interrupt_finishes_the_round_saves_and_says_how_to_go_on(self):
@@ -81,8 +109,11 @@ class KillAndResumeTest(ProgramTest):
 
     def test_a_checkpoint_of_another_configuration_is_refused(self):
         directory = self.train(self.file, "once")
-        _, err = self.run_program("run", "--resume", directory, "--set", "trainer.batch_size=8", expect=64)
-        self.assertIn("was written by a run of another configuration, tree or model", err)
+        before = {file: file.read_bytes() for file in directory.rglob("*") if file.is_file()}
+        for change in ["trainer.batch_size=8", "topology={widths: [3, 9]}", "simulation.compute_seconds_per_sample=3"]:
+            _, err = self.run_program("run", "--resume", directory, "--set", change, expect=64)
+            self.assertIn("was written by a run of another configuration, tree or model", err)
+        self.assertEqual({file: file.read_bytes() for file in directory.rglob("*") if file.is_file()}, before)
 
 
 if __name__ == "__main__":

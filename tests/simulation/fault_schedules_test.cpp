@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Seeded schedules of everything that can go wrong: no hang, nothing lost, nothing counted twice.
 //
-// The number of seeds comes from TRIBUTARY_FAULT_SEEDS (default 200); TRIBUTARY_FAULT_SEED runs one seed alone.
+// The number of seeds comes from TRIBUTARY_FAULT_SEEDS (default 2000); TRIBUTARY_FAULT_SEED runs one seed alone.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -23,7 +23,7 @@ std::uint64_t number_from(const char* variable, std::uint64_t otherwise) {
 
 std::pair<std::uint64_t, std::uint64_t> seeds() {
   if (const std::uint64_t one = number_from("TRIBUTARY_FAULT_SEED", 0); one != 0) { return {one, one + 1}; }
-  return {1, 1 + number_from("TRIBUTARY_FAULT_SEEDS", 200)};
+  return {1, 1 + number_from("TRIBUTARY_FAULT_SEEDS", 2000)};
 }
 
 // A tree of up to four tiers with clients beside aggregators at every height, and about 12 clients.
@@ -94,15 +94,20 @@ TEST_F(FaultSchedules, AFullCohortEndsInTheFaultFreeModelBitForBit) {
     ASSERT_TRUE(calm.status.ok()) << calm.status.to_string();
 
     configuration.simulation.faults = random_faults(rng, seed);
-    const Simulated stormy = simulate(configuration, tree, factory, bounded(rng));
+    const FunctionTrainerFactory flaky =
+        noisy_pull(40, [seed = seed](auto f) { return failing_at_first(std::move(f), seed); });
+    const Simulated stormy = simulate(configuration, tree, seed % 2 == 0 ? flaky : factory, bounded(rng));
 
     ASSERT_NE(stormy.status.code(), Code::kInternal) << stormy.status.to_string();
     roots_killed += stormy.observer.starts - 1;
-    // A round that was given up because somebody was away for too long has another result, and says so.
+    // A round that was given up because somebody was away for too long has another result, and says so; so has a local
+    // round that was, of which only the note tells.
+    const bool gave_up = configuration.default_tier.rounds_per_parent_round > 1 &&
+                         stormy.observer.notes.contains(NodeNote::Kind::kAbandoned);
     const bool all_committed =
         stormy.status.ok() && std::all_of(stormy.observer.reports.begin(), stormy.observer.reports.end(),
                                           [](const auto& report) { return report.second.committed; });
-    if (all_committed && stormy.observer.notes.count(NodeNote::Kind::kAbandoned) == 0) {
+    if (all_committed && !gave_up) {
       ++compared;
       EXPECT_EQ(stormy.observer.model(), calm.observer.model());
       for (const auto& [round, report] : stormy.observer.reports) {

@@ -123,6 +123,26 @@ TEST(FederationShapes, ARealClockGivesTheSameModelAsAVirtualOne) {
   EXPECT_EQ(first.observer.model(), second.observer.model());
 }
 
+TEST(FederationShapes, OverSelectionAndDeadlinesDoNotDependOnThreads) {
+  const FunctionTrainerFactory factory = noisy_pull(500);
+  Configuration configuration = rounds(6);
+  configuration.default_tier.cohort_count = 6;
+  configuration.default_tier.over_selection = 1.5;
+  configuration.default_tier.deadline_s = 5.0;
+  configuration.default_tier.quorum = 0.5;
+  const Tree tree = make_tree(balanced_counts(12, 2));
+  SimulationSettings settings;
+  settings.compute_time = [](ClientIndex client) { return std::chrono::milliseconds(300 * (1 + client.value % 31)); };
+  settings.threads = 1;
+  const Simulated one = simulate(configuration, tree, factory, settings);
+  settings.threads = 3;
+
+  const Simulated three = simulate(configuration, tree, factory, settings);
+
+  ASSERT_TRUE(one.status.ok()) << one.status.to_string();
+  EXPECT_EQ(one.observer.model(), three.observer.model());
+}
+
 TEST(FederationShapes, CohortsFollowTheSeedAndNotTheThreads) {
   const FunctionTrainerFactory factory = noisy_pull(30);
   const Tree tree = make_tree(balanced_counts(50, 1));
@@ -233,7 +253,32 @@ TEST(FederationShapes, ARunThatNobodyAnswersEndsWithAReason) {
 
   EXPECT_EQ(run.status.code(), Code::kUnavailable);
   EXPECT_EQ(run.status.message(),
-            "3 rounds in a row were abandoned; in round 3 0 of 2 children reported, 2 were needed");
+            "3 rounds in a row were abandoned; in round 3 0 of 2 children reported, 2 were needed; "
+            "last reason: 0 of 2 children reported, 2 were needed; last reason: no");
+}
+
+TEST(FederationShapes, ARunWithoutAnyCommitIsAFailure) {
+  const FunctionTrainerFactory never(1, [](const TrainTask&) -> Result<TrainOutcome> { return internal_error("no"); });
+
+  const Simulated run = simulate(rounds(2), make_tree(balanced_counts(2, 1)), never);
+
+  EXPECT_EQ(run.status.code(), Code::kUnavailable);
+  EXPECT_EQ(run.status.message(), "no round was committed, the model is as it was; last reason: no");
+}
+
+// A model takes ten seconds over each link, far longer than the first questions wait: nothing is sent twice for that.
+TEST(FederationShapes, WhatIsStillOnItsWayIsNotSentAgain) {
+  constexpr std::size_t kParameters = 250'000;
+  const FunctionTrainerFactory factory = noisy_pull(kParameters);
+  Tree::Builder builder{.child_counts = {2, 0, 0}, .attributes = {}};
+  for (const std::uint32_t node : {1U, 2U}) { builder.attributes[node].link = {.bytes_per_second = 1e5}; }
+
+  const Simulated run = simulate(rounds(2), Tree::create(std::move(builder)).value(), factory);
+
+  ASSERT_TRUE(run.status.ok()) << run.status.to_string();
+  const EdgeTraffic total = run.statistics.traffic.total();
+  EXPECT_NEAR(static_cast<double>(total.bytes_down + total.bytes_up) / (kParameters * 4.0), 8.0, 0.08);
+  EXPECT_TRUE(run.observer.notes.empty());
 }
 
 TEST(FederationShapes, SlowLinksCountOnTheVirtualClock) {

@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <set>
 #include <vector>
 
 #include "tributary/core/random.hpp"
@@ -51,12 +52,26 @@ class FunctionTrainerFactory final : public TrainerFactory {
   std::function<double(ClientIndex)> weight_;
 };
 
+// Fails the first time that a client is asked in a round, for about a quarter of clients and rounds. One thread only.
+inline FunctionTrainerFactory::Function failing_at_first(FunctionTrainerFactory::Function function,
+                                                         std::uint64_t seed) {
+  auto asked = std::make_shared<std::set<std::pair<std::uint32_t, std::uint64_t>>>();
+  return [function = std::move(function), asked, seed](const TrainTask& task) -> Result<TrainOutcome> {
+    const bool fails = stream_seed(seed, Purpose::kTest, task.client.value, task.round.value) % 4 == 0;
+    if (fails && asked->insert({task.client.value, task.round.value}).second) { return unavailable("not yet"); }
+    return function(task);
+  };
+}
+
 // Pulls the model towards a point of the client's own, with noise of the task's seed: like training, but fast.
-inline FunctionTrainerFactory noisy_pull(std::size_t parameters) {
+inline FunctionTrainerFactory noisy_pull(
+    std::size_t parameters,
+    const std::function<FunctionTrainerFactory::Function(FunctionTrainerFactory::Function)>& wrap = [](auto f) {
+      return f;
+    }) {
   const auto weight = [](ClientIndex client) { return 1.0 + client.value % 7; };
   return FunctionTrainerFactory(
-      parameters,
-      [weight](const TrainTask& task) -> Result<TrainOutcome> {
+      parameters, wrap([weight](const TrainTask& task) -> Result<TrainOutcome> {
         auto model = std::make_shared<std::vector<float>>(*task.base);
         Rng rng(task.seed);
         for (std::size_t i = 0; i < model->size(); ++i) {
@@ -68,7 +83,7 @@ inline FunctionTrainerFactory noisy_pull(std::size_t parameters) {
                             .samples = 1,
                             .steps = 1,
                             .metrics = {{"loss", 1.0 / (1.0 + static_cast<double>(task.round.value))}}};
-      },
+      }),
       weight);
 }
 

@@ -15,7 +15,7 @@ namespace tributary::internal {
 
 class FaultInjector {
  public:
-  // A node dies at most so often in one run: faults end, so that runs can.
+  // An inner node dies at most so often in one run, a client in one task: faults end, so that runs can.
   static constexpr std::uint32_t kMostDeaths = 8;
 
   explicit FaultInjector(const SimulationConfig::Faults& faults)

@@ -7,6 +7,7 @@
 #include <condition_variable>
 #include <deque>
 #include <future>
+#include <map>
 #include <mutex>
 #include <optional>
 #include <unordered_map>
@@ -105,7 +106,8 @@ class Simulation final : public NodeContext {
       auto [at, event] = queue_.pop();
       now_ = std::max(now_, at);
       statistics_.clock = now_;
-      if (settings_.largest_events != 0 && ++statistics_.events > settings_.largest_events) {
+      ++statistics_.events;
+      if (settings_.largest_events != 0 && statistics_.events > settings_.largest_events) {
         return internal_error(fmt::format("no end after {} events", settings_.largest_events));
       }
       std::visit([this](auto& happened) { handle(happened); }, event);
@@ -121,9 +123,10 @@ class Simulation final : public NodeContext {
     const bool down = plan_.tree().parent(to) == current_ && to != plan_.tree().root();
     const NodeId child = down ? to : current_;
     const std::uint64_t bytes = payload_bytes(message) + control_bytes(message);
-    statistics_.traffic.count(child, tier_of(child), down, bytes);
     const nanoseconds travel = travel_time(child, bytes);
     const FaultInjector::Fate fate = faults_.fate_of_message();
+    if (!fate.dropped && travel.count() > 0 && still_on_its_way(child, down, message, now_ + travel)) { return; }
+    statistics_.traffic.count(child, tier_of(child), down, bytes);
     if (fate.repeated) { queue_.push(now_ + travel + fate.repeat_delay, Delivery{current_, to, message}); }
     if (!fate.dropped) { queue_.push(now_ + travel + fate.delay, Delivery{current_, to, std::move(message)}); }
   }
@@ -137,6 +140,13 @@ class Simulation final : public NodeContext {
     auto& handle = slot().timers[static_cast<std::size_t>(timer)];
     if (handle) { queue_.cancel(*handle); }
     handle.reset();
+  }
+
+  [[nodiscard]] nanoseconds time_left(TimerId timer) const override {
+    const auto found = slots_.find(current_.value);
+    if (found == slots_.end()) { return nanoseconds{0}; }
+    const auto& handle = found->second.timers[static_cast<std::size_t>(timer)];
+    return handle ? std::max(nanoseconds{0}, handle->first - now_) : nanoseconds{0};
   }
 
   void train(TrainRequest request) override {
@@ -153,8 +163,8 @@ class Simulation final : public NodeContext {
     if (real_clock()) {
       // The worker may be done before submit() has returned its number.
       auto number = std::make_shared<std::promise<TrainingPool::JobId>>();
-      slot().job = pool_.submit(std::move(task), [this, node = current_, number] {
-        completions_.push(Trained{node, number->get_future().get()});
+      slot().job = pool_.submit(std::move(task), [&completions = completions_, node = current_, number] {
+        completions.push(Trained{node, number->get_future().get()});
       });
       number->set_value(*slot().job);
     } else {
@@ -168,8 +178,6 @@ class Simulation final : public NodeContext {
     if (slot().job) { pool_.cancel(*slot().job); }
     slot().job.reset();
   }
-
-  void round_closed(const RoundReport& report) override { observer_.round_closed(current_, report); }
 
   void publish(const RoundReport& report, ModelValues model) override {
     const auto start = std::chrono::steady_clock::now();
@@ -193,6 +201,23 @@ class Simulation final : public NodeContext {
   Slot& slot() { return slots_[current_.value]; }
 
   std::uint32_t tier_of(NodeId node) const { return plan_.tree().tier(node); }
+
+  // A payload that is still moving is not sent again: a slow link that moves is alive. Questions overtake it, and so the
+  // answer that a task is not known may come before the task does. Remembers `arrival` of what is not on its way.
+  bool still_on_its_way(NodeId child, bool down, const Message& message, Instant arrival) {
+    TaskKey key;
+    if (const auto* task = std::get_if<TaskMessage>(&message)) {
+      key = task->key;
+    } else if (const auto* update = std::get_if<UpdateMessage>(&message)) {
+      key = update->key;
+    } else {
+      return false;
+    }
+    Transfer& last = transfers_[{child.value, down}];
+    if (last.key == key && last.arrival > now_) { return true; }
+    last = {key, arrival};
+    return false;
+  }
 
   nanoseconds travel_time(NodeId child, std::uint64_t bytes) const {
     const Link& link = plan_.tree().attributes(child).link;
@@ -236,8 +261,7 @@ class Simulation final : public NodeContext {
 
   void make(NodeId node, Slot& here) {
     if (plan_.tree().is_client(node)) {
-      here.client = std::make_unique<ClientNode>(node, plan_.tree().parent(node), here.incarnation, plan_.spec(),
-                                                 plan_.liveness());
+      here.client = std::make_unique<ClientNode>(node, plan_.tree().parent(node), plan_.spec(), plan_.liveness());
     } else {
       here.inner = std::make_unique<InnerNode>(plan_.inner_node(node, here.incarnation));
     }
@@ -261,7 +285,10 @@ class Simulation final : public NodeContext {
     here.events_to_live.reset();
     here.down = true;
     ++here.incarnation;
-    queue_.push(now_ + faults_.time_down(), Restart{current_});
+    const nanoseconds away = faults_.time_down();
+    observer_.noted({NodeNote::Kind::kKilled, current_, Round{},
+                     fmt::format("injected; back in {:.1f} s", std::chrono::duration<double>(away).count())});
+    queue_.push(now_ + away, Restart{current_});
     return true;
   }
 
@@ -300,6 +327,7 @@ class Simulation final : public NodeContext {
       settle(fired.node);
     } else if (found->second.inner) {
       found->second.inner->on_timer(*this, fired.timer);
+      publish_time_ = nanoseconds{0};
     }
   }
 
@@ -328,6 +356,7 @@ class Simulation final : public NodeContext {
       slot().inner->on_start(*this);
     } else {
       slot().client->on_start(*this);
+      settle(restart.node);
     }
   }
 
@@ -349,6 +378,11 @@ class Simulation final : public NodeContext {
   Queue queue_;
   std::unordered_map<std::uint32_t, Slot> slots_;
   NodeId current_;
+  struct Transfer {
+    TaskKey key;
+    Instant arrival{0};
+  };
+  std::map<std::pair<std::uint32_t, bool>, Transfer> transfers_;  // by child and direction; links that take time only
   Instant now_{0};
   nanoseconds publish_time_{0};
   const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <exception>
+#include <new>
 #include <numeric>
 #include <utility>
 
@@ -36,6 +37,11 @@ struct Settings {
   std::size_t evaluation_batch = 1;
   std::filesystem::path initial;  // empty: by seed
 };
+
+Status out_of_memory(const ParameterSpec& spec) {
+  return resource_exhausted(
+      fmt::format("the model of {} parameters does not fit into memory with its batches", spec.parameters()));
+}
 
 double weight_of(const AlgorithmConfig& algorithm, std::size_t samples) {
   if (samples == 0) { return 0.0; }
@@ -80,6 +86,8 @@ class TorchTrainer final : public Trainer {
     try {
       internal::use_one_thread();
       return train_unguarded(task);
+    } catch (const std::bad_alloc&) {
+      return out_of_memory(settings_->plan.spec).with_context(fmt::format("training client {}", task.client.value));
     } catch (const std::exception& error) {
       return internal_error(fmt::format("training client {}: {}", task.client.value, error.what()));
     }
@@ -103,6 +111,8 @@ class TorchTrainer final : public Trainer {
       return Evaluation{
           .samples = rows.size(),
           .metrics = {{"loss", scores.loss_sum / count}, {"accuracy", static_cast<double>(scores.correct) / count}}};
+    } catch (const std::bad_alloc&) {
+      return out_of_memory(settings_->plan.spec).with_context("evaluation");
     } catch (const std::exception& error) { return internal_error(fmt::format("evaluation: {}", error.what())); }
   }
 
@@ -227,7 +237,9 @@ class TorchTrainerFactory final : public TrainerFactory {
       auto values = read_model(real_file_system(), settings_->initial, spec());
       return values.ok() ? std::move(values) : values.status().with_context("model.initial");
     }
-    return settings_->plan.initial.empty() ? internal::initial_values(spec(), seed) : settings_->plan.initial;
+    try {
+      return settings_->plan.initial.empty() ? internal::initial_values(spec(), seed) : settings_->plan.initial;
+    } catch (const std::bad_alloc&) { return out_of_memory(spec()); }
   }
 
   [[nodiscard]] double weight_bound(ClientIndex client) const override {
@@ -238,7 +250,7 @@ class TorchTrainerFactory final : public TrainerFactory {
     try {
       internal::use_one_thread();
       return std::unique_ptr<Trainer>(std::make_unique<TorchTrainer>(settings_, settings_->plan.create()));
-    } catch (const std::exception& error) {
+    } catch (const std::bad_alloc&) { return out_of_memory(spec()); } catch (const std::exception& error) {
       return internal_error(fmt::format("making a replica of the model: {}", error.what()));
     }
   }
@@ -311,6 +323,11 @@ Result<std::unique_ptr<TrainerFactory>> make_torch_factory(const TrainerContext&
       settings->initial = configuration.resolve(configuration.model.initial);
     }
     return std::unique_ptr<TrainerFactory>(std::make_unique<TorchTrainerFactory>(std::move(settings)));
+  } catch (const std::bad_alloc&) {
+    const ModelConfig& model = context.configuration.model;
+    return resource_exhausted(fmt::format(
+        "{} does not fit into memory",
+        model.torchscript.empty() ? "model.kind " + model.kind : "model.torchscript: " + model.torchscript));
   } catch (const std::exception& error) { return internal_error(fmt::format("the torch trainer: {}", error.what())); }
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The rule by which one node combines the updates of its children in one round.
 //
-// Life cycle: begin(), add() once per child, then commit() or forward(); begin() discards what came before.
+// Life cycle: begin(), add() once per child, then mean() or forward(); begin() discards what came before.
 // Threads:    not thread-safe; one node calls it, one call at a time.
 // Ownership:  add() reads `update` and keeps no reference to it.
 // Errors:     a refused update leaves the running result unchanged.

@@ -13,8 +13,7 @@ namespace tributary {
 class ClientNode final : public Node {
  public:
   // `spec` must outlive the node.
-  ClientNode(NodeId self, NodeId parent, std::uint32_t incarnation, const ParameterSpec& spec,
-             LivenessSettings liveness);
+  ClientNode(NodeId self, NodeId parent, const ParameterSpec& spec, LivenessSettings liveness);
 
   // Says Hello: only for a node that was away.
   void on_start(NodeContext& context) override;

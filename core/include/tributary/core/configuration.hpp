@@ -80,7 +80,7 @@ struct DataConfig {
 };
 
 struct ModelConfig {
-  std::string kind = "lenet5";             // a registered name; `tributary list models`
+  std::string kind = "lenet5";             // a registered name; read with trainer.kind echo: "echo" unless given
   std::string torchscript;                 // a file instead of a name
   std::uint64_t parameters = 1000;         // kind echo: size of the model
   std::vector<std::uint32_t> hidden{128};  // kind mlp: widths of the hidden layers
@@ -113,7 +113,7 @@ struct TrainerConfig {
   std::vector<std::string> command;  // kind command: program and arguments; {input} and {output} are replaced by files
   std::uint64_t timeout_s = 600;     // kind command: after that the program is ended and the task has failed
   std::string library;               // kind library: shared library that defines tributary_register_trainer
-  std::map<std::string, std::string> options;  // kind library: handed to it as they are
+  std::map<std::string, std::string> options;  // kinds command, library: handed over as they are
   OptimizerConfig optimizer;
   std::uint32_t batch_size = 32;
   std::uint32_t epochs = 1;

@@ -25,7 +25,7 @@ struct DriverStatistics {
   std::chrono::nanoseconds clock{0};       // virtual or real time since the start
   std::map<std::uint32_t, std::chrono::nanoseconds> merge_by_tier;
   std::uint64_t tasks_trained = 0;
-  std::uint64_t events = 0;
+  std::uint64_t events = 0;  // of the simulation
 };
 
 // Whoever runs a federation: told what the root does, asked where it starts.
@@ -40,8 +40,6 @@ class RunObserver {
                                  const DriverStatistics& statistics) = 0;
   // A client's task has been carried out.
   virtual void trained(NodeId /*client*/) {}
-  // A round of any inner node, the root included, has closed.
-  virtual void round_closed(NodeId /*node*/, const RoundReport& /*report*/) {}
   virtual void noted(const NodeNote& /*note*/) {}
 };
 

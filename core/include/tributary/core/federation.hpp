@@ -29,8 +29,10 @@ namespace tributary {
 
 struct FederationOptions {
   std::filesystem::path directory;
-  bool resume = false;                      // go on from the newest checkpoint in `directory`
-  std::vector<RecordSink*> sinks;           // besides records.jsonl: the console, say
+  bool resume = false;  // go on from the newest checkpoint in `directory`
+  // Besides records.jsonl: the console, say. They see a resumed run from its start, and twice the rounds that a
+  // simulated death of the root takes back.
+  std::vector<RecordSink*> sinks;
   std::vector<Record> preamble;             // written after the `run` record
   const std::atomic<bool>* stop = nullptr;  // set: finish the round, save, and stop
   // Called while a round goes on: tasks carried out, of how many at most.
@@ -68,7 +70,8 @@ class Federation final : private RunObserver {
   void noted(const NodeNote& note) override;
 
   Status write(const Record& record);
-  Status write_run_record();
+  Status write_run_record(bool preamble, bool everywhere);
+  Status replay();
   Status write_round_records(const RoundReport& report, const DriverStatistics& statistics);
   Status write_end_records(const DriverStatistics& statistics, const FederationOutcome& outcome);
   Status evaluate(const RoundReport& report, const ModelValues& model, TrainingPool& pool);
@@ -87,7 +90,8 @@ class Federation final : private RunObserver {
   ModelValues model_;
   Round round_;
   Version version_;
-  std::optional<Round> saved_;
+  bool done_ = false;             // stopped at its accuracy
+  double earlier_seconds_ = 0.0;  // of the rounds before a resume
   FederationOutcome::Kind kind_ = FederationOutcome::Kind::kFinished;
   Metrics last_metrics_;
   bool can_evaluate_ = true;

@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "tributary/core/aggregator.hpp"
@@ -48,6 +49,7 @@ struct RootState {
   Round round;      // last finished
   Version version;  // of model
   std::shared_ptr<std::vector<float>> model;
+  bool done = false;  // the run has reached its goal: no further round
 };
 
 class InnerNode final : public Node {
@@ -66,6 +68,7 @@ class InnerNode final : public Node {
     MemberState state = MemberState::kAsked;
     Attempt attempt{1};
     std::uint32_t unanswered = 0;
+    std::uint32_t failures = 0;  // of its training; `attempt` also rises when a task was lost
   };
 
   [[nodiscard]] bool is_root() const noexcept { return settings_.parent == settings_.self; }
@@ -105,6 +108,8 @@ class InnerNode final : public Node {
   std::uint32_t refused_ = 0;
   std::chrono::nanoseconds probe_pause_{0};
   std::uint32_t abandoned_in_a_row_ = 0;  // root
+  bool done_ = false;                     // root
+  std::string last_trouble_;              // why a child last failed, for the message that ends a run
 
   // An aggregator's task.
   TaskKey parent_key_;

@@ -58,9 +58,7 @@ struct CancelMessage {
 };
 
 // "I have just started and know nothing": the parent hands its open task out again.
-struct HelloMessage {
-  std::uint32_t incarnation = 0;
-};
+struct HelloMessage {};
 
 // Answers a Probe. Not `known`: the task must be sent again.
 struct WorkingMessage {

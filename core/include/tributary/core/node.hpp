@@ -22,7 +22,7 @@ inline constexpr std::size_t kTimers = 4;
 
 // Something worth a line in the records.
 struct NodeNote {
-  enum class Kind : std::uint8_t { kTaskFailed, kRefused, kLost, kReturned, kLate, kAbandoned, kDuplicate };
+  enum class Kind : std::uint8_t { kTaskFailed, kRefused, kLost, kReturned, kLate, kAbandoned, kDuplicate, kKilled };
   Kind kind;
   NodeId node;  // whom it is about
   Round round;
@@ -59,13 +59,13 @@ class NodeContext {
   virtual void send(NodeId to, Message message) = 0;
   virtual void set_timer(TimerId timer, std::chrono::nanoseconds after) = 0;
   virtual void cancel_timer(TimerId timer) = 0;
+  // Until a timer fires; 0 if it is not set.
+  [[nodiscard]] virtual std::chrono::nanoseconds time_left(TimerId timer) const = 0;
 
   // Clients: train, then call ClientNode::on_trained() with the same key. A later request replaces an earlier one.
   virtual void train(TrainRequest request) = 0;
   virtual void cancel_training() = 0;
 
-  // The round of an inner node is over.
-  virtual void round_closed(const RoundReport& report) = 0;
   // The root has a new model (or had an abandoned round): evaluate, save and record it, then call
   // InnerNode::on_published(). The model is not changed while others hold it.
   virtual void publish(const RoundReport& report, ModelValues model) = 0;

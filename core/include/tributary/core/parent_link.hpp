@@ -15,8 +15,8 @@ namespace tributary {
 
 class ParentLink {
  public:
-  ParentLink(NodeId self, NodeId parent, std::uint32_t incarnation, LivenessSettings liveness)
-      : self_(self), parent_(parent), incarnation_(incarnation), liveness_(liveness) {}
+  ParentLink(NodeId self, NodeId parent, LivenessSettings liveness)
+      : self_(self), parent_(parent), liveness_(liveness) {}
 
   enum class Reaction : std::uint8_t {
     kNone,   // dealt with
@@ -24,7 +24,7 @@ class ParentLink {
     kStop,   // the current task is not wanted any more
   };
 
-  void start(NodeContext& context) const { context.send(parent_, HelloMessage{incarnation_}); }
+  void start(NodeContext& context) const { context.send(parent_, HelloMessage{}); }
   // For messages from the parent.
   Reaction on_message(NodeContext& context, const Message& message);
   // For TimerId::kResend.
@@ -48,7 +48,6 @@ class ParentLink {
 
   NodeId self_;
   NodeId parent_;
-  std::uint32_t incarnation_;
   LivenessSettings liveness_;
   TaskKey key_;
   Attempt attempt_;

@@ -65,6 +65,8 @@ class TrainingPool {
   explicit TrainingPool(const TrainerFactory& factory) : factory_(factory) {}
   void work(Trainer& trainer);
   [[nodiscard]] bool may_start() const;
+  void drop_spent();
+  Result<Contribution> wait_for(JobId job);
   void run_oldest(Trainer& trainer, std::unique_lock<std::mutex>& lock);
   Result<Contribution> run(Trainer& trainer, Job& job);
 
@@ -79,6 +81,7 @@ class TrainingPool {
   std::unordered_map<JobId, std::shared_ptr<Job>> jobs_;
   std::deque<std::shared_ptr<Job>> waiting_;
   std::deque<std::function<void(Trainer&)>> calls_;  // parts of an evaluation
+  std::vector<ModelValues> spent_;                   // bases of finished jobs, yet to be dropped
   std::size_t untaken_ = 0;
   JobId next_ = 1;
   bool stopping_ = false;

@@ -41,12 +41,12 @@ class ScalarSum {
   void add(const ScalarSum& other) noexcept;
   [[nodiscard]] double mean() const noexcept;  // NaN if nothing was added
   [[nodiscard]] Weight weight() const noexcept { return weight_; }
-  [[nodiscard]] std::int64_t raw() const noexcept { return sum_; }
-  static ScalarSum from_raw(std::int64_t sum, Weight weight) noexcept;
   friend bool operator==(const ScalarSum&, const ScalarSum&) = default;
 
  private:
-  std::int64_t sum_ = 0;  // of rint(value * weight * 2^16)
+  // Of rint(value * weight * 2^16). 128 bits: with 64, heavy sums would have to leave terms out, by their order.
+  __extension__ using Wide = __int128;
+  Wide sum_ = 0;
   Weight weight_;
 };
 

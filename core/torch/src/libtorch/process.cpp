@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // What concerns libtorch in this process as a whole: threads, devices, facts.
-#include <ATen/ATen.h>
 #include <ATen/Version.h>
 #include <dlfcn.h>
 
+#include <torch/torch.h>
 #include <chrono>
 #include <limits>
 #include <mutex>

@@ -2,10 +2,13 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <cstring>
 #include <filesystem>
 #include <mutex>
+#include <new>
 #include <stdexcept>
+#include <string_view>
 #include <utility>
 
 #include "cross_entropy.hpp"
@@ -18,15 +21,44 @@ namespace {
 
 using ModelMaker = std::function<std::unique_ptr<TorchModel>()>;
 
-// libtorch's messages end in a stack trace, which helps nobody who configures a federation.
+// The line of libtorch's message that carries the reason. The interpreter of TorchScript puts tracebacks before it
+// ("RuntimeError: mat1 and mat2 shapes cannot be multiplied"), other messages have them behind.
+std::string reason_in(std::string_view message) {
+  static constexpr std::string_view kInterpreter = "TorchScript interpreter";
+  static constexpr std::string_view kError = "\nRuntimeError: ";
+  message = message.substr(0, message.find("\nException raised from"));
+  const bool interpreted = message.find(kInterpreter) != std::string_view::npos;
+  const std::size_t error = interpreted ? message.rfind(kError) : std::string_view::npos;
+  if (error != std::string_view::npos) { message.remove_prefix(error + kError.size()); }
+  const bool take_last = interpreted && error == std::string_view::npos;
+  std::string_view reason;
+  while (!message.empty()) {
+    const std::size_t end = std::min(message.find('\n'), message.size());
+    const std::string_view line = message.substr(0, end);
+    message.remove_prefix(std::min(end + 1, message.size()));
+    if (line.find_first_not_of(" \t\r") == std::string_view::npos) { continue; }
+    reason = line;
+    if (!take_last) { break; }
+  }
+  return std::string(reason);
+}
+
+[[noreturn]] void throw_plainly(std::string_view message) {
+  for (const std::string_view shortage : {"alloc_cpu", "can't allocate memory", "out of memory"}) {
+    if (message.find(shortage) != std::string_view::npos) { throw std::bad_alloc(); }
+  }
+  throw std::runtime_error(reason_in(message));
+}
+
+// libtorch's messages hold stack traces, which help nobody who configures a federation. What is short of memory becomes
+// bad_alloc, whoever noticed it.
 template <typename Call>
 auto with_plain_errors(const Call& call) {
   try {
     return call();
-  } catch (const c10::Error& error) {
-    std::string message = error.what_without_backtrace();
-    throw std::runtime_error(message.substr(0, message.find("\nException raised from")));
-  }
+  } catch (const std::bad_alloc&) { throw; } catch (const c10::Error& error) {
+    throw_plainly(error.what_without_backtrace());
+  } catch (const std::exception& error) { throw_plainly(error.what()); }
 }
 
 // How a model's tensors lie in the flat vector: trainable parameters, frozen ones, floating buffers.
@@ -305,12 +337,22 @@ std::vector<float> values_of(TorchModel& model) {
 
 Result<NetworkPlan> plan_script_network(const NetworkRequest& request) {
   std::error_code ignored;
+  if (std::filesystem::is_directory(request.torchscript, ignored)) {
+    return configuration_error(
+        fmt::format("model.torchscript: {} is a directory, expected a TorchScript file", request.torchscript));
+  }
   if (!std::filesystem::is_regular_file(request.torchscript, ignored)) {
     return not_found(fmt::format("model.torchscript: there is no file {}", request.torchscript));
   }
+  ModelMaker maker;
+  try {
+    maker = with_plain_errors([&] { return script_model_maker(request.torchscript); });
+  } catch (const std::bad_alloc&) { throw; } catch (const std::exception& error) {
+    return bad_data(fmt::format("model.torchscript: {} cannot be read as a TorchScript file: {}", request.torchscript,
+                                error.what()));
+  }
   try {
     return with_plain_errors([&]() -> Result<NetworkPlan> {
-      const ModelMaker maker = script_model_maker(request.torchscript);
       const std::unique_ptr<TorchModel> model = maker();
       const Layout layout = layout_of(*model);
       if (layout.trainable == 0) {
@@ -326,7 +368,7 @@ Result<NetworkPlan> plan_script_network(const NetworkRequest& request) {
       };
       return plan;
     });
-  } catch (const std::exception& error) {
+  } catch (const std::bad_alloc&) { throw; } catch (const std::exception& error) {
     return configuration_error(fmt::format("model.torchscript: {} cannot be used on samples of shape [{}]: {}",
                                            request.torchscript, fmt::join(request.sample_shape, ", "), error.what()));
   }
