@@ -177,7 +177,7 @@ void print_facts(const Facts& facts, const Context& context) {
   context.out << '\n';
 }
 
-void print_json(Facts facts, const Context& context) {
+void print_json(const Facts& facts, const Context& context) {
   Facts document{{"schema", 1}};
   document.update(facts);
   context.out << document.dump(2, ' ', false, Facts::error_handler_t::replace) << '\n';

@@ -28,8 +28,11 @@ struct Generated {
   std::optional<std::uint32_t> branching;
   std::optional<std::uint32_t> height;
   std::optional<std::uint32_t> clients;
-  std::optional<std::vector<std::string>> widths;
-  std::optional<std::vector<std::string>> sites;
+  std::vector<std::string> widths;
+  std::vector<std::string> sites;
+  // Whether they were given: an empty list, as of --widths '', was. They belong to the CLI::App.
+  const CLI::Option* widths_option = nullptr;
+  const CLI::Option* sites_option = nullptr;
   std::string output;
   std::string format;
 };
@@ -104,9 +107,9 @@ Result<SiteClients> site_from(const std::string& text) {
 Result<Topology> generate(const Generated& wanted) {
   std::vector<std::string_view> ways;
   if (wanted.star) { ways.emplace_back("--star"); }
-  if (wanted.widths) { ways.emplace_back("--widths"); }
+  if (wanted.widths_option->count() > 0) { ways.emplace_back("--widths"); }
   if (wanted.branching) { ways.emplace_back("--branching"); }
-  if (wanted.sites) { ways.emplace_back("--sites"); }
+  if (wanted.sites_option->count() > 0) { ways.emplace_back("--sites"); }
   if (ways.size() > 1) {
     return invalid_argument(fmt::format("{} are different trees: give one of them", fmt::join(ways, " and ")));
   }
@@ -120,16 +123,17 @@ Result<Topology> generate(const Generated& wanted) {
         "--sites NAME=CLIENTS,...");
   }
   if (wanted.star) { return star_topology(*wanted.star); }
-  if (wanted.widths) {
-    TRIBUTARY_ASSIGN_OR_RETURN(const std::vector<std::uint32_t> widths, widths_from(*wanted.widths));
+  if (wanted.widths_option->count() > 0) {
+    TRIBUTARY_ASSIGN_OR_RETURN(const std::vector<std::uint32_t> widths, widths_from(wanted.widths));
     return widths_topology(widths);
   }
-  if (wanted.sites) {
+  if (wanted.sites_option->count() > 0) {
     std::vector<SiteClients> sites;
-    for (const std::string& text : *wanted.sites) {
+    for (const std::string& text : wanted.sites) {
       TRIBUTARY_ASSIGN_OR_RETURN(SiteClients site, site_from(text));
       sites.push_back(std::move(site));
     }
+    if (sites.empty()) { return invalid_argument("--sites: give NAME=CLIENTS, such as hospital-a=12"); }
     return sites_topology(sites);
   }
   if (wanted.height && wanted.clients) {
@@ -315,15 +319,16 @@ constexpr const char* kFormats = "yaml, json, edges, matrix, dot or svg (default
 Action setup_generate(CLI::App& app) {
   auto wanted = std::make_shared<Generated>();
   app.add_option("--star", wanted->star, "This many clients below the root")->type_name("CLIENTS");
-  app.add_option("--widths", wanted->widths, "Nodes per tier below the root, the last are the clients")
-      ->delimiter(',')
-      ->type_name("N,N,...");
+  wanted->widths_option =
+      app.add_option("--widths", wanted->widths, "Nodes per tier below the root, the last are the clients")
+          ->delimiter(',')
+          ->type_name("N,N,...");
   app.add_option("--branching", wanted->branching, "Children of every inner node")->type_name("N");
   app.add_option("--height", wanted->height, "With --branching: tiers below the root")->type_name("N");
   app.add_option("--clients", wanted->clients, "With --branching: clients in all")->type_name("N");
-  app.add_option("--sites", wanted->sites, "An aggregator per site, with its clients")
-      ->delimiter(',')
-      ->type_name("NAME=N,...");
+  wanted->sites_option = app.add_option("--sites", wanted->sites, "An aggregator per site, with its clients")
+                             ->delimiter(',')
+                             ->type_name("NAME=N,...");
   app.add_option("-o,--output", wanted->output, "File to write (default: standard output)")->type_name("FILE");
   app.add_option("--format", wanted->format, kFormats)->type_name("FORMAT");
   app.footer(

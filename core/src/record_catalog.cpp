@@ -80,7 +80,8 @@ constexpr auto kRound = std::to_array<FieldInfo>({
 constexpr auto kFault = std::to_array<FieldInfo>({
     {"round", "integer", "", "of the root"},
     {"node", "text", "", "its name"},
-    {"kind", "text", "", "`task-failed`, `refused`, `lost`, `returned`, `late`, `abandoned`, `duplicate`, `kill` (injected)"},
+    {"kind", "text", "",
+     "`task-failed`, `refused`, `lost`, `returned`, `late`, `abandoned`, `duplicate`, `kill` (injected)"},
     {"detail", "text", "", "for people"},
 });
 

@@ -327,7 +327,11 @@ TEST(TorchScript, SaysWhatIsWrongWithAFile) {
   EXPECT_EQ(federation.factory().status(), not_found("model.torchscript: there is no file /nowhere/net.pt"));
 
   federation.configuration.model.torchscript = __FILE__;
-  EXPECT_EQ(federation.factory().status().code(), Code::kConfiguration);
+  EXPECT_EQ(federation.factory().status().code(), Code::kBadData);
+
+  federation.configuration.model.torchscript = TRIBUTARY_FIXTURES;
+  EXPECT_NE(federation.factory().status().message().find("directory"), std::string::npos)
+      << federation.factory().status().message();
 
   federation.configuration.model.torchscript = std::string(TRIBUTARY_FIXTURES) + "/small.pt";
   auto wide = std::make_shared<Dataset>(*federation.train);

@@ -202,8 +202,8 @@ class Simulation final : public NodeContext {
 
   std::uint32_t tier_of(NodeId node) const { return plan_.tree().tier(node); }
 
-  // A payload that is still moving is not sent again: a slow link that moves is alive. Questions overtake it, and so the
-  // answer that a task is not known may come before the task does. Remembers `arrival` of what is not on its way.
+  // A payload that is still moving is not sent again: a slow link that moves is alive. Questions overtake it, and so
+  // the answer that a task is not known may come before the task does. Remembers `arrival` of what is not on its way.
   bool still_on_its_way(NodeId child, bool down, const Message& message, Instant arrival) {
     TaskKey key;
     if (const auto* task = std::get_if<TaskMessage>(&message)) {

@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: Apache-2.0
+// Single nodes, event by event, without a driver.
+#include "tributary/core/inner_node.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <map>
+#include <optional>
+
+#include "tributary/aggregators/server_step.hpp"
+#include "tributary/aggregators/synchronous.hpp"
+#include "tributary/aggregators/weighted_sum.hpp"
+#include "tributary/core/client_node.hpp"
+
+namespace tributary {
+namespace {
+
+const ParameterSpec& spec() {
+  static const ParameterSpec kSpec = ParameterSpec::create({{"w", {2}}}).value();
+  return kSpec;
+}
+
+// Keeps what a node asks for.
+class Recorder final : public NodeContext {
+ public:
+  void send(NodeId to, Message message) override { sent.emplace_back(to, std::move(message)); }
+  void set_timer(TimerId timer, std::chrono::nanoseconds after) override { timers[timer] = after; }
+  void cancel_timer(TimerId timer) override { timers.erase(timer); }
+  [[nodiscard]] std::chrono::nanoseconds time_left(TimerId timer) const override {
+    const auto found = timers.find(timer);
+    return found == timers.end() ? std::chrono::nanoseconds{0} : found->second;
+  }
+  void train(TrainRequest request) override { training = std::move(request); }
+  void cancel_training() override { training.reset(); }
+  void publish(const RoundReport& report, ModelValues model) override {
+    published = report;
+    published_model = *model;
+  }
+  void finished(Status status) override { outcome = std::move(status); }
+  void note(NodeNote note) override { notes.push_back(std::move(note)); }
+
+  template <typename Kind>
+  std::vector<std::pair<NodeId, Kind>> take() {
+    std::vector<std::pair<NodeId, Kind>> found;
+    for (const auto& [to, message] : sent) {
+      if (const auto* kind = std::get_if<Kind>(&message)) { found.emplace_back(to, *kind); }
+    }
+    sent.clear();
+    return found;
+  }
+
+  std::vector<std::pair<NodeId, Message>> sent;
+  std::map<TimerId, std::chrono::nanoseconds> timers;
+  std::optional<TrainRequest> training;
+  std::optional<RoundReport> published;
+  std::vector<float> published_model;
+  std::optional<Status> outcome;
+  std::vector<NodeNote> notes;
+};
+
+InnerNodeSettings settings(NodeId self, NodeId parent, Tree::Children children) {
+  InnerNodeSettings made;
+  made.self = self;
+  made.parent = parent;
+  made.children = children;
+  made.spec = &spec();
+  made.scale = ExactScale::compact(Weight::from(100).value());
+  made.rounds = 2;
+  made.policy = std::make_unique<SynchronousPolicy>(TierConfig{});
+  made.aggregator = std::make_unique<WeightedSum>();
+  made.optimizer = std::make_unique<ServerStep>(1.0);
+  return made;
+}
+
+InnerNode make_root() {
+  return InnerNode(settings(NodeId{0}, NodeId{0}, {1, 2}),
+                   RootState{.round = {}, .version = {}, .model = std::make_shared<std::vector<float>>(2, 0.0F)});
+}
+
+Message report(NodeId from, const TaskMessage& task, float change) {
+  Contribution contribution;
+  contribution.delta = Payload::floats(std::make_shared<const std::vector<float>>(2, change));
+  contribution.weight = Weight::from(1).value();
+  Update update = make_update(spec(), std::move(contribution));
+  update.id = {.node = from, .incarnation = task.key.incarnation, .round = task.key.round, .attempt = task.attempt};
+  return UpdateMessage{.key = task.key, .update = std::move(update)};
+}
+
+TEST(InnerNode, ARootAsksItsChildrenAndPublishesTheirMean) {
+  Recorder context;
+  InnerNode root = make_root();
+  root.on_start(context);
+  const auto tasks = context.take<TaskMessage>();
+  ASSERT_EQ(tasks.size(), 2U);
+
+  root.on_message(context, NodeId{1}, report(NodeId{1}, tasks[0].second, 1.0F));
+  EXPECT_FALSE(context.published);
+  root.on_message(context, NodeId{2}, report(NodeId{2}, tasks[1].second, 3.0F));
+
+  ASSERT_TRUE(context.published);
+  EXPECT_TRUE(context.published->committed);
+  EXPECT_EQ(context.published->version, Version{1});
+  EXPECT_EQ(context.published_model, (std::vector<float>{2.0F, 2.0F}));
+  EXPECT_FALSE(context.timers.contains(TimerId::kProbe));
+}
+
+TEST(InnerNode, ARepeatedUpdateIsAcknowledgedAndNotCounted) {
+  Recorder context;
+  InnerNode root = make_root();
+  root.on_start(context);
+  const auto tasks = context.take<TaskMessage>();
+  const Message update = report(NodeId{1}, tasks[0].second, 1.0F);
+  root.on_message(context, NodeId{1}, update);
+  context.sent.clear();
+
+  root.on_message(context, NodeId{1}, update);
+
+  const auto answers = context.take<AcknowledgeMessage>();
+  ASSERT_EQ(answers.size(), 1U);
+  EXPECT_TRUE(answers[0].second.accepted);
+  EXPECT_FALSE(context.published);
+  EXPECT_EQ(context.notes.back().kind, NodeNote::Kind::kDuplicate);
+}
+
+TEST(InnerNode, AnUpdateInSomebodyElsesNameIsRefused) {
+  Recorder context;
+  InnerNode root = make_root();
+  root.on_start(context);
+  const auto tasks = context.take<TaskMessage>();
+
+  root.on_message(context, NodeId{1}, report(NodeId{2}, tasks[1].second, 1.0F));
+
+  EXPECT_EQ(context.take<AcknowledgeMessage>().at(0).second.reason, "the update is not the one that was asked for");
+}
+
+TEST(InnerNode, StrangersAreIgnored) {
+  Recorder context;
+  InnerNode root = make_root();
+  root.on_start(context);
+  const auto tasks = context.take<TaskMessage>();
+
+  root.on_message(context, NodeId{7}, report(NodeId{7}, tasks[0].second, 1.0F));
+
+  EXPECT_TRUE(context.sent.empty());
+  EXPECT_TRUE(context.notes.empty());
+}
+
+TEST(InnerNode, ASilentChildIsAskedLessAndLessOftenAndThenLost) {
+  Recorder context;
+  InnerNode root = make_root();
+  root.on_start(context);
+  std::vector<std::chrono::nanoseconds> pauses;
+  for (int question = 0; question < 9; ++question) {
+    pauses.push_back(context.timers.at(TimerId::kProbe));
+    root.on_timer(context, TimerId::kProbe);
+    if (context.published) { break; }
+  }
+
+  EXPECT_EQ(pauses[0], std::chrono::seconds(1));
+  EXPECT_EQ(pauses[1], std::chrono::seconds(2));
+  EXPECT_LE(*std::max_element(pauses.begin(), pauses.end()), std::chrono::seconds(30));
+  ASSERT_TRUE(context.published);
+  EXPECT_FALSE(context.published->committed);
+  EXPECT_EQ(context.published->state.lost, 2U);
+}
+
+TEST(InnerNode, AFailureIsRetriedAndALostRetryIsRepeatedAtOnce) {
+  Recorder context;
+  InnerNode root = make_root();
+  root.on_start(context);
+  const TaskMessage first = context.take<TaskMessage>()[0].second;
+  const TaskFailedMessage failure{.key = first.key, .attempt = first.attempt, .code = Code::kInternal, .reason = "no"};
+  root.on_message(context, NodeId{1}, failure);
+  EXPECT_EQ(context.take<TaskMessage>().at(0).second.attempt, Attempt{2});
+
+  root.on_message(context, NodeId{1}, failure);  // the child has not seen the second task
+
+  EXPECT_EQ(context.take<TaskMessage>().at(0).second.attempt, Attempt{2});
+}
+
+TEST(InnerNode, LosingATaskDoesNotUseUpItsRetries) {
+  Recorder context;
+  InnerNode root = make_root();
+  root.on_start(context);
+  for (int restart = 0; restart < 5; ++restart) { root.on_message(context, NodeId{1}, HelloMessage{}); }
+  const TaskMessage latest = context.take<TaskMessage>().back().second;
+  EXPECT_EQ(latest.attempt, Attempt{6});
+
+  root.on_message(context, NodeId{1}, TaskFailedMessage{.key = latest.key, .attempt = latest.attempt, .reason = "no"});
+
+  EXPECT_EQ(context.take<TaskMessage>().at(0).second.attempt, Attempt{7});
+}
+
+TEST(InnerNode, AnAggregatorForwardsTheSumAndRepeatsItUntilItIsHeard) {
+  Recorder context;
+  InnerNode aggregator(settings(NodeId{1}, NodeId{0}, {3, 2}));
+  const auto model = std::make_shared<const std::vector<float>>(2, 0.5F);
+  const TaskMessage task{.key = {.incarnation = 0, .round = Round{1}}, .attempt = Attempt{1}, .model = model};
+  aggregator.on_message(context, NodeId{0}, task);
+  const auto tasks = context.take<TaskMessage>();
+  EXPECT_EQ(tasks.at(0).second.model, model) << "the same bytes go down";
+  aggregator.on_message(context, NodeId{3}, report(NodeId{3}, tasks[0].second, 1.0F));
+  aggregator.on_message(context, NodeId{4}, report(NodeId{4}, tasks[1].second, 2.0F));
+  const auto sums = context.take<UpdateMessage>();
+  ASSERT_EQ(sums.size(), 1U);
+  EXPECT_EQ(sums[0].first, NodeId{0});
+  EXPECT_EQ(sums[0].second.update.contributors, 2U);
+
+  aggregator.on_timer(context, TimerId::kResend);
+  EXPECT_EQ(context.take<UpdateMessage>().size(), 1U);
+  aggregator.on_message(context, NodeId{0}, AcknowledgeMessage{.key = task.key, .accepted = true});
+  EXPECT_FALSE(context.timers.contains(TimerId::kResend));
+  aggregator.on_timer(context, TimerId::kResend);
+  EXPECT_TRUE(context.take<UpdateMessage>().empty());
+}
+
+TEST(InnerNode, ACancelledAggregatorCancelsItsChildren) {
+  Recorder context;
+  InnerNode aggregator(settings(NodeId{1}, NodeId{0}, {3, 2}));
+  const TaskMessage task{.key = {.incarnation = 0, .round = Round{1}},
+                         .attempt = Attempt{1},
+                         .model = std::make_shared<const std::vector<float>>(2, 0.5F)};
+  aggregator.on_message(context, NodeId{0}, task);
+  context.sent.clear();
+
+  aggregator.on_message(context, NodeId{0}, CancelMessage{task.key});
+
+  EXPECT_EQ(context.take<CancelMessage>().size(), 2U);
+  EXPECT_TRUE(context.timers.empty());
+  EXPECT_EQ(task.model.use_count(), 1) << "the model is let go";
+}
+
+TEST(ClientNode, AnswersUntilItIsHeardAndThenForgets) {
+  Recorder context;
+  ClientNode client(NodeId{1}, NodeId{0}, spec(), {});
+  const TaskMessage task{.key = {.incarnation = 0, .round = Round{1}},
+                         .attempt = Attempt{1},
+                         .model = std::make_shared<const std::vector<float>>(2, 0.5F)};
+  client.on_message(context, NodeId{0}, task);
+  ASSERT_TRUE(context.training);
+  client.on_message(context, NodeId{0}, ProbeMessage{task.key});
+  EXPECT_TRUE(context.take<WorkingMessage>().at(0).second.known);
+  Contribution work;
+  work.delta = Payload::floats(std::make_shared<const std::vector<float>>(2, 1.0F));
+  work.weight = Weight::from(3).value();
+  client.on_trained(context, task.key, work);
+  EXPECT_EQ(context.take<UpdateMessage>().size(), 1U);
+  client.on_message(context, NodeId{0}, task);  // repeated: the answer again, no second training
+  EXPECT_EQ(context.take<UpdateMessage>().size(), 1U);
+
+  client.on_message(context, NodeId{0}, AcknowledgeMessage{.key = task.key, .accepted = true});
+
+  EXPECT_TRUE(client.idle());
+  client.on_message(context, NodeId{0}, ProbeMessage{{.incarnation = 0, .round = Round{2}}});
+  EXPECT_FALSE(context.take<WorkingMessage>().at(0).second.known);
+}
+
+TEST(ClientNode, ANewerTaskReplacesTheOneUnderWay) {
+  Recorder context;
+  ClientNode client(NodeId{1}, NodeId{0}, spec(), {});
+  const auto model = std::make_shared<const std::vector<float>>(2, 0.5F);
+  const TaskMessage old{.key = {.incarnation = 0, .round = Round{5}}, .attempt = Attempt{1}, .model = model};
+  const TaskMessage repeated_round{.key = {.incarnation = 1, .round = Round{4}}, .attempt = Attempt{1}, .model = model};
+  client.on_message(context, NodeId{0}, old);
+
+  client.on_message(context, NodeId{0}, repeated_round);
+  EXPECT_EQ(context.training->key, repeated_round.key);
+  client.on_message(context, NodeId{0}, old);
+  EXPECT_EQ(context.training->key, repeated_round.key);
+  client.on_trained(context, old.key, internal_error("too late"));
+
+  EXPECT_TRUE(context.take<TaskFailedMessage>().empty());
+}
+
+}  // namespace
+}  // namespace tributary
