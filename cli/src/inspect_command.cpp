@@ -194,7 +194,7 @@ Status inspect_tensors(const SafetensorsFile& file, Facts facts, const Options& 
   }
   if (options.json) {
     facts["tensors"] = facts_of(tensors);
-    print_json(std::move(facts), context);
+    print_json(facts, context);
     return ok_status();
   }
   print_facts(facts, context);
@@ -276,7 +276,7 @@ Status inspect_run(const Options& options, const Context& context) {
     facts["model_sha256"] = std::string(recorded);
   }
   if (options.json) {
-    print_json(std::move(facts), context);
+    print_json(facts, context);
   } else {
     print_facts(facts, context);
     if (!run.ended()) { context.note("  not ended: go on with tributary run --resume " + run.directory.string()); }

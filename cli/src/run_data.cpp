@@ -74,8 +74,10 @@ void keep_last_of_each(std::vector<Record>& records, Key key) {
 void flatten(const YAML::Node& node, const std::string& prefix, std::map<std::string, std::string>& out) {
   if (node.IsMap()) {
     for (const auto& entry : node) {
-      const std::string key = entry.first.Scalar();
-      flatten(entry.second, prefix.empty() ? key : prefix + "." + key, out);
+      std::string path = prefix;
+      if (!path.empty()) { path += '.'; }
+      path += entry.first.Scalar();
+      flatten(entry.second, path, out);
     }
     return;
   }

@@ -165,8 +165,8 @@ void InnerNode::on_message(NodeContext& context, NodeId from, Message message) {
     return;
   }
   if (!settings_.children.contains(from)) { return; }
-  if (auto* update = std::get_if<UpdateMessage>(&message)) {
-    on_update(context, from, std::move(*update));
+  if (const auto* update = std::get_if<UpdateMessage>(&message)) {
+    on_update(context, from, *update);
   } else if (const auto* failed = std::get_if<TaskFailedMessage>(&message)) {
     on_failed(context, from, *failed);
   } else if (const auto* working = std::get_if<WorkingMessage>(&message)) {
@@ -182,7 +182,7 @@ void InnerNode::on_message(NodeContext& context, NodeId from, Message message) {
   }
 }
 
-void InnerNode::on_update(NodeContext& context, NodeId from, UpdateMessage message) {
+void InnerNode::on_update(NodeContext& context, NodeId from, const UpdateMessage& message) {
   Member* const member = message.key == key() ? find_member(from) : nullptr;
   if (member == nullptr || (!open_ && member->state != MemberState::kReported)) {
     context.note({NodeNote::Kind::kLate, from, message.key.round, "the round had closed"});

@@ -7,11 +7,11 @@
 // Build:  cmake -S examples -B build/examples -DCMAKE_PREFIX_PATH=... && cmake --build build/examples
 // Run:    build/examples/hello
 // Output:
-//   round 1: 0.500 of the way left
-//   round 2: 0.250 of the way left
-//   round 3: 0.125 of the way left
-//   round 4: 0.062 of the way left
-//   round 5: 0.031 of the way left
+//   round 1: mean squared distance 35.405
+//   round 2: mean squared distance 16.907
+//   round 3: mean squared distance 12.282
+//   round 4: mean squared distance 11.126
+//   round 5: mean squared distance 10.837
 //   finished after 5 rounds, version 5
 #include <cstdio>
 #include <filesystem>

@@ -82,7 +82,7 @@ class InnerNode final : public Node {
   void probe(NodeContext& context);
   void mark(Member& member, MemberState state);
   void heard_from(NodeContext& context, NodeId child, Member& member);
-  void on_update(NodeContext& context, NodeId from, UpdateMessage message);
+  void on_update(NodeContext& context, NodeId from, const UpdateMessage& message);
   void on_failed(NodeContext& context, NodeId from, const TaskFailedMessage& message);
   void decide(NodeContext& context);
   void cancel_round(NodeContext& context);
