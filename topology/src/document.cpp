@@ -280,6 +280,7 @@ std::optional<Document> Document::parse_json(std::string_view text, IssueList& i
   try {
     const char* furthest = text.data();
     JsonEvents events(document, text, furthest, issues);
+    // NOLINTNEXTLINE(bugprone-suspicious-stringview-data-usage): the end is given by the other iterator.
     const CountingIterator begin(text.data(), &furthest);
     const CountingIterator end(text.data() + text.size(), &furthest);
     if (nlohmann::json::sax_parse(begin, end, &events)) { return document; }

@@ -44,7 +44,7 @@ std::string Topology::name(NodeId node) const {
 }
 
 std::string Topology::label(const TopologyNode& node) const {
-  const std::string first = name(node.first_node);
+  std::string first = name(node.first_node);
   if (node.count == 1) { return first; }
   return fmt::format("{}..{}", first, name(NodeId{node.first_node.value + node.count - 1}));
 }
