@@ -6,7 +6,7 @@
 // rint(value * weight * 2^fraction_bits) and only there is anything rounded.
 //
 // Representation: int32 where the sum provably fits and int64, block by block, where it might not: one model of memory
-//                 in practice, and the speed of a float32 axpy. Overflow is impossible: a value above the scale's bound
+//                 in practice. Overflow is impossible: a value above the scale's bound
 //                 or a weight above its total is refused before anything is added.
 // Life cycle:     begin(), add() any number of times, then mean() or encode(); begin() again forgets everything.
 // Threads:        not thread-safe.
