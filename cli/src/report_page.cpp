@@ -215,12 +215,12 @@ void traffic(Page& page, const RunData& data) {
     sum.rounds += 1.0;
   }
   if (drawing.empty() && tiers.empty()) { return; }
-  page.open_section(
-      "The tree and its traffic",
-      drawing.empty() || data.edges.empty()
-          ? "Bytes over the edges above each tier's nodes, whole run."
-          : "The width of an edge follows the bytes that crossed it, whole run. Rest the pointer on one for "
-            "its figures.");
+  page.open_section("The tree and its traffic",
+                    drawing.empty() || data.edges.empty()
+                        ? "Bytes over the edges above each tier's nodes, whole run."
+                        : "The width of an edge follows the bytes that crossed it since the run was last started or "
+                          "resumed. Rest the pointer on one for "
+                          "its figures.");
   page << "<div class=\"beside\">\n";
   if (!drawing.empty()) { page.card("", drawing); }
   if (!tiers.empty()) {
