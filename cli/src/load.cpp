@@ -68,6 +68,19 @@ Result<Loaded> load_federation(Configuration configuration) {
   return Loaded{std::move(topology), std::move(composition)};
 }
 
+std::function<double(ClientIndex)> client_work(const Composition& composition) {
+  if (composition.partition == nullptr) {
+    return [](ClientIndex) { return 1.0; };
+  }
+  const TrainerConfig& trainer = composition.plan.configuration().trainer;
+  // With steps, a client with little data goes over it again; one step takes no more than there is.
+  return [partition = composition.partition, epochs = trainer.epochs, steps = trainer.steps,
+          batch = trainer.batch_size](ClientIndex client) {
+    const auto samples = static_cast<double>(partition->count(client));
+    return std::max(1.0, steps > 0 ? std::min<double>(batch, samples) * steps : samples * epochs);
+  };
+}
+
 std::uint32_t thread_count(const Configuration& configuration) {
   return configuration.threads > 0 ? configuration.threads : std::max(1U, std::thread::hardware_concurrency());
 }

@@ -4,6 +4,7 @@
 
 #include <CLI/CLI.hpp>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -36,6 +37,10 @@ struct Loaded {
   Composition composition;
 };
 Result<Loaded> load_federation(Configuration configuration);
+
+// What one round costs a client, in samples that it trains on: for placing clients by their work. 1 without data. Keeps
+// what it needs of the composition.
+std::function<double(ClientIndex)> client_work(const Composition& composition);
 
 // Training threads of a run: as configured, or one per core.
 std::uint32_t thread_count(const Configuration& configuration);

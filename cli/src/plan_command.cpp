@@ -6,14 +6,18 @@
 #include <cstdint>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "command.hpp"
 #include "load.hpp"
+#include "text_table.hpp"
 #include "tributary/core/human.hpp"
 #include "tributary/topology/cost.hpp"
 #include "tributary/topology/read.hpp"
+#include "tributary/transport/placement.hpp"
 
 namespace tributary::cli {
 namespace {
@@ -123,27 +127,257 @@ void print_text(const Context& context, const Plan& plan, const CostEstimate& co
   }
 }
 
+// Most entries of a row, and most rows of the table; --json has all.
+constexpr std::size_t kMostNames = 3;
+constexpr std::size_t kMostRows = 64;
+
+struct Range {
+  std::uint32_t first;
+  std::uint32_t last;
+};
+
+// What the table says of one rank besides its load.
+struct RankView {
+  std::vector<std::string> inner_nodes;
+  std::vector<Range> clients;  // by client index
+  double sent = 0.0;           // payloads to other ranks in one round of the root, expected
+  double received = 0.0;
+};
+
+// Numbers that come in ascending order.
+void append(std::vector<Range>& ranges, std::uint32_t number) {
+  if (!ranges.empty() && ranges.back().last + 1 == number) {
+    ranges.back().last = number;
+  } else {
+    ranges.push_back({number, number});
+  }
+}
+
+std::string to_string(std::span<const Range> ranges) {
+  std::string text;
+  for (std::size_t i = 0; i < std::min(ranges.size(), kMostNames); ++i) {
+    const auto [first, last] = ranges[i];
+    text += fmt::format("{}{}", i == 0 ? "" : ", ", first);
+    if (last > first) { text += fmt::format("-{}", last); }
+  }
+  if (ranges.size() > kMostNames) { text += ", ..."; }
+  return text;
+}
+
+std::string shortened(std::span<const std::string> names) {
+  std::string text = fmt::format("{}", fmt::join(names.first(std::min(names.size(), kMostNames)), ", "));
+  if (names.size() > kMostNames) { text += fmt::format(" and {} more", human_count(names.size() - kMostNames)); }
+  return text;
+}
+
+// Down, one copy of the model to each other rank where a child is asked; up, one update of each such child.
+void count_payloads(const Tree& tree, const Placement& placement, std::span<const TierPlan> tiers,
+                    std::vector<RankView>& views) {
+  std::vector<double> requests(tree.size(), 1.0);                   // of a node, in one round of the root
+  std::vector<std::uint32_t> children_there(placement.ranks(), 0);  // of the node in hand
+  std::vector<std::uint32_t> others;
+  for (std::uint32_t n = 0; n < tree.size(); ++n) {
+    const NodeId node{n};
+    if (tree.is_client(node)) { continue; }
+    const TierPlan& tier = tiers[tree.tier(node)];
+    const std::uint32_t here = placement.rank_of(node);
+    const std::uint32_t children = tree.children(node).size();
+    const double rounds = requests[n] * tier.rounds;
+    const double share = asked_share(tier, children);
+    others.clear();
+    for (const NodeId child : tree.children(node)) {
+      requests[child.value] = rounds * share;
+      const std::uint32_t there = placement.rank_of(child);
+      if (there == here) { continue; }
+      views[there].sent += rounds * share;
+      views[here].received += rounds * share;
+      if (children_there[there]++ == 0) { others.push_back(there); }
+    }
+    for (const std::uint32_t there : others) {
+      double none_asked = 1.0;  // how likely that is, if cohorts are drawn evenly
+      const double not_asked = children - share * children;
+      for (std::uint32_t i = 0; i < children_there[there] && none_asked > 0.0; ++i) {
+        none_asked *= std::max(not_asked - i, 0.0) / (children - i);
+      }
+      children_there[there] = 0;
+      views[here].sent += rounds * (1.0 - none_asked);
+      views[there].received += rounds * (1.0 - none_asked);
+    }
+  }
+}
+
+std::vector<RankView> views_of(const Plan& plan, const Placement& placement) {
+  const Tree& tree = plan.tree();
+  std::vector<RankView> views(placement.ranks());
+  for (std::uint32_t n = 0; n < tree.size(); ++n) {
+    const NodeId node{n};
+    if (!tree.is_client(node)) { views[placement.rank_of(node)].inner_nodes.push_back(tree.name(node)); }
+  }
+  for (std::uint32_t client = 0; client < tree.clients(); ++client) {
+    append(views[placement.rank_of(tree.client_node(ClientIndex{client}))].clients, client);
+  }
+  count_payloads(tree, placement, cost_options(plan).tiers, views);
+  return views;
+}
+
+double total_work(const Placement& placement) {
+  double total = 0.0;
+  for (std::uint32_t rank = 0; rank < placement.ranks(); ++rank) { total += placement.load(rank).work; }
+  return total;
+}
+
+Facts facts_of(const Plan& plan, const Placement& placement) {
+  const std::vector<RankView> views = views_of(plan, placement);
+  const double total = total_work(placement);
+  Facts per_rank = Facts::array();
+  for (std::uint32_t rank = 0; rank < placement.ranks(); ++rank) {
+    const RankLoad& load = placement.load(rank);
+    const RankView& view = views[rank];
+    Facts ranges = Facts::array();
+    for (const auto [first, last] : view.clients) { ranges.push_back({first, last}); }
+    per_rank.push_back({{"rank", rank},
+                        {"host", placement.host_of(rank)},
+                        {"inner_nodes", view.inner_nodes},
+                        {"clients", load.clients},
+                        {"client_ranges", std::move(ranges)},
+                        {"work_share", load.work / total},
+                        {"payloads_sent", view.sent},
+                        {"payloads_received", view.received},
+                        {"peers", placement.peers(rank)}});
+  }
+  return {{"ranks", placement.ranks()},
+          {"edges_between_ranks", placement.edges_between_ranks()},
+          {"edges_between_hosts", placement.edges_between_hosts()},
+          {"idle_ranks", placement.idle_ranks()},
+          {"per_rank", std::move(per_rank)}};
+}
+
+// Expected values need not be whole.
+std::string human_payloads(double payloads) {
+  return std::abs(payloads - std::round(payloads)) < 0.05 ? human_count(whole(payloads))
+                                                          : fmt::format("{:.1f}", payloads);
+}
+
+std::string idle_sentence(const Placement& placement) {
+  std::vector<Range> ranges;
+  for (const std::uint32_t rank : placement.idle_ranks()) { append(ranges, rank); }
+  const std::size_t idle = placement.idle_ranks().size();
+  if (idle == 0) { return "every rank holds a node"; }
+  return fmt::format("{} of {} ranks {} no node: {}", human_count(idle), human_count(placement.ranks()),
+                     idle == 1 ? "holds" : "hold", to_string(ranges));
+}
+
+void print_text(const Context& context, const Plan& plan, const Placement& placement) {
+  using Align = TextTable::Align;
+  const std::vector<RankView> views = views_of(plan, placement);
+  const double total = total_work(placement);
+  std::uint32_t hosts = 1;
+  for (std::uint32_t rank = 1; rank < placement.ranks(); ++rank) {
+    if (placement.host_of(rank) != placement.host_of(rank - 1)) { ++hosts; }
+  }
+  TextTable table({{"rank", Align::kRight},
+                   {"host", Align::kLeft},
+                   {"inner nodes", Align::kLeft},
+                   {"clients", Align::kRight},
+                   {"which", Align::kLeft},
+                   {"work", Align::kRight},
+                   {"sends", Align::kRight},
+                   {"receives", Align::kRight}});
+  std::size_t rows = 0;
+  std::size_t left_out = 0;
+  for (std::uint32_t rank = 0; rank < placement.ranks(); ++rank) {
+    const RankLoad& load = placement.load(rank);
+    if (load.clients + load.inner_nodes == 0) { continue; }
+    if (rows == kMostRows) {
+      ++left_out;
+      continue;
+    }
+    ++rows;
+    const RankView& view = views[rank];
+    table.add({fmt::format("{}", rank), placement.host_of(rank), shortened(view.inner_nodes), human_count(load.clients),
+               to_string(view.clients), human_percent(load.work / total, 1), human_payloads(view.sent),
+               human_payloads(view.received)});
+  }
+  const Paint paint = context.paint();
+  const std::uint32_t crossing = placement.edges_between_ranks();
+  context.out << fmt::format("\nplacement   {} on {}; {} of {} {} between ranks, {} between hosts\n\n",
+                             human_plural(placement.ranks(), "rank"), human_plural(hosts, "host"),
+                             human_count(crossing), human_plural(plan.tree().size() - 1, "edge"),
+                             crossing == 1 ? "is" : "are", human_count(placement.edges_between_hosts()));
+  context.out << table.render(paint, context.out_terminal.utf8);
+  if (left_out > 0) {
+    context.out << paint.dim(fmt::format("  ({} more ranks with nodes: --json)", human_count(left_out))) << '\n';
+  }
+  context.out << fmt::format("\n  {}; sends and receives: expected payloads over MPI in one round of the root\n",
+                             idle_sentence(placement));
+}
+
+struct JobShape {
+  std::optional<std::int64_t> ranks;
+  std::optional<std::int64_t> hosts;
+};
+
+constexpr std::int64_t kMostRanks = std::int64_t{TopologyLimits::kRank} + 1;
+
+// The host of each rank; empty if no placement is asked for.
+Result<std::vector<std::string>> hosts_of(const JobShape& job) {
+  if (!job.ranks) {
+    if (!job.hosts) { return std::vector<std::string>{}; }
+    return invalid_argument("--hosts spreads ranks over hosts: say how many ranks with --ranks");
+  }
+  if (*job.ranks < 1 || *job.ranks > kMostRanks) {
+    return invalid_argument(fmt::format("--ranks must be 1 to {}, got {}", kMostRanks, *job.ranks));
+  }
+  const std::int64_t hosts = job.hosts.value_or(1);
+  if (hosts < 1 || hosts > *job.ranks) {
+    return invalid_argument(fmt::format("--hosts must be 1 to {}, the number of ranks, got {}", *job.ranks, hosts));
+  }
+  std::vector<std::string> names;
+  names.reserve(static_cast<std::size_t>(*job.ranks));
+  for (std::int64_t rank = 0; rank < *job.ranks; ++rank) {
+    names.push_back(fmt::format("host-{}", rank * hosts / *job.ranks));
+  }
+  return names;
+}
+
 }  // namespace
 
 Command plan_command() {
-  return {"plan", "Show what a configuration will do: tiers, bytes, exact sums", [](CLI::App& app) -> Action {
-            auto options = ConfigurationOptions::declare(app);
-            auto json = std::make_shared<bool>(false);
-            app.add_flag("--json", *json, "One JSON object");
-            app.footer("Example:\n  tributary plan configs/quickstart.yaml");
-            return [options, json](const Context& context) -> Status {
-              TRIBUTARY_ASSIGN_OR_RETURN(Configuration configuration, load_configuration(*options));
-              TRIBUTARY_ASSIGN_OR_RETURN(const Loaded loaded, load_federation(std::move(configuration)));
-              const Plan& plan = loaded.composition.plan;
-              const CostEstimate cost = estimate_cost(plan.tree(), cost_options(plan));
-              if (*json) {
-                context.out << facts_of(plan, cost).dump(2) << '\n';
-              } else {
-                print_text(context, plan, cost);
-              }
-              return {};
-            };
-          }};
+  return {
+      "plan", "Show what a configuration will do: tiers, bytes, exact sums", [](CLI::App& app) -> Action {
+        auto options = ConfigurationOptions::declare(app);
+        auto json = std::make_shared<bool>(false);
+        auto job = std::make_shared<JobShape>();
+        app.add_flag("--json", *json, "One JSON object");
+        app.add_option("--ranks", job->ranks, "Show which of this many MPI ranks holds which nodes")->type_name("N");
+        app.add_option("--hosts", job->hosts, "With --ranks: spread them evenly over this many hosts (default: 1)")
+            ->type_name("H");
+        app.footer(
+            "Examples:\n"
+            "  tributary plan configs/quickstart.yaml\n"
+            "  tributary plan configs/quickstart.yaml --ranks 8 --hosts 2");
+        return [options, json, job](const Context& context) -> Status {
+          TRIBUTARY_ASSIGN_OR_RETURN(const std::vector<std::string> hosts, hosts_of(*job));
+          TRIBUTARY_ASSIGN_OR_RETURN(Configuration configuration, load_configuration(*options));
+          TRIBUTARY_ASSIGN_OR_RETURN(const Loaded loaded, load_federation(std::move(configuration)));
+          const Plan& plan = loaded.composition.plan;
+          const CostEstimate cost = estimate_cost(plan.tree(), cost_options(plan));
+          std::optional<Placement> placement;
+          if (!hosts.empty()) {
+            TRIBUTARY_ASSIGN_OR_RETURN(placement,
+                                       Placement::create(plan.tree(), hosts, client_work(loaded.composition)));
+          }
+          if (*json) {
+            Facts facts = facts_of(plan, cost);
+            if (placement) { facts["placement"] = facts_of(plan, *placement); }
+            context.out << facts.dump(2) << '\n';
+          } else {
+            print_text(context, plan, cost);
+            if (placement) { print_text(context, plan, *placement); }
+          }
+          return {};
+        };
+      }};
 }
 
 Command validate_command() {

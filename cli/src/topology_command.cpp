@@ -155,7 +155,8 @@ std::vector<std::string_view> attributes_of(const Topology& topology) {
     sites = sites || !attributes.site.empty();
     devices = devices || !attributes.device.empty();
     links = links || attributes.link != Link{};
-    others = others || !attributes.transport.empty() || !attributes.address.empty() || !attributes.extra.empty();
+    others = others || !attributes.transport.empty() || !attributes.address.empty() || attributes.rank ||
+             !attributes.extra.empty();
   }
   std::vector<std::string_view> kinds;
   if (sites) { kinds.emplace_back("sites"); }

@@ -28,9 +28,12 @@ Digest result_digest(Configuration configuration, const Tree& tree, const Parame
   // What may change without changing the result.
   configuration.name = defaults.name;
   configuration.base_directory = defaults.base_directory;
+  // Its shape and links are added below. Where its nodes run, and what they are called, does not matter.
+  configuration.topology = defaults.topology;
   configuration.threads = defaults.threads;
   configuration.output = defaults.output;
   configuration.checkpoint = defaults.checkpoint;
+  configuration.mpi = defaults.mpi;
   Hasher hasher;
   hasher.update(print_configuration(configuration));
   hasher.update(spec.fingerprint().hex());

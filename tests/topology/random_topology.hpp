@@ -28,7 +28,9 @@ class RandomTopologySource {
 
   Topology make(const RandomTopology& wanted) {
     Topology::Builder builder;
-    std::vector<Topology::Builder::Entry> inner{builder.add_root(attributes(wanted))};
+    NodeAttributes of_root = attributes(wanted);
+    if (of_root.rank) { of_root.rank = 0; }
+    std::vector<Topology::Builder::Entry> inner{builder.add_root(std::move(of_root))};
     // A client of each inner node keeps it from being a leaf, whatever comes later.
     builder.add(inner.front(), attributes(wanted));
     for (std::uint32_t i = 0; i < wanted.entries; ++i) {
@@ -72,6 +74,7 @@ class RandomTopologySource {
     if (below(2) == 0) { result.device = below(2) == 0 ? "cpu" : "cuda"; }
     if (below(2) == 0) { result.transport = below(2) == 0 ? "tls" : "in-process"; }
     if (below(2) == 0) { result.address = text(); }
+    if (below(2) == 0) { result.rank = static_cast<std::uint32_t>(below(TopologyLimits::kRank + 1)); }
     if (below(2) == 0) { result.link.bytes_per_second = static_cast<double>(1 + below(1'000'000'000'000)) / 7.0 + 1.0; }
     if (below(2) == 0) { result.link.bytes_per_second = static_cast<double>(1 + below(1000)) * 125000.0; }
     if (below(2) == 0) { result.link.latency = std::chrono::nanoseconds(below(3'600'000'000'001)); }

@@ -74,6 +74,7 @@ nodes:
         site: North Hospital
         device: cuda
         transport: tls
+        rank: 12
         link: {bandwidth: 100 Mbit/s, latency: 12.5 ms}
         extra: {rack: 7, owner: "radiology"}
 )")
@@ -84,8 +85,28 @@ nodes:
   EXPECT_EQ(attributes.site, "North Hospital");
   EXPECT_EQ(attributes.device, "cuda");
   EXPECT_EQ(attributes.transport, "tls");
+  EXPECT_EQ(attributes.rank, 12U);
   EXPECT_EQ(attributes.link, (Link{12.5e6, std::chrono::microseconds(12500)}));
   EXPECT_EQ(attributes.extra, (std::unordered_map<std::string, std::string>{{"rack", "7"}, {"owner", "radiology"}}));
+}
+
+TEST(Read, ARankIsSaidOfNodesAndGroupsAndOfTheRootIfItIsZero) {
+  const Topology topology = yaml(R"(
+nodes:
+  - name: root
+    rank: 0
+    children:
+      - {name: north, rank: 3, children: [a, {name: b, count: 2, rank: 1048575}]}
+)")
+                                .value();
+
+  const Tree tree = topology.to_tree();
+
+  EXPECT_EQ(tree.attributes(NodeId{0}).rank, 0U);
+  EXPECT_EQ(tree.attributes(NodeId{1}).rank, 3U);
+  EXPECT_EQ(tree.attributes(NodeId{2}).rank, std::nullopt);
+  EXPECT_EQ(tree.attributes(NodeId{3}).rank, 1048575U);
+  EXPECT_EQ(tree.attributes(NodeId{4}).rank, 1048575U);
 }
 
 TEST(Read, RatesMayHaveAnyUsualUnit) {
@@ -116,7 +137,7 @@ TEST(Read, ReportsAllMistakesInTheOrderOfTheFile) {
   EXPECT_EQ(result.status().message(),
             "t.yaml:3:5: unknown key \"colour\" in node \"root\"; known are name, kind, count, site, device, link, "
             "transport, "
-            "address, extra, parent or children\n"
+            "address, rank, extra, parent or children\n"
             "t.yaml:5:26: node \"a\": count must be a whole number from 1 to 16777216, got \"0\"\n"
             "t.yaml:6:16: the name \"a\" is used twice, first (line 5)\n"
             "t.yaml:6:27: node \"a\": device must be cpu, cuda or auto, got \"gpu\"; did you mean \"cuda\"?\n"

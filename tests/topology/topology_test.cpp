@@ -126,6 +126,21 @@ TEST(Topology, BuilderReportsAllMistakesAtOnce) {
                           "a name must be 1 to 64 of letters, digits, '.', '_' and '-', got \"not a name\""));
 }
 
+TEST(Topology, BuilderRefusesRanksThatNoJobHasAndARootOnAnotherRank) {
+  Topology::Builder builder;
+  NodeAttributes root = named("r");
+  root.rank = 1;
+  NodeAttributes far = named("far");
+  far.rank = TopologyLimits::kRank + 1;
+  builder.add(builder.add_root(root), far);
+
+  const Result<Topology> result = builder.build();
+
+  EXPECT_EQ(result.status(),
+            configuration_error("node \"far\": rank must be a whole number from 0 to 1048575, got 1048576\n"
+                                "node \"r\" is the root, which is always on rank 0, but its rank is 1: remove rank"));
+}
+
 TEST(Topology, RefusesMoreThan64Tiers) {
   const auto chain = [](std::uint32_t height) {
     Topology::Builder builder;

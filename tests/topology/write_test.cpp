@@ -23,6 +23,7 @@ Topology small() {
   north.name = "north";
   north.site = "North \"Main\"";
   north.link = {12.5e6, std::chrono::milliseconds(5)};
+  north.rank = 2;
   const auto root = builder.add_root();
   const auto aggregator = builder.add(root, north);
   NodeAttributes ward;
@@ -55,6 +56,7 @@ nodes:
       - name: north
         site: "North \"Main\""
         link: {bandwidth: 100 Mbit/s, latency: 5 ms}
+        rank: 2
         children:
           - name: ward
             count: 3
@@ -70,7 +72,7 @@ TEST(Write, Json) {
   "schema": 1,
   "nodes": [
     {"children": [
-      {"name": "north", "site": "North \"Main\"", "link": {"bandwidth": "100 Mbit/s", "latency": "5 ms"}, "children": [
+      {"name": "north", "site": "North \"Main\"", "link": {"bandwidth": "100 Mbit/s", "latency": "5 ms"}, "rank": 2, "children": [
         {"name": "ward", "count": 3, "extra": {"a": "with space", "z": "1"}}
       ]},
       {}
@@ -95,7 +97,8 @@ TEST(Write, EdgesAndMatrix) {
 TEST(Write, DotKeepsGroupsAndAttributes) {
   const std::string text = to_dot(small());
 
-  EXPECT_THAT(text, HasSubstr(R"x(label="north", fillcolor="#ccfbf1", kind=aggregator, site="North \"Main\""];)x"));
+  EXPECT_THAT(
+      text, HasSubstr(R"x(label="north", fillcolor="#ccfbf1", kind=aggregator, site="North \"Main\"", mpi_rank=2];)x"));
   EXPECT_THAT(text, HasSubstr(R"x(n3 [label="ward-0..ward-2 (3 clients)", fillcolor="#fef3c7")x"));
   EXPECT_THAT(text, HasSubstr("kind=client, count=3, peripheries=2];"));
   EXPECT_THAT(text, HasSubstr(R"x(n0 -> n1 [label="100 Mbit/s"];)x"));

@@ -63,6 +63,7 @@ class Checker {
   Checker(const RawTopology& raw, IssueList& issues)
       : nodes_(raw.nodes),
         edges_(raw.edges),
+        attributes_(raw.attributes),
         issues_(issues),
         parent_(nodes_.size(), kNone),
         edge_place_(nodes_.size()),
@@ -246,6 +247,11 @@ class Checker {
               TopologyError::kBadValue, node.kind_place,
               fmt::format("{} has no parent and so is the root, but its kind is {}", who(), to_string(*node.kind)));
         }
+        if (const std::uint32_t rank = rank_of(node); rank != 0) {
+          issues_.add(
+              TopologyError::kBadValue, node.rank_place,
+              fmt::format("{} is the root, which is always on rank 0, but its rank is {}: remove rank", who(), rank));
+        }
         if (children_[i] == 0 && !node.damaged) {
           issues_.add(TopologyError::kLeafNotClient, node.place,
                       fmt::format("{} is the root and has no children; a federation needs at least one client", who()));
@@ -270,6 +276,11 @@ class Checker {
     }
   }
 
+  // 0 if it says none.
+  [[nodiscard]] std::uint32_t rank_of(const RawNode& node) const {
+    return node.attributes == TopologyNode::kNoAttributes ? 0 : attributes_[node.attributes].rank.value_or(0);
+  }
+
   [[nodiscard]] std::string name(std::uint32_t node) const {
     const RawNode& raw = nodes_[node];
     return raw.name.empty() ? "(unnamed" + issues_.at(raw.place) + ")" : quoted(raw.name);
@@ -277,6 +288,7 @@ class Checker {
 
   const std::vector<RawNode>& nodes_;
   const std::vector<RawEdge>& edges_;
+  const std::vector<NodeAttributes>& attributes_;
   IssueList& issues_;
   std::vector<std::uint32_t> parent_;
   std::vector<Place> edge_place_;

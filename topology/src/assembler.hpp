@@ -23,6 +23,7 @@ struct RawNode {
   bool damaged = false;  // its children are wrong, which has been reported
   std::optional<Role> kind;
   Place kind_place;
+  Place rank_place;
 };
 
 struct RawEdge {

@@ -52,6 +52,11 @@ std::string transport_problem(std::string_view transport) {
   return word_problem(transport, kTransports);
 }
 
+std::string rank_problem(std::uint64_t rank) {
+  if (rank <= TopologyLimits::kRank) { return {}; }
+  return fmt::format("must be a whole number from 0 to {}, got {}", TopologyLimits::kRank, rank);
+}
+
 std::string rate_problem(double bytes_per_second) {
   const bool unlimited = bytes_per_second == 0.0;
   if (unlimited || (bytes_per_second >= kLeastRate && bytes_per_second <= kLargestRate)) { return {}; }
@@ -74,11 +79,12 @@ std::string attributes_problem(const NodeAttributes& attributes) {
   const auto unless_empty = [](std::string_view text, std::string (*problem)(std::string_view)) {
     return text.empty() ? std::string{} : problem(text);
   };
-  std::array<std::string, 6> problems{
+  std::array<std::string, 7> problems{
       prefixed("site", unless_empty(attributes.site, site_problem)),
       prefixed("address", unless_empty(attributes.address, address_problem)),
       prefixed("device", unless_empty(attributes.device, device_problem)),
       prefixed("transport", unless_empty(attributes.transport, transport_problem)),
+      prefixed("rank", rank_problem(attributes.rank.value_or(0))),
       prefixed("link.bandwidth", rate_problem(attributes.link.bytes_per_second)),
       prefixed("link.latency", latency_problem(attributes.link.latency)),
   };
@@ -101,7 +107,7 @@ std::string attributes_problem(const NodeAttributes& attributes) {
 
 bool says_something(const NodeAttributes& attributes) {
   return !attributes.site.empty() || !attributes.device.empty() || !attributes.transport.empty() ||
-         !attributes.address.empty() || attributes.link != Link{} || !attributes.extra.empty();
+         !attributes.address.empty() || attributes.rank || attributes.link != Link{} || !attributes.extra.empty();
 }
 
 }  // namespace tributary::internal

@@ -2,6 +2,7 @@
 // What the attributes of a node may be. Each check answers with what is wrong ("must be ..., got ..."), or nothing.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -13,6 +14,7 @@ namespace tributary::internal {
 [[nodiscard]] std::string address_problem(std::string_view address);
 [[nodiscard]] std::string device_problem(std::string_view device);
 [[nodiscard]] std::string transport_problem(std::string_view transport);
+[[nodiscard]] std::string rank_problem(std::uint64_t rank);
 [[nodiscard]] std::string rate_problem(double bytes_per_second);
 [[nodiscard]] std::string latency_problem(std::chrono::nanoseconds latency);
 // Of an extra attribute: its key, or its value, which may be empty.

@@ -36,16 +36,8 @@ class Estimator {
     return node.tier == 0 ? 1.0 : static_cast<double>(plan(node.tier).rounds);
   }
 
-  // The share of its children that a node asks in one of its rounds.
-  [[nodiscard]] double asked_share(const TopologyNode& node) const {
-    const TierPlan tier = plan(node.tier);
-    const auto children = static_cast<double>(node.children);
-    double cohort = children;
-    // A whole number is not rounded up because its product came out a hair above it.
-    if (tier.cohort_fraction) { cohort = std::ceil(*tier.cohort_fraction * children - 1e-9); }
-    if (tier.cohort_count) { cohort = static_cast<double>(*tier.cohort_count); }
-    const double asked = std::ceil(tier.over_selection * std::max(cohort, 1.0) - 1e-9);
-    return std::min(asked, children) / children;
+  [[nodiscard]] double share_asked_by(const TopologyNode& node) const {
+    return asked_share(plan(node.tier), node.children);
   }
 
   void count_messages() {
@@ -58,7 +50,7 @@ class Estimator {
       const TopologyNode& parent = topology_.node(node.parent);
       const double of_parent = node.parent == 0 ? 1.0 : estimate_.edges[node.parent].requests;
       EdgeCost& edge = estimate_.edges[entry];
-      edge.requests = of_parent * rounds(parent) * asked_share(parent);
+      edge.requests = of_parent * rounds(parent) * share_asked_by(parent);
       edge.bytes_down = edge.requests * down;
       edge.bytes_up = edge.requests * up;
 
@@ -119,7 +111,7 @@ class Estimator {
     // An entry of n asked members, each with d to receive, w to work and u to send: their models leave one after
     // another from `sent` on, their updates are taken in the same order from `taken` on. The last one is taken when all
     // sendings are, or the first one's and its followers', or the last one's: whichever is latest.
-    const double share = asked_share(node);
+    const double share = share_asked_by(node);
     double sent = 0.0;
     double taken = 0.0;
     for (std::uint32_t i = 0; i < node.child_entries; ++i) {
@@ -144,6 +136,16 @@ class Estimator {
 };
 
 }  // namespace
+
+double asked_share(const TierPlan& tier, std::uint32_t children) {
+  const auto all = static_cast<double>(children);
+  double cohort = all;
+  // A whole number is not rounded up because its product came out a hair above it.
+  if (tier.cohort_fraction) { cohort = std::ceil(*tier.cohort_fraction * all - 1e-9); }
+  if (tier.cohort_count) { cohort = static_cast<double>(*tier.cohort_count); }
+  const double asked = std::ceil(tier.over_selection * std::max(cohort, 1.0) - 1e-9);
+  return std::min(asked, all) / all;
+}
 
 CostEstimate estimate_cost(const Topology& topology, const CostOptions& options) {
   return Estimator(topology, options).run();

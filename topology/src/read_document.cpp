@@ -15,14 +15,14 @@ namespace {
 
 using Kind = Document::Kind;
 
-constexpr std::array<std::string_view, 11> kNodeKeys{"name",      "kind",    "count", "site",   "device",  "link",
-                                                     "transport", "address", "extra", "parent", "children"};
+constexpr std::array<std::string_view, 12> kNodeKeys{"name",      "kind",    "count", "site",  "device", "link",
+                                                     "transport", "address", "rank",  "extra", "parent", "children"};
 constexpr std::array<std::string_view, 2> kFileKeys{"nodes", "schema"};
 constexpr std::array<std::string_view, 2> kLinkKeys{"bandwidth", "latency"};
 constexpr std::array<std::string_view, 3> kKinds{"root", "aggregator", "client"};
 
 // Words of other programs for our keys, too far away to be found as slips of the finger.
-constexpr std::array<std::pair<std::string_view, std::string_view>, 12> kOtherWords{{
+constexpr std::array<std::pair<std::string_view, std::string_view>, 14> kOtherWords{{
     {"id", "name"},
     {"type", "kind"},
     {"role", "kind"},
@@ -33,6 +33,8 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 12> kOtherWo
     {"organization", "site"},
     {"host", "address"},
     {"endpoint", "address"},
+    {"process", "rank"},
+    {"mpi_rank", "rank"},
     {"nodes", "children"},
     {"bandwidth", "link"},
 }};
@@ -184,6 +186,8 @@ class DocumentReader {
         children = content;
       } else if (word == "parent") {
         read_parent(index, parent, content, owner);
+      } else if (word == "rank") {
+        read_rank(index, content, owner, attributes);
       } else if (word == "link") {
         read_link(content, owner, attributes.link);
       } else if (word == "extra") {
@@ -279,6 +283,24 @@ class DocumentReader {
       return;
     }
     node.count = static_cast<std::uint32_t>(*number);
+  }
+
+  void read_rank(std::uint32_t index, std::uint32_t value, const std::string& owner, NodeAttributes& attributes) {
+    const Document::Value& source = document_.at(value);
+    raw_.nodes[index].rank_place = source.place;
+    if (source.kind == Kind::kList) {
+      bad(source.place, fmt::format("{}: rank must be one whole number, got a list; clients of several ranks are "
+                                    "several groups",
+                                    owner));
+      return;
+    }
+    const auto number = source.kind == Kind::kScalar ? parse_whole(document_.text(value)) : std::nullopt;
+    if (!number || source.quoted || !rank_problem(*number).empty()) {
+      bad(source.place, fmt::format("{}: rank must be a whole number from 0 to {}, got {}", owner,
+                                    TopologyLimits::kRank, document_.describe(value)));
+      return;
+    }
+    attributes.rank = static_cast<std::uint32_t>(*number);
   }
 
   void read_link(std::uint32_t value, const std::string& owner, Link& link) {

@@ -256,6 +256,7 @@ class Picture {
     add("device", attributes.device);
     add("transport", attributes.transport);
     add("address", attributes.address);
+    if (attributes.rank) { add("rank", std::to_string(*attributes.rank)); }
     if (attributes.link.bytes_per_second > 0.0) {
       add("link", internal::format_rate(attributes.link.bytes_per_second));
     }

@@ -57,6 +57,7 @@ class YamlWriter {
     if (attributes.link != Link{}) { key("link", link(attributes.link)); }
     if (!attributes.transport.empty()) { key("transport", attributes.transport); }
     if (!attributes.address.empty()) { key("address", yaml_scalar(attributes.address)); }
+    if (attributes.rank) { key("rank", std::to_string(*attributes.rank)); }
     if (!attributes.extra.empty()) {
       text_ += margin + "extra:\n";
       for (const auto& [name, value] : sorted(attributes.extra)) {
@@ -118,6 +119,7 @@ class JsonWriter {
     if (attributes.link != Link{}) { key("link", link(attributes.link)); }
     if (!attributes.transport.empty()) { key("transport", json_string(attributes.transport)); }
     if (!attributes.address.empty()) { key("address", json_string(attributes.address)); }
+    if (attributes.rank) { key("rank", std::to_string(*attributes.rank)); }
     if (!attributes.extra.empty()) { key("extra", extra(attributes.extra)); }
     if (node.child_entries > 0) {
       key("children", "[\n");
@@ -188,6 +190,8 @@ std::string to_dot(const Topology& topology) {
     if (!attributes.device.empty()) { fmt::format_to(out, ", device={}", json_string(attributes.device)); }
     if (!attributes.transport.empty()) { fmt::format_to(out, ", transport={}", json_string(attributes.transport)); }
     if (!attributes.address.empty()) { fmt::format_to(out, ", address={}", json_string(attributes.address)); }
+    // Graphviz has a "rank" of its own.
+    if (attributes.rank) { fmt::format_to(out, ", mpi_rank={}", *attributes.rank); }
     text += "];\n";
     if (entry == 0) { continue; }
     fmt::format_to(out, "  n{} -> n{}", node.parent, entry);

@@ -11,6 +11,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -35,9 +36,10 @@ struct Link {
 struct NodeAttributes {
   std::string name;  // empty: see Tree::name()
   std::string site;
-  std::string device;     // cpu | cuda | auto
-  std::string transport;  // of the edge to the parent: auto | in-process | mpi | tls
-  std::string address;    // where this node listens
+  std::string device;                 // cpu | cuda | auto
+  std::string transport;              // of the edge to the parent: auto | in-process | mpi | tls
+  std::string address;                // where this node listens
+  std::optional<std::uint32_t> rank;  // of an MPI job; what stands below goes there too, unless it says its own
   Link link;
   std::unordered_map<std::string, std::string> extra;
   friend bool operator==(const NodeAttributes&, const NodeAttributes&) = default;

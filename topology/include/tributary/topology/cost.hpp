@@ -29,6 +29,9 @@ struct TierPlan {
   std::uint32_t rounds = 1;                   // per request of the parent; the root runs one
 };
 
+// The share of its `children` (>= 1) that a node asks in one of its rounds.
+[[nodiscard]] double asked_share(const TierPlan& tier, std::uint32_t children);
+
 struct CostOptions {
   std::uint64_t bytes_down = 0;  // of one payload, headers included
   std::uint64_t bytes_up = 0;

@@ -43,7 +43,8 @@ struct TopologyLimits {
   static constexpr std::uint64_t kValues = std::uint64_t{8} << 20U;  // scalars, lists and maps of one YAML or JSON file
   static constexpr std::uint32_t kNameLength = 64;                   // `-<n>` of a group member included
   static constexpr std::uint32_t kExtras = 64;                       // free-form attributes of one node
-  static constexpr std::uint32_t kTextBytes = 1024;                  // of a site, an address, an extra key or value
+  static constexpr std::uint32_t kRank = (std::uint32_t{1} << 20U) - 1;  // highest of an MPI job
+  static constexpr std::uint32_t kTextBytes = 1024;                      // of a site, an address, an extra key or value
 };
 
 // One mistake. Lines and columns count from 1; 0 means that there is no such place.
