@@ -17,7 +17,6 @@
 namespace tributary {
 namespace {
 
-constexpr std::size_t kMostEdgeRecords = 2048;
 // Of a checkpoint's state: the run had reached its goal.
 const std::string kStoppedKey = "stopped";
 
@@ -101,8 +100,22 @@ void Federation::noted(const NodeNote& note) {
   if (Status written = write(record); note_error_.ok()) { note_error_ = std::move(written); }
 }
 
-void Federation::trained(NodeId /*client*/) {
-  if (options_.on_progress) { options_.on_progress(++tasks_this_round_, plan_.clients_per_round()); }
+void Federation::warned(const std::string& text) {
+  if (Status written = write(Record("warning").set("text", text)); note_error_.ok()) {
+    note_error_ = std::move(written);
+  }
+}
+
+void Federation::trained(std::uint64_t tasks) {
+  tasks_this_round_ += tasks;
+  if (options_.on_progress) { options_.on_progress(tasks_this_round_, plan_.clients_per_round()); }
+}
+
+Status Federation::halted(const ModelValues& model) {
+  kind_ = FederationOutcome::Kind::kInterrupted;
+  if (!model || round_ == saved_) { return {}; }
+  model_ = model;
+  return save(model);
 }
 
 // The first time from the beginning or a resumed run's checkpoint; later, when a driver restarts a killed root, always
@@ -140,6 +153,7 @@ Result<RootState> Federation::restore() {
     round_ = {};
     version_ = {};
   }
+  saved_ = round_;
   const bool first_time = !std::exchange(restored_, true);
   const std::filesystem::path path = options_.directory / "records.jsonl";
   records_.reset();
@@ -224,6 +238,7 @@ Status Federation::save(const ModelValues& model) {
   if (kind_ == FederationOutcome::Kind::kStoppedAtAccuracy) { state.extra[kStoppedKey] = "accuracy"; }
   TRIBUTARY_RETURN_IF_ERROR(checkpoints_.save(plan_.spec(), *model, state));
   checkpoint_time_ = Clock::now() - start;
+  saved_ = round_;
   return {};
 }
 
@@ -321,13 +336,29 @@ Status Federation::write_end_records(const DriverStatistics& statistics, const F
       record.set("child", n).set("parent", tree.parent(NodeId{n}).value).set("child_name", tree.name(NodeId{n}));
       record.set("tier", tree.tier(NodeId{n})).set("messages", found->second.messages);
       record.set("bytes_down", found->second.bytes_down).set("bytes_up", found->second.bytes_up);
+      record.set("send_seconds", seconds(found->second.send_time));
+      record.set("wait_seconds", seconds(found->second.wait_time));
       TRIBUTARY_RETURN_IF_ERROR(write(record));
     }
   }
-  Record where("where");
-  where.set("process", 0).set("host", host_name()).set("rank", 0).set("nodes", tree.size());
-  where.set("clients_trained", statistics.tasks_trained).set("train_seconds", seconds(statistics.train_time));
-  TRIBUTARY_RETURN_IF_ERROR(write(where));
+  std::vector<ProcessStatistics> processes = statistics.processes;
+  if (processes.empty()) {
+    processes.push_back({.host = host_name(),
+                         .nodes = tree.size(),
+                         .tasks_trained = statistics.tasks_trained,
+                         .train_time = statistics.train_time,
+                         .merge_time = statistics.merge_time});
+  }
+  for (const ProcessStatistics& process : processes) {
+    Record where("where");
+    where.set("process", process.rank).set("host", process.host).set("rank", process.rank);
+    where.set("nodes", process.nodes).set("clients_trained", process.tasks_trained);
+    where.set("train_seconds", seconds(process.train_time)).set("merge_seconds", seconds(process.merge_time));
+    where.set("send_seconds", seconds(process.send_time)).set("wait_seconds", seconds(process.wait_time));
+    where.set("bytes_sent", process.bytes_sent).set("bytes_received", process.bytes_received);
+    where.set("lost", process.lost);
+    TRIBUTARY_RETURN_IF_ERROR(write(where));
+  }
   Record end("end");
   end.set("outcome", std::string(to_string(outcome.kind))).set("rounds", round_.value).set("version", version_.value);
   end.set("seconds", earlier_seconds_ + seconds(outcome.wall_time));
@@ -362,7 +393,7 @@ Result<FederationOutcome> Federation::run(Driver& driver) {
   outcome.round = round_;
   outcome.version = version_;
   outcome.metrics = last_metrics_;
-  if (!model_) {
+  if (!model_ && kind_ != FederationOutcome::Kind::kInterrupted) {
     // A run that was resumed after its last round.
     TRIBUTARY_ASSIGN_OR_RETURN(RootState state, restore());
     model_ = std::move(state.model);

@@ -254,6 +254,15 @@ void InnerNode::on_timer(NodeContext& context, TimerId timer) {
   }
 }
 
+void InnerNode::on_unreachable(NodeContext& context, NodeId peer, const std::string& why) {
+  Member* const member = open_ ? find_member(peer) : nullptr;
+  if (member == nullptr || member->state != MemberState::kAsked) { return; }
+  mark(*member, MemberState::kLost);
+  context.note({NodeNote::Kind::kLost, peer, round_, why});
+  last_trouble_ = "; last reason: " + why;
+  decide(context);
+}
+
 void InnerNode::probe(NodeContext& context) {
   for (std::size_t i = 0; i < members_.size(); ++i) {
     Member& member = members_[i];

@@ -97,15 +97,23 @@ constexpr auto kEdge = std::to_array<FieldInfo>({
     {"bytes_down", "integer", "bytes", "since the run was last started or resumed"},
     {"bytes_up", "integer", "bytes", "since the run was last started or resumed"},
     {"messages", "integer", "", "both directions, since the run was last started or resumed"},
+    {"send_seconds", "number", "s", "payloads on their way to another process, summed"},
+    {"wait_seconds", "number", "s", "of the parent, between asking the child and its update, summed"},
 });
 
 constexpr auto kWhere = std::to_array<FieldInfo>({
     {"process", "integer", "", "from 0"},
     {"host", "text", "", "name of the machine"},
-    {"rank", "integer", "", "under MPI"},
+    {"rank", "integer", "", "under MPI; 0 otherwise"},
     {"nodes", "integer", "", "of the tree that ran there"},
     {"clients_trained", "integer", "", "tasks done"},
     {"train_seconds", "number", "s", "summed over threads"},
+    {"merge_seconds", "number", "s", "in aggregators and the root"},
+    {"send_seconds", "number", "s", "while something was on its way to another process"},
+    {"wait_seconds", "number", "s", "while the process neither trained, merged nor sent"},
+    {"bytes_sent", "integer", "bytes", "to other processes"},
+    {"bytes_received", "integer", "bytes", "from other processes"},
+    {"lost", "truth", "", "the process was given up, or its numbers never came"},
 });
 
 constexpr auto kEnd = std::to_array<FieldInfo>({

@@ -16,7 +16,9 @@ auto guarded(Call&& call) -> decltype(call()) {
     return call();
   } catch (const std::bad_alloc&) {
     return resource_exhausted("the trainer ran out of memory");
-  } catch (const std::exception& error) { return internal_error(fmt::format("the trainer threw: {}", error.what())); }
+  } catch (const std::exception& error) {
+    return internal_error(fmt::format("the trainer threw: {}", error.what()));
+  } catch (...) { return internal_error("the trainer threw what is no std::exception"); }
 }
 
 // A measurement of all samples from measurements of its parts.

@@ -2,13 +2,20 @@
 // Trainers without a tensor library, whose results can be known in advance.
 #pragma once
 
+#include <chrono>
+#include <cmath>
+#include <cstdint>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <set>
+#include <span>
+#include <thread>
 #include <vector>
 
 #include "tributary/core/random.hpp"
 #include "tributary/core/trainer.hpp"
+#include "tributary/core/weight.hpp"
 
 namespace tributary::testing {
 
@@ -16,6 +23,7 @@ namespace tributary::testing {
 class FunctionTrainerFactory final : public TrainerFactory {
  public:
   using Function = std::function<Result<TrainOutcome>(const TrainTask&)>;
+  using Measure = std::function<Result<Evaluation>(std::span<const float> model, std::uint32_t part)>;
 
   FunctionTrainerFactory(
       std::size_t parameters, Function function,
@@ -30,37 +38,68 @@ class FunctionTrainerFactory final : public TrainerFactory {
   }
   [[nodiscard]] double weight_bound(ClientIndex client) const override { return weight_(client); }
   [[nodiscard]] Result<std::unique_ptr<Trainer>> create() const override {
-    return std::unique_ptr<Trainer>(std::make_unique<FunctionTrainer>(function_));
+    return std::unique_ptr<Trainer>(std::make_unique<FunctionTrainer>(function_, measure_));
   }
+  void set_measure(Measure measure) { measure_ = std::move(measure); }
 
  private:
   class FunctionTrainer final : public Trainer {
    public:
-    explicit FunctionTrainer(Function function) : function_(std::move(function)) {}
+    FunctionTrainer(Function function, Measure measure)
+        : function_(std::move(function)), measure_(std::move(measure)) {}
     Result<TrainOutcome> train(const TrainTask& task) override { return function_(task); }
-    Result<Evaluation> evaluate(std::span<const float> /*model*/, std::uint32_t /*part*/,
-                                std::uint32_t /*parts*/) override {
-      return unsupported("nothing to evaluate on");
+    Result<Evaluation> evaluate(std::span<const float> model, std::uint32_t part, std::uint32_t /*parts*/) override {
+      return measure_ ? measure_(model, part) : unsupported("nothing to evaluate on");
     }
 
    private:
     Function function_;
+    Measure measure_;
   };
 
   ParameterSpec spec_;
   Function function_;
+  Measure measure_;
   std::function<double(ClientIndex)> weight_;
 };
 
-// Fails the first time that a client is asked in a round, for about a quarter of clients and rounds. One thread only.
+// Clients and rounds, from any thread.
+class TaskSet {
+ public:
+  // False if it is in already.
+  bool insert(const TrainTask& task) {
+    const std::lock_guard lock(mutex_);
+    return tasks_.insert({task.client.value, task.round.value}).second;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::set<std::pair<std::uint32_t, std::uint64_t>> tasks_;
+};
+
+// Whether failing_at_first() lets this task fail: about a quarter of clients and rounds.
+inline bool fails_at_first(std::uint64_t seed, ClientIndex client, Round round) {
+  return stream_seed(seed, Purpose::kTest, client.value, round.value) % 4 == 0;
+}
+
+// Fails the first time that a client is asked in a round, if fails_at_first().
 inline FunctionTrainerFactory::Function failing_at_first(FunctionTrainerFactory::Function function,
                                                          std::uint64_t seed) {
-  auto asked = std::make_shared<std::set<std::pair<std::uint32_t, std::uint64_t>>>();
+  auto asked = std::make_shared<TaskSet>();
   return [function = std::move(function), asked, seed](const TrainTask& task) -> Result<TrainOutcome> {
-    const bool fails = stream_seed(seed, Purpose::kTest, task.client.value, task.round.value) % 4 == 0;
-    if (fails && asked->insert({task.client.value, task.round.value}).second) { return unavailable("not yet"); }
+    if (fails_at_first(seed, task.client, task.round) && asked->insert(task)) { return unavailable("not yet"); }
     return function(task);
   };
+}
+
+// Keeps its thread busy, as a long training does, until the task is cancelled or `longest` has passed. True: cancelled.
+inline bool busy_until_cancelled(const TrainTask& task, std::chrono::nanoseconds longest) {
+  const auto end = std::chrono::steady_clock::now() + longest;
+  while (std::chrono::steady_clock::now() < end) {
+    if (task.cancel != nullptr && task.cancel->load()) { return true; }
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  return false;
 }
 
 // Pulls the model towards a point of the client's own, with noise of the task's seed: like training, but fast.
@@ -88,12 +127,25 @@ inline FunctionTrainerFactory noisy_pull(
 }
 
 // Client c adds 1 to value c: the sum tells who was counted, and how often.
-inline FunctionTrainerFactory roll_call(std::size_t clients) {
-  return FunctionTrainerFactory(clients, [](const TrainTask& task) -> Result<TrainOutcome> {
-    auto model = std::make_shared<std::vector<float>>(*task.base);
-    (*model)[task.client.value] += 1.0F;
-    return TrainOutcome{.model = std::move(model), .weight = 1.0, .samples = 1, .steps = 1, .metrics = {}};
-  });
+inline FunctionTrainerFactory roll_call(
+    std::size_t clients, const std::function<FunctionTrainerFactory::Function(FunctionTrainerFactory::Function)>& wrap =
+                             [](auto f) { return f; }) {
+  return FunctionTrainerFactory(
+      clients, wrap([](const TrainTask& task) -> Result<TrainOutcome> {
+        auto model = std::make_shared<std::vector<float>>(*task.base);
+        (*model)[task.client.value] += 1.0F;
+        return TrainOutcome{.model = std::move(model), .weight = 1.0, .samples = 1, .steps = 1, .metrics = {}};
+      }));
+}
+
+// How often each client of a roll_call() was counted in the round that made `after` of `before`.
+inline std::vector<int> counted(const std::vector<float>& before, const std::vector<float>& after, Weight weight) {
+  std::vector<int> times(after.size());
+  for (std::size_t client = 0; client < after.size(); ++client) {
+    const double moved = static_cast<double>(after[client]) - static_cast<double>(before[client]);
+    times[client] = static_cast<int>(std::lround(moved * weight.value()));
+  }
+  return times;
 }
 
 }  // namespace tributary::testing

@@ -74,7 +74,9 @@ class CompletionList {
   // Waits for at most `patience` for the first.
   std::deque<Trained> wait(nanoseconds patience) {
     std::unique_lock lock(mutex_);
-    ready_.wait_for(lock, patience, [this] { return !done_.empty(); });
+    if (patience.count() > 0) {
+      ready_.wait_for(lock, patience, [this] { return !done_.empty(); });
+    }
     return std::exchange(done_, {});
   }
 
@@ -104,7 +106,8 @@ class Simulation final : public NodeContext {
         return internal_error("the simulation has nothing left to do and the root has not finished");
       }
       auto [at, event] = queue_.pop();
-      now_ = std::max(now_, at);
+      // In real time what is due is done now, which may be long after: timers run from here.
+      now_ = std::max(now_, real_clock() ? elapsed() : at);
       statistics_.clock = now_;
       ++statistics_.events;
       if (settings_.largest_events != 0 && statistics_.events > settings_.largest_events) {
@@ -339,7 +342,7 @@ class Simulation final : public NodeContext {
     if (dies()) { return; }
     found->second.job.reset();
     Result<Contribution> result = pool_.take(trained.job);
-    observer_.trained(trained.node);
+    observer_.trained(1);
     found->second.client->on_trained(*this, found->second.job_key, std::move(result));
     settle(trained.node);
   }

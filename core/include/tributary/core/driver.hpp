@@ -7,7 +7,9 @@
 
 #include <chrono>
 #include <map>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "tributary/core/inner_node.hpp"
 #include "tributary/core/plan.hpp"
@@ -17,6 +19,21 @@
 
 namespace tributary {
 
+// One process's part in a run.
+struct ProcessStatistics {
+  std::uint32_t rank = 0;
+  std::string host;
+  std::uint32_t nodes = 0;
+  std::uint64_t tasks_trained = 0;
+  std::uint64_t bytes_sent = 0;  // to other processes
+  std::uint64_t bytes_received = 0;
+  std::chrono::nanoseconds train_time{0};  // summed over its threads
+  std::chrono::nanoseconds merge_time{0};
+  std::chrono::nanoseconds send_time{0};  // while something was on its way to another process
+  std::chrono::nanoseconds wait_time{0};  // while it neither trained, merged nor sent
+  bool lost = false;                      // was given up, or never sent its numbers
+};
+
 // What a driver has measured so far.
 struct DriverStatistics {
   Traffic traffic;
@@ -25,7 +42,8 @@ struct DriverStatistics {
   std::chrono::nanoseconds clock{0};       // virtual or real time since the start
   std::map<std::uint32_t, std::chrono::nanoseconds> merge_by_tier;
   std::uint64_t tasks_trained = 0;
-  std::uint64_t events = 0;  // of the simulation
+  std::uint64_t events = 0;                  // of the simulation
+  std::vector<ProcessStatistics> processes;  // at the end, where there are several
 };
 
 // Whoever runs a federation: told what the root does, asked where it starts.
@@ -38,9 +56,14 @@ class RunObserver {
   // The root closed a round; `model` is the root's model after it. Returns true to stop the run.
   virtual Result<bool> published(const RoundReport& report, const ModelValues& model, TrainingPool& pool,
                                  const DriverStatistics& statistics) = 0;
-  // A client's task has been carried out.
-  virtual void trained(NodeId /*client*/) {}
+  // So many more tasks of clients have been carried out, somewhere.
+  virtual void trained(std::uint64_t /*tasks*/) {}
+  // The run halts before its end, asked to or because a part of it is lost: keep `model`, which is as it was
+  // last published, or as the run began. Called at most once, and last.
+  virtual Status halted(const ModelValues& /*model*/) { return {}; }
   virtual void noted(const NodeNote& /*note*/) {}
+  // Something that whoever started the run should read.
+  virtual void warned(const std::string& /*text*/) {}
 };
 
 class Driver {

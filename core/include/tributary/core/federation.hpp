@@ -66,8 +66,10 @@ class Federation final : private RunObserver {
   Result<RootState> restore() override;
   Result<bool> published(const RoundReport& report, const ModelValues& model, TrainingPool& pool,
                          const DriverStatistics& statistics) override;
-  void trained(NodeId client) override;
+  void trained(std::uint64_t tasks) override;
+  Status halted(const ModelValues& model) override;
   void noted(const NodeNote& note) override;
+  void warned(const std::string& text) override;
 
   Status write(const Record& record);
   Status write_run_record(bool preamble, bool everywhere);
@@ -90,6 +92,7 @@ class Federation final : private RunObserver {
   ModelValues model_;
   Round round_;
   Version version_;
+  Round saved_;                   // newest checkpoint
   bool done_ = false;             // stopped at its accuracy
   double earlier_seconds_ = 0.0;  // of the rounds before a resume
   FederationOutcome::Kind kind_ = FederationOutcome::Kind::kFinished;

@@ -59,8 +59,14 @@ class InnerNode final : public Node {
   void on_start(NodeContext& context) override;
   void on_message(NodeContext& context, NodeId from, Message message) override;
   void on_timer(NodeContext& context, TimerId timer) override;
+  void on_unreachable(NodeContext& context, NodeId peer, const std::string& why) override;
   // The answer to NodeContext::publish(). `stop`: do not start another round.
   void on_published(NodeContext& context, bool stop);
+
+  // The root's model as last published; null at an aggregator.
+  [[nodiscard]] ModelValues published_model() const noexcept { return is_root() ? own_model_ : nullptr; }
+  // The round that is open, or was last.
+  [[nodiscard]] Round round() const noexcept { return round_; }
 
  private:
   enum class MemberState : std::uint8_t { kAsked, kReported, kFailed, kLost };

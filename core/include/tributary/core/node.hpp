@@ -82,6 +82,8 @@ class Node {
   virtual void on_start(NodeContext& context) = 0;
   virtual void on_message(NodeContext& context, NodeId from, Message message) = 0;
   virtual void on_timer(NodeContext& context, TimerId timer) = 0;
+  // The driver knows that nothing reaches `peer` at present, though it may come back; `why` names the cause.
+  virtual void on_unreachable(NodeContext& /*context*/, NodeId /*peer*/, const std::string& /*why*/) {}
 };
 
 // How patient nodes are; the same for a whole federation.

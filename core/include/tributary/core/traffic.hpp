@@ -4,6 +4,7 @@
 // Threads: a value; counted by one thread.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <map>
 #include <unordered_map>
@@ -12,19 +13,29 @@
 
 namespace tributary {
 
+// Trees with more edges have records of their tiers only.
+inline constexpr std::size_t kMostEdgeRecords = 2048;
+
 struct EdgeTraffic {
   std::uint64_t messages = 0;
   std::uint64_t bytes_down = 0;  // payload and control bytes, from the parent
   std::uint64_t bytes_up = 0;
+  // From handing a payload over to another process until the last of it has left, summed over payloads.
+  std::chrono::nanoseconds send_time{0};
+  // Of the parent, from asking the child until its update is there, summed over tasks.
+  std::chrono::nanoseconds wait_time{0};
 
   EdgeTraffic& operator+=(const EdgeTraffic& other) noexcept {
     messages += other.messages;
     bytes_down += other.bytes_down;
     bytes_up += other.bytes_up;
+    send_time += other.send_time;
+    wait_time += other.wait_time;
     return *this;
   }
   friend EdgeTraffic operator-(EdgeTraffic a, const EdgeTraffic& b) noexcept {
-    return {a.messages - b.messages, a.bytes_down - b.bytes_down, a.bytes_up - b.bytes_up};
+    return {a.messages - b.messages, a.bytes_down - b.bytes_down, a.bytes_up - b.bytes_up, a.send_time - b.send_time,
+            a.wait_time - b.wait_time};
   }
 };
 
@@ -42,6 +53,12 @@ struct Traffic {
     EdgeTraffic sum;
     for (const auto& [tier, traffic] : tiers) { sum += traffic; }
     return sum;
+  }
+  // What another process has counted.
+  Traffic& operator+=(const Traffic& other) {
+    for (const auto& [child, traffic] : other.edges) { edges[child] += traffic; }
+    for (const auto& [tier, traffic] : other.tiers) { tiers[tier] += traffic; }
+    return *this;
   }
 };
 
