@@ -8,9 +8,12 @@
 #include <map>
 #include <new>
 #include <optional>
+#include <ostream>
+#include <streambuf>
 #include <vector>
 
 #include "command.hpp"
+#include "job.hpp"
 #include "suggest.hpp"
 
 namespace tributary::cli {
@@ -31,8 +34,20 @@ struct Globals {
   int verbosity = 0;
   bool quiet = false;
   std::string color = "auto";
+  bool all_ranks = false;
   bool version = false;
 };
+
+// Takes everything and keeps nothing.
+std::ostream& nowhere() {
+  struct Nowhere final : std::streambuf {
+    int overflow(int character) override { return traits_type::not_eof(character); }
+    std::streamsize xsputn(const char* /*text*/, std::streamsize size) override { return size; }
+  };
+  static Nowhere buffer;
+  static std::ostream stream(&buffer);
+  return stream;
+}
 
 std::vector<std::string> names_of_subcommands(const CLI::App& app) {
   std::vector<std::string> names;
@@ -164,16 +179,24 @@ Status guarded(const Action& action, const Context& context) {
 
 int report_status(const Streams& streams, const Paint& paint, const Status& status) {
   if (status.ok()) { return 0; }
+  std::string text;
   if (const std::size_t mistakes = listed_mistakes(status); mistakes > 1) {
     // Each line begins with its place, so that editors can jump to it.
-    streams.err << status.message() << '\n' << paint.red("error:") << ' ' << mistakes << " mistakes, listed above\n";
+    text = fmt::format("{}\n{} {} mistakes, listed above\n", status.message(), paint.red("error:"), mistakes);
   } else {
-    streams.err << paint.red("error:") << ' ' << status.message() << '\n';
+    text = fmt::format("{} {}\n", paint.red("error:"), status.message());
   }
+  // At once: the ranks of a job may share one standard error.
+  streams.err << text;
   return exit_code(status.code());
 }
 
-int run_program(std::span<const std::string> arguments, const Streams& streams) {
+int run_program(std::span<const std::string> arguments, const Streams& given) {
+  // Of the processes of a job, one speaks for all.
+  const bool silent =
+      !speaks_for_job() && std::find(arguments.begin(), arguments.end(), "--all-ranks") == arguments.end();
+  const Streams quiet{nowhere(), nowhere(), given.traits};
+  const Streams& streams = silent ? quiet : given;
   CLI::App app("Hierarchical federated learning: exact, fast, at any depth.", "tributary");
   auto globals = std::make_shared<Globals>();
   app.require_subcommand(1);
@@ -184,6 +207,7 @@ int run_program(std::span<const std::string> arguments, const Streams& streams) 
       ->type_name("WHEN")
       ->default_str("auto")
       ->check(CLI::IsMember({"auto", "always", "never"}));
+  app.add_flag("--all-ranks", globals->all_ranks, "Under mpirun: let every rank print, not the first alone");
   app.add_flag("--version", globals->version, "Print the version, as 'tributary version' does");
 
   std::map<const CLI::App*, Action> actions;
@@ -200,7 +224,9 @@ int run_program(std::span<const std::string> arguments, const Streams& streams) 
 
   const Paint plain_paint(streams.traits(2, ColorChoice::kAuto).color);
   std::vector<std::string> words(arguments.begin(), arguments.end());
-  const bool only_version = words.size() == 1 && words.front() == "--version";
+  const bool only_version = std::find(words.begin(), words.end(), "--version") != words.end() &&
+                            std::all_of(words.begin(), words.end(),
+                                        [](const auto& word) { return word == "--version" || word == "--all-ranks"; });
   if (only_version) { words = {"version"}; }
   if (const auto unknown = unknown_subcommand(app, words)) {
     return report_usage_error(streams, plain_paint, *unknown);

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "bench_transport.hpp"
 #include "command.hpp"
 #include "load.hpp"
 #include "tributary/core/exact_accumulator.hpp"
@@ -216,6 +217,7 @@ constexpr Command kBenches[] = {
        return setup_bench(app, bench_memory, 25'000'000, "--clients", 64, "Clients of the root",
                           "tributary bench memory --json");
      }},
+    {"transport", "Messages between processes against bare ones, and what an idle driver costs", setup_bench_transport},
 };
 
 }  // namespace

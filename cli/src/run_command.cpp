@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "command.hpp"
+#include "job.hpp"
 #include "load.hpp"
 #include "report.hpp"
 #include "tributary/core/console_sink.hpp"
@@ -22,16 +23,47 @@
 namespace tributary::cli {
 namespace {
 
-std::atomic<bool> stop_requested{false};
+std::atomic<bool> stop_requested{false};  // finish the round
+std::atomic<bool> stop_at_once{false};    // there is no time for that
+std::atomic<int> stop_signal{0};
 
-// The first signal asks for a clean stop; the second one ends the process as usual.
-void request_stop(int signal) {
-  static constexpr std::string_view kText = "\nfinishing this round, then stopping; the same again stops at once\n";
-  stop_requested = true;
+void write_note(std::string_view text) {
   // Only what is safe in a signal handler. Where nobody reads it the note is lost, and that is all.
-  [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, kText.data(), kText.size());
-  std::signal(signal, SIG_DFL);
+  [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, text.data(), text.size());
 }
+
+// The first signal asks for a clean stop. A second Ctrl-C ends the process as usual; batch systems repeat theirs.
+void finish_round(int signal) {
+  if (stop_signal.exchange(signal) == 0) {
+    write_note("\nfinishing this round, then stopping; Ctrl-C again stops at once\n");
+  }
+  stop_requested = true;
+  if (signal == SIGINT) { std::signal(signal, SIG_DFL); }
+}
+
+// Under mpirun, which passes SIGTERM and SIGINT on and kills everything two seconds later.
+void stop_now(int signal) {
+  stop_signal = signal;
+  stop_requested = true;
+  stop_at_once = true;
+}
+
+// While a run goes on. SIGUSR1 asks for a clean stop everywhere: mpirun passes it on and waits.
+class SignalWatch {
+ public:
+  explicit SignalWatch(bool job) {
+    stop_requested = false;
+    stop_at_once = false;
+    stop_signal = 0;
+    for (const int signal : {SIGINT, SIGTERM}) { std::signal(signal, job ? stop_now : finish_round); }
+    std::signal(SIGUSR1, finish_round);
+  }
+  ~SignalWatch() {
+    for (const int signal : {SIGINT, SIGTERM, SIGUSR1}) { std::signal(signal, SIG_DFL); }
+  }
+  SignalWatch(const SignalWatch&) = delete;
+  SignalWatch& operator=(const SignalWatch&) = delete;
+};
 
 struct RunOptions {
   std::shared_ptr<ConfigurationOptions> configuration;
@@ -108,79 +140,165 @@ Status write_presentations(const Configuration& configuration, const std::filesy
   return {};
 }
 
-Status run(const Context& context, const RunOptions& options) {
-  TRIBUTARY_ASSIGN_OR_RETURN(Configuration configuration, configuration_of(options));
-  if (options.print_configuration) {
-    context.out << print_configuration(configuration);
-    return {};
-  }
+// Everything that can be wrong before a file is written.
+struct Prepared {
+  Loaded loaded;
+  std::filesystem::path directory;
+  bool resume = false;
+};
+
+Result<Prepared> prepare(const RunOptions& options, Configuration configuration) {
   const bool resume = !options.resume.empty();
   if (resume && !options.directory.empty()) {
     return invalid_argument("--resume goes on in its own directory: --output does not belong to it");
   }
-  if (resume && options.configuration->set.empty() && is_complete(options.resume)) {
-    context.note(fmt::format("{} has finished already: there is nothing to go on with", options.resume));
-    return {};
+  std::filesystem::path directory = options.resume;
+  if (!resume && !options.directory.empty()) {
+    directory = options.directory;
+  } else if (!resume && !configuration.output.directory.empty()) {
+    directory = configuration.output.directory;
+  } else if (!resume) {
+    directory = free_directory(std::filesystem::path("runs") / configuration.name);
   }
-  FederationOptions federation_options;
-  federation_options.resume = resume;
-  if (resume) {
-    federation_options.directory = options.resume;
-  } else if (!options.directory.empty()) {
-    federation_options.directory = options.directory;
-  } else if (!configuration.output.directory.empty()) {
-    federation_options.directory = configuration.output.directory;
-  } else {
-    federation_options.directory = free_directory(std::filesystem::path("runs") / configuration.name);
-  }
-  const std::filesystem::path directory = federation_options.directory;
-  TRIBUTARY_ASSIGN_OR_RETURN(const Loaded loaded, load_federation(std::move(configuration)));
-  const Composition& composition = loaded.composition;
-  const Configuration& resolved = composition.plan.configuration();
+  TRIBUTARY_ASSIGN_OR_RETURN(Loaded loaded, load_federation(std::move(configuration)));
+  return Prepared{std::move(loaded), std::move(directory), resume};
+}
 
-  WarningSink warnings(context);
-  if (context.quiet) { federation_options.sinks.push_back(&warnings); }
+// Who is told about the run besides its directory.
+struct Audience {
+  std::unique_ptr<WarningSink> warnings;
   std::unique_ptr<ConsoleSink> console;
-  if (!context.quiet) {
+
+  Audience(const Context& context, FederationOptions& options) {
+    if (context.quiet) {
+      warnings = std::make_unique<WarningSink>(context);
+      options.sinks.push_back(warnings.get());
+      return;
+    }
     console = std::make_unique<ConsoleSink>(
         context.out, context.err,
         ConsoleOptions{
             .out = context.out_terminal, .notes = context.err_terminal, .show_faults = context.verbosity > 0});
-    federation_options.sinks.push_back(console.get());
-    federation_options.on_progress = [&console](std::uint64_t done, std::uint64_t of) {
-      console->show_tasks(done, of);
-    };
+    options.sinks.push_back(console.get());
+    options.on_progress = [this](std::uint64_t done, std::uint64_t of) { console->show_tasks(done, of); };
   }
-  federation_options.preamble = composition.label_records();
-  stop_requested = false;
-  federation_options.stop = &stop_requested;
-  TRIBUTARY_ASSIGN_OR_RETURN(const std::unique_ptr<Federation> federation,
-                             Federation::open(composition.plan, *composition.factory, std::move(federation_options)));
-  if (!std::filesystem::exists(directory / "topology.yaml")) {
+};
+
+Result<std::unique_ptr<Federation>> open_federation(const Prepared& prepared, FederationOptions options) {
+  const Composition& composition = prepared.loaded.composition;
+  options.directory = prepared.directory;
+  options.resume = prepared.resume;
+  options.preamble = composition.label_records();
+  options.stop = &stop_requested;
+  TRIBUTARY_ASSIGN_OR_RETURN(std::unique_ptr<Federation> federation,
+                             Federation::open(composition.plan, *composition.factory, std::move(options)));
+  if (!std::filesystem::exists(prepared.directory / "topology.yaml")) {
     TRIBUTARY_RETURN_IF_ERROR(
-        write_atomically(real_file_system(), directory / "topology.yaml", to_yaml(loaded.topology)));
+        write_atomically(real_file_system(), prepared.directory / "topology.yaml", to_yaml(prepared.loaded.topology)));
   }
+  return federation;
+}
 
-  std::signal(SIGINT, request_stop);
-  std::signal(SIGTERM, request_stop);
-  SimulationDriver driver(simulation_settings(resolved, composition));
-  Result<FederationOutcome> outcome = federation->run(driver);
-  std::signal(SIGINT, SIG_DFL);
-  std::signal(SIGTERM, SIG_DFL);
+// Ctrl-C is the user's wish; SIGTERM and SIGUSR1 are how batch systems ask, and they look at the exit code.
+Status stopped(const FederationOutcome& outcome, const std::filesystem::path& directory) {
+  const std::string text = outcome.round.value == 0
+                               ? fmt::format(
+                                     "stopped as asked before a round was done; start again with: tributary "
+                                     "run --resume {}",
+                                     directory.string())
+                               : fmt::format("stopped after round {} as asked; go on with: tributary run --resume {}",
+                                             outcome.round.value, directory.string());
+  return stop_signal == SIGINT ? cancelled(text) : deadline_exceeded(text);
+}
 
+Status carry_out(const Context& context, const Prepared& prepared, Federation& federation, Driver& driver) {
+  const Configuration& configuration = prepared.loaded.composition.plan.configuration();
+  Result<FederationOutcome> outcome = federation.run(driver);
   if (!outcome.ok()) {
     // What there is to see of a run that failed; its own error is the one to report.
-    if (driver.statistics().tasks_trained > 0) { static_cast<void>(write_presentations(resolved, directory).ok()); }
+    if (driver.statistics().tasks_trained > 0) {
+      static_cast<void>(write_presentations(configuration, prepared.directory).ok());
+    }
     return outcome.status();
   }
-  TRIBUTARY_RETURN_IF_ERROR(write_presentations(resolved, directory));
-  if (outcome->kind == FederationOutcome::Kind::kInterrupted) {
-    return cancelled(fmt::format("stopped after round {} as asked; go on with: tributary run --resume {}",
-                                 outcome->round.value, directory.string()));
+  TRIBUTARY_RETURN_IF_ERROR(write_presentations(configuration, prepared.directory));
+  if (outcome->kind == FederationOutcome::Kind::kInterrupted) { return stopped(*outcome, prepared.directory); }
+  context.note(fmt::format("model   {}", (prepared.directory / "model.safetensors").string()));
+  if (configuration.output.report) {
+    context.note(fmt::format("report  {}", (prepared.directory / "report.html").string()));
   }
-  context.note(fmt::format("model   {}", (directory / "model.safetensors").string()));
-  if (resolved.output.report) { context.note(fmt::format("report  {}", (directory / "report.html").string())); }
   return {};
+}
+
+Status run_here(const Context& context, const Prepared& prepared) {
+  const Composition& composition = prepared.loaded.composition;
+  FederationOptions options;
+  const Audience audience(context, options);
+  TRIBUTARY_ASSIGN_OR_RETURN(const std::unique_ptr<Federation> federation,
+                             open_federation(prepared, std::move(options)));
+  SimulationDriver driver(simulation_settings(composition.plan.configuration(), composition));
+  return carry_out(context, prepared, *federation, driver);
+}
+
+JobSettings job_settings(const Composition& composition) {
+  const Configuration& configuration = composition.plan.configuration();
+  return {.threads = configuration.threads,
+          .lost_after_s = configuration.mpi.lost_after_s,
+          .work = client_work(composition),
+          .stop_now = &stop_at_once};
+}
+
+// The same in a job: the first rank runs, the others serve it.
+Status run_in_job(const Context& context, Job& job, const Result<Prepared>& prepared) {
+  TRIBUTARY_RETURN_IF_ERROR(job.agree(prepared.status(), prepared.ok() ? &prepared->loaded.composition : nullptr));
+  const Composition& composition = prepared->loaded.composition;
+  if (!job.is_first()) {
+    context.note(job.describe());
+    const Status served = job.serve(composition, job_settings(composition));
+    // What the first rank cannot tell any more.
+    if (!served.ok() && job.has_lost_ranks()) { write_note(fmt::format("error: {}\n", served.message())); }
+    return served;
+  }
+  FederationOptions options;
+  const Audience audience(context, options);
+  const Result<std::unique_ptr<Federation>> federation = open_federation(*prepared, std::move(options));
+  // The others wait for the run to begin, or to hear why it does not.
+  if (!federation.ok()) { return job.agree(federation.status(), &composition); }
+  const SimulationConfig& simulation = composition.plan.configuration().simulation;
+  if (simulation != SimulationConfig()) {
+    context.warn("the section `simulation` of the configuration has no effect under mpirun");
+  }
+  const std::unique_ptr<Driver> driver = job.driver(job_settings(composition));
+  TRIBUTARY_RETURN_IF_ERROR(carry_out(context, *prepared, **federation, *driver));
+  if (job.has_lost_ranks()) {
+    return unavailable(fmt::format(
+        "the run has finished, but a rank was lost on the way: rounds were closed with the quorum that was left "
+        "(see the warnings, and records.jsonl in {})",
+        prepared->directory.string()));
+  }
+  return {};
+}
+
+Status run(const Context& context, const RunOptions& options) {
+  // Before MPI starts: until then SIGUSR1 would end the process.
+  const SignalWatch signals(in_job());
+  Job* job = nullptr;
+  if (in_job() && !options.print_configuration) { TRIBUTARY_ASSIGN_OR_RETURN(job, Job::join()); }
+  Result<Configuration> configuration = configuration_of(options);
+  if (configuration.ok() && options.print_configuration) {
+    if (speaks_for_job()) { context.out << print_configuration(*configuration); }
+    return {};
+  }
+  const bool resume = !options.resume.empty();
+  if (configuration.ok() && resume && options.configuration->set.empty() && is_complete(options.resume)) {
+    context.note(fmt::format("{} has finished already: there is nothing to go on with", options.resume));
+    return {};
+  }
+  Result<Prepared> prepared =
+      configuration.ok() ? prepare(options, std::move(configuration).value()) : configuration.status();
+  if (job != nullptr) { return run_in_job(context, *job, prepared); }
+  TRIBUTARY_RETURN_IF_ERROR(prepared.status());
+  return run_here(context, *prepared);
 }
 
 }  // namespace
@@ -200,9 +318,11 @@ Command run_command() {
                 "  tributary run configs/quickstart.yaml\n"
                 "  tributary run configs/quickstart.yaml --set rounds=5 --set trainer.optimizer.lr=0.02\n"
                 "  tributary run --resume runs/quickstart\n"
-                "Ctrl-C finishes the round, saves a checkpoint and stops; a second Ctrl-C stops at once.\n"
-                "Exit codes: 0 done, 78 configuration, 69 too few clients answered, 74 files, 130 stopped "
-                "(docs/errors.md)");
+                "  mpirun -n 8 tributary run configs/quickstart.yaml     the same model, spread over 8 ranks\n"
+                "Ctrl-C finishes the round, saves a checkpoint and stops; a second Ctrl-C stops at once. SIGTERM and\n"
+                "SIGUSR1 do the same; under mpirun SIGTERM and Ctrl-C keep the newest finished round (docs/mpi.md).\n"
+                "Exit codes: 0 done, 78 configuration, 69 a rank or too many clients lost, 74 files, 75 stopped by\n"
+                "SIGTERM or SIGUSR1, 130 stopped by Ctrl-C (docs/errors.md)");
             return [options](const Context& context) { return run(context, *options); };
           }};
 }

@@ -36,6 +36,7 @@ constexpr auto kAlgorithm = &Configuration::algorithm;
 constexpr auto kEvaluation = &Configuration::evaluation;
 constexpr auto kCheckpoint = &Configuration::checkpoint;
 constexpr auto kSimulation = &Configuration::simulation;
+constexpr auto kMpi = &Configuration::mpi;
 constexpr auto kFaults = &SimulationConfig::faults;
 constexpr auto kOutput = &Configuration::output;
 
@@ -513,7 +514,7 @@ std::vector<Key> make_schema() {
        .field = in<kCheckpoint, &CheckpointConfig::keep>,
        .range = kAtLeastOne},
 
-      {.path = "simulation", .meaning = "Only for runs in one process."},
+      {.path = "simulation", .meaning = "Only for runs in one process; without effect under mpirun."},
       {.path = "simulation.clock",
        .meaning = "`virtual`: waiting costs nothing, and deadlines are met by the modelled time of links and of work.",
        .field = in<kSimulation, &SimulationConfig::clock>,
@@ -550,6 +551,12 @@ std::vector<Key> make_schema() {
       {.path = "simulation.faults.seed",
        .meaning = "Another seed, other faults, same training.",
        .field = in<kSimulation, kFaults, &SimulationConfig::Faults::seed>},
+
+      {.path = "mpi", .meaning = "Only for runs under mpirun or srun."},
+      {.path = "mpi.lost_after_s",
+       .meaning = "A rank that gives no sign of life for so many seconds counts as lost.",
+       .field = in<kMpi, &MpiConfig::lost_after_s>,
+       .range = {.least = 0.5, .most = 86400.0}},
 
       {.path = "output", .meaning = "What a run leaves behind."},
       {.path = "output.directory",

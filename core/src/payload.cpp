@@ -15,41 +15,43 @@ Payload Payload::floats(std::shared_ptr<const std::vector<float>> values) {
   return payload;
 }
 
-Result<Payload> Payload::from_bytes(Encoding encoding, std::size_t elements, std::vector<std::byte> bytes) {
+Result<Payload> Payload::fixed(std::size_t elements, std::shared_ptr<const std::vector<std::byte>> sums) {
+  std::size_t expected = data_offset(elements);
+  if (sums->size() < expected) {
+    return bad_data(fmt::format("sums of {} values need at least {} bytes, got {}", elements, expected, sums->size()));
+  }
+  for (std::size_t block = 0; block < blocks(elements); ++block) {
+    const auto width = std::to_integer<std::size_t>((*sums)[block]);
+    if (width != 4 && width != 8) {
+      return bad_data(fmt::format("block {} of sums has width {}, not 4 or 8", block, width));
+    }
+    expected += width * std::min(kBlock, elements - block * kBlock);
+    expected = (expected + 7) / 8 * 8;
+  }
+  if (sums->size() != expected) {
+    return bad_data(fmt::format("a payload of {} values must have {} bytes, got {}", elements, expected, sums->size()));
+  }
   Payload payload;
-  payload.encoding_ = encoding;
+  payload.encoding_ = Encoding::kFixed;
   payload.elements_ = elements;
-  std::size_t expected = 0;
-  if (encoding == Encoding::kFloat32) {
-    expected = elements * sizeof(float);
-  } else if (encoding == Encoding::kFixed) {
-    expected = data_offset(elements);
-    if (bytes.size() < expected) {
-      return bad_data(
-          fmt::format("sums of {} values need at least {} bytes, got {}", elements, expected, bytes.size()));
-    }
-    for (std::size_t block = 0; block < blocks(elements); ++block) {
-      const auto width = std::to_integer<std::size_t>(bytes[block]);
-      if (width != 4 && width != 8) {
-        return bad_data(fmt::format("block {} of sums has width {}, not 4 or 8", block, width));
-      }
-      expected += width * std::min(kBlock, elements - block * kBlock);
-      expected = (expected + 7) / 8 * 8;
-    }
-  } else {
+  payload.bytes_ = std::move(sums);
+  return payload;
+}
+
+Result<Payload> Payload::from_bytes(Encoding encoding, std::size_t elements, std::vector<std::byte> bytes) {
+  if (encoding == Encoding::kFixed) {
+    return fixed(elements, std::make_shared<const std::vector<std::byte>>(std::move(bytes)));
+  }
+  if (encoding != Encoding::kFloat32) {
     return bad_data(fmt::format("unknown encoding {}", static_cast<int>(encoding)));
   }
-  if (bytes.size() != expected) {
-    return bad_data(fmt::format("a payload of {} values must have {} bytes, got {}", elements, expected, bytes.size()));
+  if (bytes.size() != elements * sizeof(float)) {
+    return bad_data(fmt::format("a payload of {} values must have {} bytes, got {}", elements, elements * sizeof(float),
+                                bytes.size()));
   }
-  if (encoding == Encoding::kFloat32) {
-    auto values = std::make_shared<std::vector<float>>(elements);
-    std::memcpy(values->data(), bytes.data(), bytes.size());
-    payload.floats_ = std::move(values);
-  } else {
-    payload.bytes_ = std::make_shared<const std::vector<std::byte>>(std::move(bytes));
-  }
-  return payload;
+  auto values = std::make_shared<std::vector<float>>(elements);
+  std::memcpy(values->data(), bytes.data(), bytes.size());
+  return floats(std::move(values));
 }
 
 std::span<const std::byte> Payload::bytes() const noexcept {

@@ -30,6 +30,18 @@ double ScalarSum::mean() const noexcept {
   return std::ldexp(static_cast<double>(sum_), -kScalarBits) / weight_.value();
 }
 
+std::array<std::uint64_t, 2> ScalarSum::words() const noexcept {
+  return {static_cast<std::uint64_t>(sum_), static_cast<std::uint64_t>(sum_ >> 64)};
+}
+
+ScalarSum ScalarSum::from_words(std::array<std::uint64_t, 2> words, Weight weight) noexcept {
+  __extension__ using Unsigned = unsigned __int128;
+  ScalarSum sum;
+  sum.sum_ = static_cast<Wide>((static_cast<Unsigned>(words[1]) << 64U) | words[0]);
+  sum.weight_ = weight;
+  return sum;
+}
+
 const Segment* Update::find(std::string_view name) const noexcept {
   const auto found = std::find_if(segments.begin(), segments.end(), [&](const Segment& s) { return s.name == name; });
   return found == segments.end() ? nullptr : &*found;

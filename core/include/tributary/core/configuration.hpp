@@ -182,6 +182,12 @@ struct SimulationConfig {
   friend bool operator==(const SimulationConfig&, const SimulationConfig&) = default;
 };
 
+// mpi: only for runs under mpirun or srun.
+struct MpiConfig {
+  double lost_after_s = 15.0;  // a rank that gives no sign of life for so long counts as lost
+  friend bool operator==(const MpiConfig&, const MpiConfig&) = default;
+};
+
 struct OutputConfig {
   std::string directory;  // relative to the program's working directory; empty: runs/<name>
   bool csv = false;       // also write records.csv
@@ -205,6 +211,7 @@ struct Configuration {
   EvaluationConfig evaluation;
   CheckpointConfig checkpoint;
   SimulationConfig simulation;
+  MpiConfig mpi;
   OutputConfig output;
   // Where relative paths start: the directory of the file, absolute, unless the file names another; empty: the working
   // directory of the program.

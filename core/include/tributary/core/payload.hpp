@@ -33,6 +33,8 @@ class Payload {
   static Payload floats(std::shared_ptr<const std::vector<float>> values);
   // Takes `bytes` as they came. kBadData: a size that does not fit `elements`, or a block width other than 4 or 8.
   static Result<Payload> from_bytes(Encoding encoding, std::size_t elements, std::vector<std::byte> bytes);
+  // Shares `sums`, encoded as kFixed; the same checks.
+  static Result<Payload> fixed(std::size_t elements, std::shared_ptr<const std::vector<std::byte>> sums);
 
   [[nodiscard]] Encoding encoding() const noexcept { return encoding_; }
   [[nodiscard]] std::size_t elements() const noexcept { return elements_; }
@@ -40,6 +42,8 @@ class Payload {
   [[nodiscard]] std::size_t size() const noexcept { return bytes().size(); }
   // Requires kFloat32.
   [[nodiscard]] std::span<const float> values() const noexcept;
+  // The vector behind values(); null for kFixed.
+  [[nodiscard]] const std::shared_ptr<const std::vector<float>>& shared_floats() const noexcept { return floats_; }
 
   // Layout of kFixed.
   static constexpr std::size_t blocks(std::size_t elements) noexcept { return (elements + kBlock - 1) / kBlock; }

@@ -7,6 +7,7 @@
 // Threads:  a value; payloads are shared and immutable.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <string>
@@ -41,6 +42,9 @@ class ScalarSum {
   void add(const ScalarSum& other) noexcept;
   [[nodiscard]] double mean() const noexcept;  // NaN if nothing was added
   [[nodiscard]] Weight weight() const noexcept { return weight_; }
+  // The exact sum as it travels: the two halves of a two's complement number, the lower one first.
+  [[nodiscard]] std::array<std::uint64_t, 2> words() const noexcept;
+  static ScalarSum from_words(std::array<std::uint64_t, 2> words, Weight weight) noexcept;
   friend bool operator==(const ScalarSum&, const ScalarSum&) = default;
 
  private:

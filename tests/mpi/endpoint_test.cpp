@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: Apache-2.0
+// Letters between two ranks; further ranks take part in collective calls alone.
+#include "endpoint.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <optional>
+#include <random>
+
+#include "mpi_main.hpp"
+#include "session_state.hpp"
+
+namespace tributary::internal {
+namespace {
+
+using ::tributary::testing::session;
+using Clock = std::chrono::steady_clock;
+
+constexpr auto kPatience = std::chrono::seconds(120);
+
+struct Letter {
+  int from = 0;
+  std::vector<std::byte> control;
+  std::vector<Payload> payloads;
+};
+
+class Recorder final : public LetterReceiver {
+ public:
+  void on_letter(int from, std::span<const std::byte> control, std::vector<Payload> payloads) override {
+    letters.push_back({from, {control.begin(), control.end()}, std::move(payloads)});
+  }
+  void on_sent(std::uint64_t token) override { sent.push_back(token); }
+  void on_trouble(int /*peer*/, std::string what) override { trouble.push_back(std::move(what)); }
+
+  std::vector<Letter> letters;
+  std::vector<std::uint64_t> sent;
+  std::vector<std::string> trouble;
+};
+
+// Two communicators and an endpoint of one case, on every rank.
+class EndpointTest : public ::testing::Test {
+ protected:
+  void open(EndpointSettings settings = {}) {
+    control_.emplace();
+    data_.emplace();
+    endpoint_.emplace(control_->get(), data_->get(), settings, recorder_);
+  }
+  void TearDown() override {
+    // Nobody takes its receives back while another one still sends.
+    EXPECT_TRUE(until([this] { return !endpoint_->sending(); }));
+    MPI_Barrier(MPI_COMM_WORLD);
+    endpoint_.reset();
+    control_->free();
+    data_->free();
+  }
+  template <typename Condition>
+  bool until(const Condition& condition) {
+    const auto deadline = Clock::now() + kPatience;
+    while (!condition()) {
+      if (!endpoint_->progress() && Clock::now() > deadline) { return false; }
+    }
+    return true;
+  }
+  // Goes on until rank 0 and rank 1 have both come here: whoever waits must move letters.
+  void meet() {
+    MPI_Request request = MPI_REQUEST_NULL;
+    MPI_Ibarrier(MPI_COMM_WORLD, &request);
+    EXPECT_TRUE(until([&request] {
+      int done = 0;
+      MPI_Test(&request, &done, MPI_STATUS_IGNORE);
+      return done != 0;
+    }));
+  }
+  static bool first() { return session().rank() == 0; }
+  static bool second() { return session().rank() == 1; }
+
+  Recorder recorder_;
+  std::optional<Communicator> control_;
+  std::optional<Communicator> data_;
+  std::optional<Endpoint> endpoint_;
+};
+
+std::vector<std::byte> text(std::string_view value) {
+  const auto bytes = std::as_bytes(std::span(value));
+  return {bytes.begin(), bytes.end()};
+}
+
+Payload floats(std::size_t values, float first = 1.0F) {
+  auto vector = std::make_shared<std::vector<float>>(values);
+  for (std::size_t i = 0; i < values; ++i) { (*vector)[i] = first + static_cast<float>(i % 8191); }
+  return Payload::floats(std::move(vector));
+}
+
+// Sums whose blocks are as wide as `width` says.
+Payload sums(std::size_t values, std::byte width) {
+  std::size_t size = Payload::data_offset(values);
+  for (std::size_t block = 0; block < Payload::blocks(values); ++block) {
+    size += std::to_integer<std::size_t>(width) * std::min(Payload::kBlock, values - block * Payload::kBlock);
+    size = (size + 7) / 8 * 8;
+  }
+  std::vector<std::byte> bytes(size);
+  for (std::size_t i = 0; i < size; ++i) { bytes[i] = static_cast<std::byte>(i % 251); }
+  for (std::size_t block = 0; block < Payload::blocks(values); ++block) { bytes[block] = width; }
+  return Payload::from_bytes(Encoding::kFixed, values, std::move(bytes)).value();
+}
+
+void expect_same(const Payload& actual, const Payload& expected) {
+  ASSERT_EQ(actual.encoding(), expected.encoding());
+  ASSERT_EQ(actual.elements(), expected.elements());
+  ASSERT_EQ(actual.size(), expected.size());
+  EXPECT_EQ(std::memcmp(actual.bytes().data(), expected.bytes().data(), actual.size()), 0);
+}
+
+TEST_F(EndpointTest, PayloadsOfEverySizeAndKindArriveAsTheyWere) {
+  open({.chunk_bytes = 65536, .letters_per_peer = 4, .staging_bytes = 1 << 20, .largest_payload = 64 << 20});
+  std::vector<std::vector<Payload>> letters{{}};
+  for (const std::size_t values : {1UL, 2UL, 900UL, 1000UL, 1100UL, 16384UL, 16385UL, 62006UL, 1000003UL}) {
+    letters.push_back({floats(values)});
+    letters.push_back({sums(values, std::byte{4})});
+    letters.push_back({sums(values, std::byte{8}), floats(values), floats(3)});
+  }
+
+  if (first()) {
+    for (const auto& payloads : letters) { endpoint_->send(1, text("letter"), payloads); }
+  } else if (second()) {
+    ASSERT_TRUE(until([&] { return recorder_.letters.size() == letters.size(); }));
+    // Letters overtake each other; the payloads tell them apart.
+    for (const auto& payloads : letters) {
+      const auto found = std::find_if(recorder_.letters.begin(), recorder_.letters.end(), [&](const Letter& letter) {
+        return letter.payloads.size() == payloads.size() &&
+               std::equal(payloads.begin(), payloads.end(), letter.payloads.begin(), [](const auto& a, const auto& b) {
+                 return a.elements() == b.elements() && a.size() == b.size() && a.encoding() == b.encoding();
+               });
+      });
+      ASSERT_NE(found, recorder_.letters.end());
+      EXPECT_EQ(found->from, 0);
+      EXPECT_EQ(found->control, text("letter"));
+      for (std::size_t i = 0; i < payloads.size(); ++i) { expect_same(found->payloads[i], payloads[i]); }
+    }
+    EXPECT_TRUE(recorder_.trouble.empty());
+  }
+  meet();
+}
+
+TEST_F(EndpointTest, BothSidesSendAtOnceAndEveryTokenComesBackOnce) {
+  open({.chunk_bytes = 4096, .transfers_per_peer = 2, .letters_per_peer = 8, .staging_bytes = 200000});
+  constexpr std::size_t kLetters = 400;
+  std::mt19937 random(7);
+
+  if (first() || second()) {
+    std::size_t received_bytes = 0;
+    for (std::size_t i = 0; i < kLetters; ++i) {
+      const std::size_t values = 1 + random() % (i % 10 == 0 ? 40000 : 2000);
+      received_bytes += values * sizeof(float);
+      endpoint_->send(first() ? 1 : 0, text("x"), {floats(values)}, i + 1);
+      endpoint_->progress();
+    }
+    ASSERT_TRUE(until([&] { return recorder_.letters.size() == kLetters && recorder_.sent.size() == kLetters; }));
+    std::size_t actual = 0;
+    for (const Letter& letter : recorder_.letters) { actual += letter.payloads.at(0).size(); }
+    EXPECT_EQ(actual, received_bytes);  // the same seed on both sides
+    std::sort(recorder_.sent.begin(), recorder_.sent.end());
+    for (std::size_t i = 0; i < kLetters; ++i) { EXPECT_EQ(recorder_.sent[i], i + 1); }
+    EXPECT_FALSE(endpoint_->busy());
+  }
+  meet();
+}
+
+TEST_F(EndpointTest, ASenderWithoutCreditWaitsAndTheControlPlaneDoesNot) {
+  open({.letters_per_peer = 2});
+
+  if (first()) {
+    for (std::uint64_t i = 1; i <= 5; ++i) { endpoint_->send(1, text("big"), {floats(10000)}, i); }
+    endpoint_->send(1, text("urgent"));
+    for (int i = 0; i < 200; ++i) { endpoint_->progress(); }
+    EXPECT_LE(recorder_.sent.size(), 2U) << "the receiver has not moved yet";
+    MPI_Barrier(MPI_COMM_WORLD);
+    EXPECT_TRUE(until([this] { return recorder_.sent.size() == 5; }));
+  } else {
+    MPI_Barrier(MPI_COMM_WORLD);
+    if (second()) {
+      ASSERT_TRUE(until([this] { return recorder_.letters.size() == 6; }));
+      EXPECT_EQ(recorder_.letters.front().control, text("urgent"));
+    }
+  }
+  meet();
+}
+
+TEST_F(EndpointTest, WhatCannotBeRightIsReportedAndTakesNoMemory) {
+  open({.largest_payload = 4096});
+
+  if (first()) {
+    struct {
+      std::uint32_t control_bytes, tag, parts, reserved;
+      std::uint64_t elements, bytes, encoding;
+    } letter{0, 20, 1, 0, std::uint64_t{1} << 40U, std::uint64_t{1} << 42U, 1};
+    MPI_Send(&letter, sizeof letter, MPI_BYTE, 1, 0, control_->get());  // a payload of 4 TB
+    letter.parts = 1U << 30U;
+    MPI_Send(&letter, sizeof letter, MPI_BYTE, 1, 0, control_->get());  // a billion payloads
+    letter.parts = 0;
+    letter.control_bytes = 1U << 30U;
+    MPI_Send(&letter, sizeof letter, MPI_BYTE, 1, 0, control_->get());  // more control bytes than there are
+    letter.parts = 1;
+    letter.control_bytes = 0;
+    letter.bytes = 40;
+    letter.elements = 10;
+    letter.encoding = 9;
+    MPI_Send(&letter, sizeof letter, MPI_BYTE, 1, 0, control_->get());  // an unknown encoding
+    MPI_Send(&letter, 3, MPI_BYTE, 1, 0, control_->get());              // no whole header
+    letter.tag = 0;
+    MPI_Send(&letter, sizeof letter, MPI_BYTE, 1, 0, data_->get());  // a frame without its payload
+  } else if (second()) {
+    EXPECT_TRUE(until([this] { return recorder_.trouble.size() == 6; }));
+    EXPECT_TRUE(recorder_.letters.empty());
+  }
+  meet();
+}
+
+TEST_F(EndpointTest, ASilentPeerHoldsNobodyUp) {
+  if (session().size() < 3) { return; }  // runs where there are three ranks
+  open({.staging_bytes = 1});            // one arriving payload at a time
+
+  if (session().rank() == 2) {
+    // Announces a payload, and never sends it.
+    struct {
+      std::uint32_t control_bytes = 0, tag = 20, parts = 1, reserved = 0;
+      std::uint64_t elements = 10000, bytes = 40000, encoding = 1;
+    } letter;
+    MPI_Send(&letter, sizeof letter, MPI_BYTE, 1, 0, control_->get());
+    MPI_Barrier(MPI_COMM_WORLD);
+  } else if (second()) {
+    EXPECT_TRUE(until([this] { return endpoint_->busy(); }));
+    MPI_Barrier(MPI_COMM_WORLD);
+    for (int i = 0; i < 1000; ++i) { endpoint_->progress(); }
+    EXPECT_TRUE(recorder_.letters.empty());
+    endpoint_->set_silent(2, true);
+    EXPECT_TRUE(until([this] { return recorder_.letters.size() == 1; }));
+    EXPECT_FALSE(endpoint_->busy());
+  } else {
+    MPI_Barrier(MPI_COMM_WORLD);
+    if (first()) { endpoint_->send(1, text("waits"), {floats(5000)}); }
+  }
+  meet();
+}
+
+TEST_F(EndpointTest, APayloadBeyondTwoGibibytesArrives) {
+  // 5 GB on either side: a test of its own, in the long run.
+  if (std::getenv("TRIBUTARY_LARGE_PAYLOAD") == nullptr) { return; }
+  constexpr std::size_t kValues = (std::size_t{5} << 30U) / sizeof(float);
+  open();
+
+  if (first()) {
+    auto values = std::make_shared<std::vector<float>>(kValues);
+    for (std::size_t i = 0; i < kValues; i += 4096) { (*values)[i] = static_cast<float>(i / 4096); }
+    endpoint_->send(1, text("large"), {Payload::floats(std::move(values))}, 1);
+    EXPECT_TRUE(until([this] { return recorder_.sent.size() == 1; }));
+  } else if (second()) {
+    ASSERT_TRUE(until([this] { return recorder_.letters.size() == 1; }));
+    const std::span<const float> values = recorder_.letters[0].payloads.at(0).values();
+    ASSERT_EQ(values.size(), kValues);
+    for (std::size_t i = 0; i < kValues; i += 4096) { ASSERT_EQ(values[i], static_cast<float>(i / 4096)); }
+  }
+  meet();
+}
+
+}  // namespace
+}  // namespace tributary::internal

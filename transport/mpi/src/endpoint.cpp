@@ -1,0 +1,506 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "endpoint.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+namespace tributary::internal {
+namespace {
+
+constexpr int kLetterTag = 0;
+constexpr int kCreditTag = 1;
+constexpr int kFirstChunkTag = 16;
+constexpr std::uint32_t kChunkTags = 1U << 20U;
+constexpr std::size_t kRing = 16;          // receives that wait for letters, per plane
+constexpr std::uint32_t kCreditBatch = 8;  // credits given back at once
+constexpr std::size_t kSpareBuffers = 64;
+
+void append(std::vector<std::byte>& to, const void* data, std::size_t size) {
+  const std::size_t before = to.size();
+  to.resize(before + size);
+  std::memcpy(to.data() + before, data, size);
+}
+
+}  // namespace
+
+Endpoint::Endpoint(MPI_Comm control, MPI_Comm data, EndpointSettings settings, LetterReceiver& receiver)
+    : control_(control),
+      data_(data),
+      settings_(settings),
+      receiver_(receiver),
+      control_ring_(kRing),
+      data_ring_(kRing),
+      float_pool_(settings.staging_bytes),
+      sum_pool_(settings.staging_bytes) {
+  int size = 0;
+  MPI_Comm_size(control_, &size);
+  peers_.resize(at(size));
+  for (Peer& peer : peers_) {
+    peer.credit = settings_.letters_per_peer;
+    peer.heard = now_;
+    peer.sent = now_;
+  }
+  for (std::size_t slot = 0; slot < kRing; ++slot) {
+    control_ring_[slot].buffer = std::make_unique<std::byte[]>(kLargestControl + 512);
+    track(MPI_REQUEST_NULL, Role::kControlRing, slot);
+  }
+  for (std::size_t slot = 0; slot < kRing; ++slot) {
+    data_ring_[slot].buffer = std::make_unique<std::byte[]>(kFrameBytes);
+    track(MPI_REQUEST_NULL, Role::kDataRing, slot);
+  }
+  for (std::size_t slot = 0; slot < kRing; ++slot) {
+    post(Role::kControlRing, slot);
+    post(Role::kDataRing, slot);
+  }
+}
+
+Endpoint::~Endpoint() {
+  for (std::size_t i = 0; i < requests_.size(); ++i) {
+    if (requests_[i] == MPI_REQUEST_NULL) { continue; }
+    const Role role = activities_[i].role;
+    if (role == Role::kControlRing || role == Role::kDataRing || role == Role::kChunkReceive) {
+      MPI_Cancel(&requests_[i]);
+    }
+    MPI_Request_free(&requests_[i]);
+  }
+  // MPI may go on reading and writing what moves to or from a rank that has stopped: such memory is never given back.
+  if (!small_sends_.empty()) { new auto(std::move(small_sends_)); }
+  if (!outgoing_.empty()) { new auto(std::move(outgoing_)); }
+  if (!incoming_.empty()) { new auto(std::move(incoming_)); }
+}
+
+void Endpoint::post(Role role, std::size_t slot) {
+  const bool control = role == Role::kControlRing;
+  RingSlot& here = (control ? control_ring_ : data_ring_)[slot];
+  here.posted = ++posts_;
+  MPI_Irecv(here.buffer.get(), static_cast<int>(control ? kLargestControl + 512 : kFrameBytes), MPI_BYTE,
+            MPI_ANY_SOURCE, control ? MPI_ANY_TAG : kLetterTag, control ? control_ : data_,
+            &requests_[control ? slot : kRing + slot]);
+}
+
+void Endpoint::track(MPI_Request request, Role role, std::uint64_t number) {
+  requests_.push_back(request);
+  activities_.push_back({role, number});
+}
+
+std::vector<std::byte> Endpoint::small_buffer() {
+  if (spare_buffers_.empty()) { return {}; }
+  std::vector<std::byte> buffer = std::move(spare_buffers_.back());
+  spare_buffers_.pop_back();
+  buffer.clear();
+  return buffer;
+}
+
+void Endpoint::complain(int peer, int error) {
+  std::array<char, MPI_MAX_ERROR_STRING> text{};
+  int length = 0;
+  MPI_Error_string(error, text.data(), &length);
+  receiver_.on_trouble(peer, std::string(text.data(), at(length)));
+}
+
+void Endpoint::send_small(int to, MPI_Comm communicator, int tag, std::vector<std::byte> bytes) {
+  MPI_Request request = MPI_REQUEST_NULL;
+  const int error = MPI_Isend(bytes.data(), static_cast<int>(bytes.size()), MPI_BYTE, to, tag, communicator, &request);
+  if (error != MPI_SUCCESS) {
+    complain(to, error);
+    return;
+  }
+  peers_[at(to)].sent = now_;
+  ++statistics_.letters_sent;
+  statistics_.bytes_sent += bytes.size();
+  int done = 0;
+  MPI_Test(&request, &done, MPI_STATUS_IGNORE);
+  if (done != 0) {
+    if (spare_buffers_.size() < kSpareBuffers) { spare_buffers_.push_back(std::move(bytes)); }
+    return;
+  }
+  const std::uint64_t number = next_number_++;
+  small_sends_.emplace(number, SmallSend{to, std::move(bytes)});
+  count_leaving(to, true);
+  track(request, Role::kSmallSend, number);
+}
+
+void Endpoint::send(int to, std::span<const std::byte> control, std::vector<Payload> payloads, std::uint64_t token) {
+  std::vector<std::byte> letter = small_buffer();
+  std::size_t payload_bytes = 0;
+  for (const Payload& payload : payloads) { payload_bytes += payload.size(); }
+  const std::size_t head = sizeof(Header) + payloads.size() * sizeof(Part) + control.size();
+  Header header{static_cast<std::uint32_t>(control.size()), 0, static_cast<std::uint32_t>(payloads.size()), 0};
+  const bool framed = !payloads.empty() && head + payload_bytes <= kFrameBytes;
+  if (!payloads.empty() && !framed) {
+    next_tag_ = (next_tag_ + 1) % kChunkTags;
+    header.tag = static_cast<std::uint32_t>(kFirstChunkTag) + next_tag_;
+  }
+  letter.reserve(framed ? head + payload_bytes : head);
+  append(letter, &header, sizeof header);
+  for (const Payload& payload : payloads) {
+    const Part part{payload.elements(), payload.size(), static_cast<std::uint64_t>(payload.encoding())};
+    append(letter, &part, sizeof part);
+  }
+  append(letter, control.data(), control.size());
+  if (payloads.empty()) {
+    send_small(to, control_, kLetterTag, std::move(letter));
+    if (token != 0) { receiver_.on_sent(token); }
+    return;
+  }
+  Peer& peer = peers_[at(to)];
+  if (framed && peer.credit > 0 && peer.queue.empty()) {
+    for (const Payload& payload : payloads) { append(letter, payload.bytes().data(), payload.size()); }
+    --peer.credit;
+    send_small(to, data_, kLetterTag, std::move(letter));
+    if (token != 0) { receiver_.on_sent(token); }
+    return;
+  }
+  peer.queue.push_back({to, static_cast<int>(header.tag), token, std::move(letter), std::move(payloads), {}});
+  count_leaving(to, true);
+  start_queued(to);
+}
+
+void Endpoint::start_queued(int to) {
+  Peer& peer = peers_[at(to)];
+  while (!peer.queue.empty() && peer.credit > 0 && peer.transfers < settings_.transfers_per_peer) {
+    Outgoing letter = std::move(peer.queue.front());
+    peer.queue.pop_front();
+    --peer.credit;
+    if (letter.tag != 0) {
+      ++peer.transfers;
+      start(std::move(letter));
+      continue;
+    }
+    for (const Payload& payload : letter.payloads) { append(letter.letter, payload.bytes().data(), payload.size()); }
+    send_small(to, data_, kLetterTag, std::move(letter.letter));
+    count_leaving(to, false);
+    if (letter.token != 0) { receiver_.on_sent(letter.token); }
+  }
+}
+
+void Endpoint::start(Outgoing letter) {
+  send_small(letter.to, control_, kLetterTag, std::move(letter.letter));
+  const std::uint64_t number = next_number_++;
+  Outgoing& moving = outgoing_.emplace(number, std::move(letter)).first->second;
+  send_chunks(number, moving);
+}
+
+void Endpoint::send_chunks(std::uint64_t number, Outgoing& letter) {
+  Cursor& cursor = letter.cursor;
+  while (cursor.part < letter.payloads.size() && cursor.in_flight < settings_.chunks_in_flight) {
+    const std::span<const std::byte> bytes = letter.payloads[cursor.part].bytes();
+    const std::size_t size = std::min(settings_.chunk_bytes, bytes.size() - cursor.offset);
+    if (size > 0) {
+      MPI_Request request = MPI_REQUEST_NULL;
+      const int error = MPI_Isend(bytes.data() + cursor.offset, static_cast<int>(size), MPI_BYTE, letter.to, letter.tag,
+                                  data_, &request);
+      if (error != MPI_SUCCESS) { complain(letter.to, error); }
+      track(request, Role::kChunkSend, number);
+      ++cursor.in_flight;
+      cursor.offset += size;
+      statistics_.bytes_sent += size;
+    }
+    if (cursor.offset == bytes.size()) {
+      ++cursor.part;
+      cursor.offset = 0;
+    }
+  }
+}
+
+// Tells the receiver about a frame's payloads, which lie behind each other in `bytes`. False: they do not fit.
+bool Endpoint::receive_inline(int from, std::span<const std::byte> control, std::span<const std::byte> parts,
+                              std::span<const std::byte> bytes) {
+  std::vector<Payload> payloads;
+  payloads.reserve(parts.size() / sizeof(Part));
+  for (; !parts.empty(); parts = parts.subspan(sizeof(Part))) {
+    Part part{};
+    std::memcpy(&part, parts.data(), sizeof part);
+    if (part.bytes > bytes.size()) { return false; }
+    if (part.encoding == static_cast<std::uint64_t>(Encoding::kFloat32) && part.bytes == part.elements * 4) {
+      auto values = std::make_shared<std::vector<float>>(part.elements);
+      std::memcpy(values->data(), bytes.data(), part.bytes);
+      payloads.push_back(Payload::floats(std::move(values)));
+    } else {
+      const auto* const first = bytes.data();
+      Result<Payload> payload = Payload::from_bytes(static_cast<Encoding>(part.encoding), part.elements,
+                                                    std::vector<std::byte>(first, first + part.bytes));
+      if (!payload.ok()) { return false; }
+      payloads.push_back(std::move(payload).value());
+    }
+    bytes = bytes.subspan(part.bytes);
+  }
+  if (!bytes.empty()) { return false; }
+  give_credit(from);
+  receiver_.on_letter(from, control, std::move(payloads));
+  return true;
+}
+
+void Endpoint::receive_letter(int from, std::span<const std::byte> bytes, bool frame) {
+  ++statistics_.letters_received;
+  statistics_.bytes_received += bytes.size();
+  Header header{};
+  if (bytes.size() < sizeof header) {
+    receiver_.on_trouble(from, "a letter without a whole header");
+    return;
+  }
+  std::memcpy(&header, bytes.data(), sizeof header);
+  bytes = bytes.subspan(sizeof header);
+  const std::size_t parts_bytes = std::size_t{header.parts} * sizeof(Part);
+  if (header.parts > settings_.largest_letter_parts || parts_bytes + header.control_bytes > bytes.size() ||
+      frame != (header.parts > 0 && header.tag == 0)) {
+    receiver_.on_trouble(from, fmt::format("a letter whose header cannot be right ({} parts, {} control bytes)",
+                                           header.parts, header.control_bytes));
+    return;
+  }
+  const std::span<const std::byte> parts = bytes.first(parts_bytes);
+  const std::span<const std::byte> control = bytes.subspan(parts_bytes, header.control_bytes);
+  const std::span<const std::byte> rest = bytes.subspan(parts_bytes + header.control_bytes);
+  if (frame) {
+    if (!receive_inline(from, control, parts, rest)) {
+      receiver_.on_trouble(from, "a frame whose payloads cannot be right");
+    }
+    return;
+  }
+  if (header.parts == 0) {
+    receiver_.on_letter(from, control, {});
+    return;
+  }
+  Incoming letter{from, static_cast<int>(header.tag), {control.begin(), control.end()}, {}, {}, 0, true};
+  for (std::size_t i = 0; i < header.parts; ++i) {
+    ArrivingPart part;
+    std::memcpy(&part.announced, parts.data() + i * sizeof(Part), sizeof(Part));
+    const bool floats = part.announced.encoding == static_cast<std::uint64_t>(Encoding::kFloat32);
+    const bool known = floats || part.announced.encoding == static_cast<std::uint64_t>(Encoding::kFixed);
+    if (!known || part.announced.bytes > settings_.largest_payload ||
+        part.announced.elements > part.announced.bytes / 4 + 1 ||
+        (floats && part.announced.bytes != part.announced.elements * 4)) {
+      receiver_.on_trouble(from,
+                           fmt::format("a payload of {} bytes for {} values was announced, at most {} are expected",
+                                       part.announced.bytes, part.announced.elements, settings_.largest_payload));
+      return;
+    }
+    letter.bytes += part.announced.bytes;
+    letter.parts.push_back(std::move(part));
+  }
+  count_arriving(from, true);
+  waiting_.push_back(std::move(letter));
+  admit_waiting();
+}
+
+void Endpoint::admit_waiting() {
+  while (!waiting_.empty()) {
+    const auto next = std::find_if(waiting_.begin(), waiting_.end(),
+                                   [this](const Incoming& letter) { return !peers_[at(letter.from)].silent; });
+    if (next == waiting_.end()) { return; }
+    if (staging_used_ > 0 && staging_used_ + next->bytes > settings_.staging_bytes) { return; }
+    Incoming letter = std::move(*next);
+    waiting_.erase(next);
+    begin(std::move(letter));
+  }
+}
+
+void Endpoint::begin(Incoming letter) {
+  staging_used_ += letter.bytes;
+  for (ArrivingPart& part : letter.parts) {
+    if (part.announced.encoding == static_cast<std::uint64_t>(Encoding::kFloat32)) {
+      part.floats = float_pool_.take(part.announced.elements);
+      part.where = std::as_writable_bytes(std::span(*part.floats)).data();
+    } else {
+      part.sums = sum_pool_.take(part.announced.bytes);
+      part.where = part.sums->data();
+    }
+  }
+  const std::uint64_t number = next_number_++;
+  Incoming& moving = incoming_.emplace(number, std::move(letter)).first->second;
+  receive_chunks(number, moving);
+  if (moving.cursor.in_flight == 0) {  // payloads without bytes
+    Incoming whole = std::move(moving);
+    incoming_.erase(number);
+    finish(std::move(whole));
+  }
+}
+
+void Endpoint::receive_chunks(std::uint64_t number, Incoming& letter) {
+  Cursor& cursor = letter.cursor;
+  while (cursor.part < letter.parts.size() && cursor.in_flight < settings_.chunks_in_flight) {
+    const ArrivingPart& part = letter.parts[cursor.part];
+    const std::size_t size = std::min(settings_.chunk_bytes, part.announced.bytes - cursor.offset);
+    if (size > 0) {
+      MPI_Request request = MPI_REQUEST_NULL;
+      const int error = MPI_Irecv(part.where + cursor.offset, static_cast<int>(size), MPI_BYTE, letter.from, letter.tag,
+                                  data_, &request);
+      if (error != MPI_SUCCESS) { complain(letter.from, error); }
+      track(request, Role::kChunkReceive, number);
+      ++cursor.in_flight;
+      cursor.offset += size;
+    }
+    if (cursor.offset == part.announced.bytes) {
+      ++cursor.part;
+      cursor.offset = 0;
+    }
+  }
+}
+
+void Endpoint::finish(Incoming letter) {
+  staging_used_ -= letter.counted ? letter.bytes : 0;
+  count_arriving(letter.from, false);
+  std::vector<Payload> payloads;
+  payloads.reserve(letter.parts.size());
+  for (ArrivingPart& part : letter.parts) {
+    if (part.floats) {
+      payloads.push_back(Payload::floats(std::move(part.floats)));
+      continue;
+    }
+    Result<Payload> payload = Payload::fixed(part.announced.elements, std::move(part.sums));
+    if (!payload.ok()) {
+      receiver_.on_trouble(letter.from, payload.status().message());
+      return;
+    }
+    payloads.push_back(std::move(payload).value());
+  }
+  give_credit(letter.from);
+  receiver_.on_letter(letter.from, letter.control, std::move(payloads));
+  admit_waiting();
+}
+
+void Endpoint::give_credit(int to) {
+  Peer& peer = peers_[at(to)];
+  if (++peer.owed < std::min(kCreditBatch, settings_.letters_per_peer)) { return; }
+  std::vector<std::byte> bytes = small_buffer();
+  append(bytes, &peer.owed, sizeof peer.owed);
+  peer.owed = 0;
+  send_small(to, control_, kCreditTag, std::move(bytes));
+}
+
+void Endpoint::count_leaving(int number, bool more) {
+  Peer& peer = peers_[at(number)];
+  peer.leaving = more ? peer.leaving + 1 : peer.leaving - 1;
+  if (!peer.silent) { leaving_ = more ? leaving_ + 1 : leaving_ - 1; }
+}
+
+void Endpoint::count_arriving(int number, bool more) {
+  Peer& peer = peers_[at(number)];
+  peer.arriving = more ? peer.arriving + 1 : peer.arriving - 1;
+  if (!peer.silent) { arriving_ = more ? arriving_ + 1 : arriving_ - 1; }
+}
+
+void Endpoint::set_silent(int number, bool silent) {
+  Peer& peer = peers_[at(number)];
+  if (peer.silent == silent) { return; }
+  peer.silent = silent;
+  leaving_ = silent ? leaving_ - peer.leaving : leaving_ + peer.leaving;
+  arriving_ = silent ? arriving_ - peer.arriving : arriving_ + peer.arriving;
+  for (auto& [id, letter] : incoming_) {
+    if (silent && letter.from == number && letter.counted) {
+      staging_used_ -= letter.bytes;
+      letter.counted = false;
+    }
+  }
+  admit_waiting();
+}
+
+void Endpoint::handle(const Activity& activity, const MPI_Status& status) {
+  switch (activity.role) {
+    case Role::kControlRing:
+    case Role::kDataRing: {
+      const bool control = activity.role == Role::kControlRing;
+      const std::byte* const bytes = (control ? control_ring_ : data_ring_)[activity.number].buffer.get();
+      int size = 0;
+      MPI_Get_count(&status, MPI_BYTE, &size);
+      const std::span<const std::byte> letter(bytes, at(size));
+      peers_[at(status.MPI_SOURCE)].heard = now_;
+      if (control && status.MPI_TAG == kCreditTag && letter.size() == sizeof(std::uint32_t)) {
+        std::uint32_t credits = 0;
+        std::memcpy(&credits, bytes, sizeof credits);
+        peers_[at(status.MPI_SOURCE)].credit += credits;
+        start_queued(status.MPI_SOURCE);
+      } else {
+        receive_letter(status.MPI_SOURCE, letter, !control);
+      }
+      post(activity.role, activity.number);
+      return;
+    }
+    case Role::kSmallSend: {
+      const auto found = small_sends_.find(activity.number);
+      count_leaving(found->second.to, false);
+      if (spare_buffers_.size() < kSpareBuffers) { spare_buffers_.push_back(std::move(found->second.bytes)); }
+      small_sends_.erase(found);
+      return;
+    }
+    case Role::kChunkSend: {
+      const auto found = outgoing_.find(activity.number);
+      Outgoing& letter = found->second;
+      --letter.cursor.in_flight;
+      peers_[at(letter.to)].sent = now_;
+      send_chunks(activity.number, letter);
+      if (letter.cursor.in_flight > 0) { return; }
+      const int to = letter.to;
+      const std::uint64_t token = letter.token;
+      outgoing_.erase(found);
+      --peers_[at(to)].transfers;
+      count_leaving(to, false);
+      if (token != 0) { receiver_.on_sent(token); }
+      start_queued(to);
+      return;
+    }
+    case Role::kChunkReceive: {
+      const auto found = incoming_.find(activity.number);
+      Incoming& letter = found->second;
+      int size = 0;
+      MPI_Get_count(&status, MPI_BYTE, &size);
+      statistics_.bytes_received += at(size);
+      --letter.cursor.in_flight;
+      peers_[at(letter.from)].heard = now_;
+      receive_chunks(activity.number, letter);
+      if (letter.cursor.in_flight > 0) { return; }
+      Incoming whole = std::move(letter);
+      incoming_.erase(found);
+      finish(std::move(whole));
+      return;
+    }
+  }
+}
+
+bool Endpoint::progress() {
+  completed_.resize(requests_.size());
+  statuses_.resize(requests_.size());
+  int count = 0;
+  const int error =
+      MPI_Testsome(static_cast<int>(requests_.size()), requests_.data(), &count, completed_.data(), statuses_.data());
+  if (count == MPI_UNDEFINED || count == 0) { return false; }
+  now_ = Clock::now();
+  happened_.clear();
+  bool compact = false;
+  for (int i = 0; i < count; ++i) {
+    const auto index = at(completed_[at(i)]);
+    const MPI_Status& status = statuses_[at(i)];
+    if (error == MPI_ERR_IN_STATUS && status.MPI_ERROR != MPI_SUCCESS) {
+      complain(status.MPI_SOURCE, status.MPI_ERROR);
+    }
+    happened_.emplace_back(activities_[index], status);
+    compact = compact || index >= 2 * kRing;
+  }
+  if (compact) {
+    std::size_t kept = 2 * kRing;
+    for (std::size_t i = kept; i < requests_.size(); ++i) {
+      if (requests_[i] == MPI_REQUEST_NULL) { continue; }
+      requests_[kept] = requests_[i];
+      activities_[kept++] = activities_[i];
+    }
+    requests_.resize(kept);
+    activities_.resize(kept);
+  }
+  if (count > 1) {
+    // Letters in the order in which they were matched.
+    const auto order = [this](const Activity& activity) -> std::uint64_t {
+      if (activity.role == Role::kControlRing) { return control_ring_[activity.number].posted; }
+      if (activity.role == Role::kDataRing) { return data_ring_[activity.number].posted; }
+      return UINT64_MAX;
+    };
+    std::stable_sort(happened_.begin(), happened_.end(),
+                     [&order](const auto& a, const auto& b) { return order(a.first) < order(b.first); });
+  }
+  for (const auto& [activity, status] : happened_) { handle(activity, status); }
+  return true;
+}
+
+}  // namespace tributary::internal

@@ -1,0 +1,625 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "rank_loop.hpp"
+
+#include <fmt/format.h>
+#include <sched.h>
+
+#include <algorithm>
+
+namespace tributary::internal {
+namespace {
+
+using std::chrono::nanoseconds;
+
+constexpr auto kDuties = std::chrono::milliseconds(50);
+constexpr auto kBeat = std::chrono::seconds(1);
+constexpr auto kCountPatience = std::chrono::seconds(2);
+constexpr auto kEndPatience = std::chrono::seconds(5);
+constexpr auto kStopPatience = std::chrono::seconds(10);
+// How long a rank stays awake after something has moved. Longer while letters are on their way.
+constexpr auto kAwake = std::chrono::microseconds(20);
+constexpr auto kAwakeMoving = std::chrono::microseconds(500);
+constexpr nanoseconds kShortestPause = std::chrono::microseconds(20);
+constexpr nanoseconds kLongestPause = std::chrono::milliseconds(1);
+// Staging of arriving payloads: two of them, and a good number where they are small.
+constexpr std::size_t kStagingBytes = std::size_t{64} << 20U;
+constexpr std::uint32_t kEdgesPerLetter = 1000;
+constexpr std::size_t kNamedNodes = 3;
+
+EndpointSettings endpoint_settings(const Plan& plan, const MpiDriverSettings& settings) {
+  EndpointSettings endpoint;
+  const std::size_t parameters = plan.spec().parameters();
+  // Exact sums may need eight bytes for each value.
+  endpoint.largest_payload = Payload::data_offset(parameters) + parameters * 8 + 8;
+  endpoint.staging_bytes = std::max(kStagingBytes, 2 * plan.payload_bytes() + plan.payload_bytes() / 8);
+  if (settings.chunk_bytes != 0) { endpoint.chunk_bytes = settings.chunk_bytes; }
+  return endpoint;
+}
+
+double seconds(nanoseconds duration) {
+  return std::chrono::duration<double>(duration).count();
+}
+
+}  // namespace
+
+RankLoop::RankLoop(Parts parts, MPI_Comm control, MPI_Comm data)
+    : session_(parts.session),
+      settings_(parts.settings),
+      plan_(parts.plan),
+      placement_(parts.placement),
+      pool_(parts.pool),
+      observer_(parts.observer),
+      desk_(parts.desk),
+      root_(std::move(parts.root)),
+      rank_(parts.session.rank()),
+      size_(parts.session.size()),
+      peers_(static_cast<std::size_t>(size_)),
+      limits_{.elements = plan_.spec().parameters()},
+      endpoint_(control, data, endpoint_settings(plan_, settings_), *this),
+      host_(plan_, pool_, *this),
+      pause_(kShortestPause) {
+  // Everybody watches rank 0, which watches everybody, and the ranks at the other end of its edges.
+  for (int r = 0; r < size_; ++r) { peer(r).watched = r != rank_ && (rank_ == 0 || r == 0); }
+  for (const std::uint32_t r : placement_.peers(static_cast<std::uint32_t>(rank_))) {
+    peer(static_cast<int>(r)).watched = true;
+  }
+}
+
+Status RankLoop::run() {
+  if (root_) {
+    host_.start_root(std::move(*root_));
+    root_.reset();
+  }
+  while (phase_ != Phase::kOver) {
+    bool moved = endpoint_.progress();
+    if (phase_ == Phase::kRunning) {
+      moved = host_.run_due() || moved;
+      if (is_root()) { take_answer(); }
+    }
+    const auto now = Clock::now();
+    if (now >= next_duty_) { duties(now); }
+    if (phase_ == Phase::kEnding) { check_end(now); }
+    account(now, moved);
+    if (phase_ != Phase::kOver) { pace(moved); }
+  }
+  return outcome_;
+}
+
+void RankLoop::account(Clock::time_point now, bool moved) {
+  const nanoseconds passed = now - accounted_;
+  accounted_ = now;
+  if (endpoint_.sending()) {
+    send_time_ += passed;
+  } else if (!moved && !host_.training()) {
+    wait_time_ += passed;
+  }
+}
+
+void RankLoop::pace(bool moved) {
+  if (moved) {
+    moved_ = Clock::now();
+    pause_ = kShortestPause;
+    return;
+  }
+  const nanoseconds idle = Clock::now() - moved_;
+  if (idle < (endpoint_.busy() ? nanoseconds(kAwakeMoving) : nanoseconds(kAwake))) {
+    ::sched_yield();
+    return;
+  }
+  host_.wait(pause_);
+  pause_ = std::min(pause_ * 2, kLongestPause);
+}
+
+// Nodes' messages.
+
+HostDriver::Sent RankLoop::send(NodeId from, NodeId to, Message message) {
+  const int rank = rank_of(to);
+  if (peer(rank).silent) {
+    // Dropped, as every message may be: the nodes ask again when the rank is back. What was offered may not be there.
+    offers_.erase({rank, from});
+    return {.counts = false, .unreachable = describe(rank) + " does not answer"};
+  }
+  std::vector<Payload> payloads = payloads_of(message);
+  std::vector<std::uint64_t> ids;
+  std::uint64_t token = 0;
+  bool carried = true;
+  if (const auto* task = std::get_if<TaskMessage>(&message)) {
+    Offer& offer = offers_[{rank, from}];
+    const bool offered = offer.id != 0 && offer.version == task->version && offer.model.lock() == task->model;
+    if (!offered) {
+      token = next_id_++;
+      offer = {task->model, task->version, token, true};
+      moving_.emplace(token, Moving{to, from, rank, true, Clock::now()});
+    } else {
+      const auto last = last_task_.find(to);
+      // A model that is still moving is not asked for again: a slow link that moves is alive.
+      if (offer.moving && last != last_task_.end() && last->second == std::pair(task->key, offer.id)) {
+        return {.counts = false, .unreachable = ""};
+      }
+      carried = false;
+    }
+    ids.push_back(offer.id);
+    last_task_[to] = {task->key, offer.id};
+  } else if (const auto* update = std::get_if<UpdateMessage>(&message)) {
+    // A question may cross its answer; what has been sent arrives, and once is enough.
+    TaskKey& last = last_update_[from];
+    if (last == update->key) { return {.counts = false, .unreachable = ""}; }
+    last = update->key;
+    token = next_id_++;
+    ids.assign(payloads.size(), token);
+    moving_.emplace(token, Moving{from, from, rank, false, Clock::now()});
+  }
+  const std::vector<std::byte> control =
+      rank_letter(RankLetter::kNode, encode_letter(from, to, message, payloads, ids));
+  if (!carried) { payloads.clear(); }
+  endpoint_.send(rank, control, std::move(payloads), token);
+  return {};
+}
+
+void RankLoop::on_sent(std::uint64_t token) {
+  const auto found = moving_.find(token);
+  if (found == moving_.end()) { return; }
+  const Moving moving = found->second;
+  moving_.erase(found);
+  const nanoseconds took = Clock::now() - moving.since;
+  timed_.edges[moving.child].send_time += took;
+  timed_.tiers[plan_.tree().tier(moving.child)].send_time += took;
+  if (!moving.task) { return; }
+  const auto offer = offers_.find({moving.rank, moving.from});
+  if (offer != offers_.end() && offer->second.id == token) { offer->second.moving = false; }
+}
+
+void RankLoop::on_node_letter(int from, std::span<const std::byte> bytes, std::vector<Payload> payloads) {
+  Result<NodeLetter> letter = decode_letter(bytes, limits_);
+  if (!letter.ok()) {
+    on_trouble(from, letter.status().message());
+    return;
+  }
+  const Tree& tree = plan_.tree();
+  const bool known = letter->from.value < tree.size() && letter->to.value < tree.size() && letter->from != letter->to;
+  if (!known || !lives_here(letter->to) || rank_of(letter->from) != from ||
+      (tree.parent(letter->from) != letter->to && tree.parent(letter->to) != letter->from)) {
+    on_trouble(from, fmt::format("a message from node {} to node {}, which do not belong together there",
+                                 letter->from.value, letter->to.value));
+    return;
+  }
+  for (std::size_t i = 0; i < payloads.size(); ++i) {
+    if (i >= letter->references.size() || payloads[i].elements() != letter->references[i].elements ||
+        payloads[i].encoding() != letter->references[i].encoding) {
+      on_trouble(from, "a payload that is not the one its message names");
+      return;
+    }
+  }
+  if (std::holds_alternative<TaskMessage>(letter->message)) {
+    deliver_task(from, std::move(letter).value(), std::move(payloads));
+    return;
+  }
+  if (Status attached = attach(*letter, std::move(payloads)); !attached.ok()) {
+    on_trouble(from, attached.message());
+    return;
+  }
+  host_.deliver(letter->from, letter->to, std::move(letter->message));
+}
+
+// A model comes with the first task that names it; letters may overtake each other, so a later one may be here before.
+void RankLoop::deliver_task(int from, NodeLetter letter, std::vector<Payload> payloads) {
+  Received& received = received_[{from, letter.from}];
+  const std::uint64_t id = letter.references.front().id;
+  if (id < received.id) { return; }  // of a round that is over
+  if (id > received.id) {
+    std::erase_if(received.waiting, [id](const NodeLetter& task) { return task.references.front().id < id; });
+    received.id = id;
+    received.model.reset();
+  }
+  if (!payloads.empty()) {
+    received.model = payloads.front().shared_floats();
+    if (!received.model) {
+      on_trouble(from, "a model that is not made of floats");
+      return;
+    }
+  }
+  // The task that brings the model was sent first.
+  received.waiting.insert(payloads.empty() ? received.waiting.end() : received.waiting.begin(), std::move(letter));
+  if (!received.model) { return; }
+  for (NodeLetter& task : std::exchange(received.waiting, {})) {
+    std::get<TaskMessage>(task.message).model = received.model;
+    host_.deliver(task.from, task.to, std::move(task.message));
+  }
+}
+
+// Letters.
+
+void RankLoop::on_letter(int from, std::span<const std::byte> control, std::vector<Payload> payloads) {
+  if (phase_ == Phase::kOver || control.empty()) { return; }
+  const auto kind = static_cast<RankLetter>(control.front());
+  const std::span<const std::byte> bytes = control.subspan(1);
+  const auto read = [&]<typename T>(T /*as*/) {
+    Result<T> value = decode<T>(bytes);
+    if (!value.ok()) { on_trouble(from, value.status().message()); }
+    return value;
+  };
+  switch (kind) {
+    case RankLetter::kNode:
+      if (phase_ == Phase::kRunning) { on_node_letter(from, bytes, std::move(payloads)); }
+      return;
+    case RankLetter::kBeat:
+      if (const auto beat = read(BeatLetter()); beat.ok()) {
+        peer(from).tasks_trained = beat->tasks_trained;
+        if (is_root()) { tell_progress(); }
+      }
+      return;
+    case RankLetter::kNote:
+      if (const auto note = read(NoteLetter()); note.ok() && is_root()) {
+        if (note->node < plan_.tree().size() && note->kind <= static_cast<std::uint8_t>(NodeNote::Kind::kKilled)) {
+          this->note({static_cast<NodeNote::Kind>(note->kind), NodeId{note->node}, Round{note->round}, note->detail});
+        }
+      }
+      return;
+    case RankLetter::kCount:
+      if (const auto question = read(BeatLetter()); question.ok()) {
+        endpoint_.send(from, rank_letter(RankLetter::kCounted, own_numbers(question->tasks_trained)));
+      }
+      return;
+    case RankLetter::kCounted:
+      if (auto numbers = read(RankNumbers()); numbers.ok() && is_root()) {
+        on_counted(from, std::move(numbers).value());
+      }
+      return;
+    case RankLetter::kEnd:
+      if (const auto end = read(EndLetter()); end.ok() && from == 0 && !is_root()) {
+        outcome_ = end->code == 0 ? Status() : Status(static_cast<Code>(end->code), end->message);
+        for (const std::uint32_t lost : end->lost) {
+          if (lost >= peers_.size()) { continue; }
+          peers_[lost].silent = true;
+          endpoint_.set_silent(static_cast<int>(lost), true);
+        }
+        say_bye();
+        phase_ = Phase::kEnding;
+        end_deadline_ = Clock::now() + kEndPatience;
+      }
+      return;
+    case RankLetter::kEdges:
+      if (const auto part = read(EdgesLetter()); part.ok() && is_root()) {
+        for (const auto& [child, numbers] : part->edges) { edges_of_others_[child] += numbers.traffic(); }
+      }
+      return;
+    case RankLetter::kBye:
+      if (auto numbers = read(RankNumbers()); numbers.ok() && is_root()) {
+        peer(from).numbers = std::move(numbers).value();
+        peer(from).tasks_trained = peer(from).numbers.tasks_trained;
+        peer(from).said_bye = true;
+      }
+      return;
+  }
+  on_trouble(from, fmt::format("a letter of unknown kind {}", static_cast<int>(kind)));
+}
+
+void RankLoop::on_trouble(int from, std::string what) {
+  if (phase_ != Phase::kRunning) { return; }
+  Status broken = protocol_error(fmt::format("{} sent what cannot be right: {}", describe(from), what));
+  if (is_root()) {
+    halt(std::move(broken));
+    return;
+  }
+  outcome_ = std::move(broken);
+  session_.mark_broken({});
+  phase_ = Phase::kOver;
+}
+
+void RankLoop::note(NodeNote note) {
+  if (is_root()) {
+    desk_->put([observer = observer_, note = std::move(note)] { observer->noted(note); });
+    return;
+  }
+  std::string detail = note.detail.substr(0, 2000);
+  endpoint_.send(0, rank_letter(RankLetter::kNote, NoteLetter{static_cast<std::uint8_t>(note.kind), note.node.value,
+                                                              note.round.value, std::move(detail)}));
+}
+
+void RankLoop::tell_progress() {
+  std::uint64_t tasks = pool_.jobs_done();
+  for (const Watched& other : peers_) { tasks += other.tasks_trained; }
+  if (tasks <= tasks_told_) { return; }
+  desk_->put([observer = observer_, more = tasks - tasks_told_] { observer->trained(more); });
+  tasks_told_ = tasks;
+}
+
+// The watch over other ranks.
+
+std::string RankLoop::describe(int rank) const {
+  const MpiSession::Peer& process = session_.peer(rank);
+  std::string nodes;
+  std::size_t count = 0;
+  for (std::uint32_t n = 0; n < plan_.tree().size(); ++n) {
+    if (rank_of(NodeId{n}) != rank) { continue; }
+    if (++count <= kNamedNodes) { nodes += (nodes.empty() ? "" : ", ") + plan_.tree().name(NodeId{n}); }
+  }
+  if (count > kNamedNodes) { nodes += fmt::format(" and {} more", count - kNamedNodes); }
+  return fmt::format("rank {} on {} (process {}; {})", rank, process.host, process.process,
+                     count == 0 ? "no node" : nodes);
+}
+
+void RankLoop::duties(Clock::time_point now) {
+  next_duty_ = now + kDuties;
+  for (int r = 0; r < size_; ++r) {
+    if (peer(r).watched && !peer(r).silent && now - endpoint_.last_sent(r) >= kBeat && phase_ == Phase::kRunning) {
+      endpoint_.send(r, rank_letter(RankLetter::kBeat, BeatLetter{pool_.jobs_done()}));
+    }
+  }
+  if (phase_ != Phase::kRunning) { return; }
+  if (is_root()) {
+    tell_progress();
+    if (publication_ && now >= answers_deadline_) { continue_publication(); }
+  }
+  if (settings_.stop_now != nullptr && settings_.stop_now->load()) { obey_stop(now); }
+  watch(now);
+}
+
+void RankLoop::watch(Clock::time_point now) {
+  // What has been waiting in MPI while this rank itself was held up must be read first.
+  while (endpoint_.progress()) {}
+  for (int r = 0; r < size_ && phase_ == Phase::kRunning; ++r) {
+    if (!peer(r).watched) { continue; }
+    const nanoseconds silence = now - endpoint_.last_heard(r);
+    if (!peer(r).silent && silence > settings_.silence) { lose(r, silence); }
+    if (peer(r).silent && silence <= settings_.silence) { hear_again(r); }
+  }
+}
+
+void RankLoop::lose(int rank, nanoseconds silence) {
+  peer(rank).silent = true;
+  endpoint_.set_silent(rank, true);
+  const std::string what = fmt::format("{} has been silent for {:.1f} s", describe(rank), seconds(silence));
+  if (rank == 0) {
+    outcome_ = unavailable(what + "; without the root there is nothing to do");
+    phase_ = Phase::kOver;
+    return;
+  }
+  const std::uint64_t round = host_.root_round().value;
+  if (is_root() && !settings_.recovery) {
+    halt(unavailable(
+        fmt::format("{} in round {}; start mpirun with --enable-recovery to go on with a quorum", what, round)));
+    return;
+  }
+  if (is_root() && placement_.load(static_cast<std::uint32_t>(rank)).clients == 0 &&
+      placement_.load(static_cast<std::uint32_t>(rank)).inner_nodes == 0) {
+    return;
+  }
+  if (is_root()) { warn(fmt::format("{} in round {}; going on without it", what, round)); }
+  host_.unreachable([this, rank](NodeId node) { return rank_of(node) == rank; }, what);
+  for (auto offer = offers_.begin(); offer != offers_.end();) {
+    offer = offer->first.first == rank ? offers_.erase(offer) : std::next(offer);
+  }
+}
+
+void RankLoop::warn(std::string text) {
+  desk_->put([observer = observer_, text = std::move(text)] { observer->warned(text); });
+}
+
+void RankLoop::hear_again(int rank) {
+  if (is_root()) { warn(fmt::format("{} answers again in round {}", describe(rank), host_.root_round().value)); }
+  peer(rank).silent = false;
+  endpoint_.set_silent(rank, false);
+}
+
+std::vector<int> RankLoop::lost_ranks() const {
+  std::vector<int> lost;
+  for (int r = 0; r < size_; ++r) {
+    if (peers_[static_cast<std::size_t>(r)].silent) { lost.push_back(r); }
+  }
+  return lost;
+}
+
+// Publishing: the numbers of all ranks are asked for first, so that a round's records are of that round.
+
+void RankLoop::publish(const RoundReport& report, ModelValues model) {
+  if (phase_ != Phase::kRunning || halted_) { return; }
+  if (const std::vector<int> lost = lost_ranks(); !report.committed && !lost.empty()) {
+    // What a later run repeats with all ranks must not be counted as a round of this one.
+    halt(unavailable(fmt::format("round {} could not be closed: {} of {} children reported, {} were needed; {} is lost",
+                                 report.round.value, report.state.reported, report.state.asked, report.state.quorum,
+                                 describe(lost.front()))));
+    return;
+  }
+  publication_ = Publication{report, std::move(model)};
+  ask_for_numbers();
+}
+
+void RankLoop::ask_for_numbers() {
+  ++question_;
+  answers_missing_ = 0;
+  answers_deadline_ = Clock::now() + kCountPatience;
+  for (int r = 1; r < size_; ++r) {
+    const RankLoad& load = placement_.load(static_cast<std::uint32_t>(r));
+    if (peer(r).silent || load.clients + load.inner_nodes == 0) { continue; }
+    ++answers_missing_;
+    endpoint_.send(r, rank_letter(RankLetter::kCount, BeatLetter{question_}));
+  }
+  if (answers_missing_ == 0) { continue_publication(); }
+}
+
+void RankLoop::on_counted(int from, RankNumbers numbers) {
+  const bool current = numbers.question == question_;
+  peer(from).tasks_trained = std::max(peer(from).tasks_trained, numbers.tasks_trained);
+  peer(from).numbers = std::move(numbers);
+  if (current && answers_missing_ > 0 && --answers_missing_ == 0 && publication_) { continue_publication(); }
+}
+
+void RankLoop::continue_publication() {
+  answers_missing_ = 0;
+  tell_progress();
+  desk_->put([this, publication = std::move(*publication_), statistics = collected(false)]() mutable {
+    Result<bool> stop = observer_->published(publication.report, publication.model, pool_, statistics);
+    publication.model.reset();
+    {
+      const std::lock_guard lock(answer_.mutex);
+      answer_.published = std::move(stop);
+    }
+    host_.wake();
+  });
+  publication_.reset();
+}
+
+void RankLoop::take_answer() {
+  std::optional<Result<bool>> published;
+  bool halted = false;
+  Status status;
+  {
+    const std::lock_guard lock(answer_.mutex);
+    published = std::exchange(answer_.published, std::nullopt);
+    halted = std::exchange(answer_.halted, false);
+    status = std::exchange(answer_.status, Status());
+  }
+  if (published) {
+    if (!published->ok()) {
+      begin_end(published->status());
+    } else if (!halted_) {
+      host_.published(**published);
+    }
+  }
+  if (halted) { begin_end(outcome_.ok() ? std::move(status) : outcome_); }
+}
+
+// Ends.
+
+// The root ends the run for all. A rank that was asked alone waits for that a while, and then leaves.
+void RankLoop::obey_stop(Clock::time_point now) {
+  if (is_root()) {
+    halt({});
+    return;
+  }
+  if (!stop_deadline_) { stop_deadline_ = now + kStopPatience; }
+  if (now < *stop_deadline_) { return; }
+  outcome_ = deadline_exceeded("this rank was asked to stop, and the root goes on");
+  session_.mark_broken({});
+  phase_ = Phase::kOver;
+}
+
+// Keeps the newest published model, then ends with `outcome`.
+void RankLoop::halt(Status outcome) {
+  if (halted_ || phase_ != Phase::kRunning) { return; }
+  // The model has moved already: its round must be known before it is kept.
+  if (publication_) { continue_publication(); }
+  halted_ = true;
+  outcome_ = std::move(outcome);
+  desk_->put([this, model = host_.published_model()] {
+    Status kept = observer_->halted(model);
+    {
+      const std::lock_guard lock(answer_.mutex);
+      answer_.halted = true;
+      answer_.status = std::move(kept);
+    }
+    host_.wake();
+  });
+}
+
+void RankLoop::finished(Status status) {
+  if (halted_) { return; }
+  if (const std::vector<int> lost = lost_ranks(); !status.ok() && !lost.empty()) {
+    halt(unavailable(fmt::format("{}; {} is lost", status.message(), describe(lost.front()))));
+    return;
+  }
+  begin_end(std::move(status));
+}
+
+void RankLoop::begin_end(Status outcome) {
+  if (phase_ != Phase::kRunning) { return; }
+  outcome_ = std::move(outcome);
+  phase_ = Phase::kEnding;
+  end_deadline_ = Clock::now() + kEndPatience;
+  EndLetter end{static_cast<std::uint8_t>(outcome_.code()), outcome_.message().substr(0, 8000), {}};
+  for (const int lost : lost_ranks()) { end.lost.push_back(static_cast<std::uint32_t>(lost)); }
+  for (int r = 1; r < size_; ++r) {
+    if (!peer(r).silent) { endpoint_.send(r, rank_letter(RankLetter::kEnd, end)); }
+  }
+}
+
+void RankLoop::say_bye() {
+  if (plan_.tree().size() - 1 <= kMostEdgeRecords) {
+    EdgesLetter part;
+    Traffic own = host_.statistics().traffic;
+    own += timed_;
+    for (const auto& [child, traffic] : own.edges) {
+      part.edges.emplace(child.value, TrafficNumbers::of(traffic));
+      if (part.edges.size() == kEdgesPerLetter) {
+        endpoint_.send(0, rank_letter(RankLetter::kEdges, std::exchange(part, {})));
+      }
+    }
+    if (!part.edges.empty()) { endpoint_.send(0, rank_letter(RankLetter::kEdges, part)); }
+  }
+  endpoint_.send(0, rank_letter(RankLetter::kBye, own_numbers(0)));
+}
+
+void RankLoop::check_end(Clock::time_point now) {
+  bool all = true;
+  if (is_root()) {
+    for (int r = 1; r < size_; ++r) { all = all && (peer(r).said_bye || peer(r).silent); }
+  } else {
+    all = !endpoint_.sending();
+  }
+  if (!all && now < end_deadline_) { return; }
+  if (!all && is_root()) {
+    for (int r = 1; r < size_; ++r) { peer(r).silent = peer(r).silent || !peer(r).said_bye; }
+  }
+  if (is_root()) { tell_progress(); }
+  phase_ = Phase::kOver;
+}
+
+// Numbers.
+
+RankNumbers RankLoop::own_numbers(std::uint64_t question) const {
+  const HostStatistics& host = host_.statistics();
+  const EndpointStatistics& letters = endpoint_.statistics();
+  RankNumbers numbers;
+  numbers.question = question;
+  numbers.tasks_trained = pool_.jobs_done();
+  numbers.bytes_sent = letters.bytes_sent;
+  numbers.bytes_received = letters.bytes_received;
+  numbers.train_ns = pool_.train_time().count();
+  numbers.merge_ns = host.merge_time.count();
+  numbers.send_ns = send_time_.count();
+  numbers.wait_ns = wait_time_.count();
+  for (const auto& [tier, time] : host.merge_by_tier) { numbers.merge_ns_by_tier[tier] = time.count(); }
+  for (const auto& [tier, traffic] : host.traffic.tiers) { numbers.tiers[tier] = TrafficNumbers::of(traffic); }
+  for (const auto& [tier, traffic] : timed_.tiers) { numbers.tiers[tier].send_ns += traffic.send_time.count(); }
+  return numbers;
+}
+
+DriverStatistics RankLoop::collected(bool with_edges) const {
+  DriverStatistics all;
+  all.clock = Clock::now() - start_;
+  for (int r = 0; r < size_; ++r) {
+    const Watched& other = peers_[static_cast<std::size_t>(r)];
+    if (r != rank_ && !is_root()) { continue; }
+    const RankNumbers numbers = r == rank_ ? own_numbers(0) : other.numbers;
+    all.train_time += nanoseconds(numbers.train_ns);
+    all.merge_time += nanoseconds(numbers.merge_ns);
+    all.tasks_trained += numbers.tasks_trained;
+    for (const auto& [tier, time] : numbers.merge_ns_by_tier) { all.merge_by_tier[tier] += nanoseconds(time); }
+    for (const auto& [tier, traffic] : numbers.tiers) { all.traffic.tiers[tier] += traffic.traffic(); }
+    const RankLoad& load = placement_.load(static_cast<std::uint32_t>(r));
+    all.processes.push_back({.rank = static_cast<std::uint32_t>(r),
+                             .host = session_.peer(r).host,
+                             .nodes = load.clients + load.inner_nodes,
+                             .tasks_trained = numbers.tasks_trained,
+                             .bytes_sent = numbers.bytes_sent,
+                             .bytes_received = numbers.bytes_received,
+                             .train_time = nanoseconds(numbers.train_ns),
+                             .merge_time = nanoseconds(numbers.merge_ns),
+                             .send_time = nanoseconds(numbers.send_ns),
+                             .wait_time = nanoseconds(numbers.wait_ns),
+                             .lost = other.silent});
+  }
+  if (with_edges) {
+    for (const auto& [child, traffic] : host_.statistics().traffic.edges) { all.traffic.edges[child] += traffic; }
+    for (const auto& [child, traffic] : timed_.edges) { all.traffic.edges[child] += traffic; }
+    for (const auto& [child, traffic] : edges_of_others_) { all.traffic.edges[NodeId{child}] += traffic; }
+  }
+  return all;
+}
+
+DriverStatistics RankLoop::statistics() const {
+  return collected(true);
+}
+
+}  // namespace tributary::internal

@@ -1,0 +1,363 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+#include <mpi.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <span>
+#include <thread>
+
+#include "control_archive.hpp"
+#include "node_letter.hpp"
+#include "session_state.hpp"
+
+namespace tributary {
+namespace internal {
+
+// What a rank says about itself. The version comes first: a rank of another version is told so, not misread.
+struct Introduction {
+  std::uint16_t version = kWireVersion;
+  std::string program;
+  std::string host;
+  std::int64_t process = 0;
+  std::uint8_t code = 0;
+  std::string error;
+  std::array<std::uint8_t, 32> configuration{};
+  std::array<std::uint8_t, 32> model{};
+  std::array<std::uint8_t, 32> data{};
+  std::array<std::uint8_t, 32> placement{};
+
+  template <typename Archive>
+  void serialize(Archive& archive) {
+    archive(version, program);
+    if (version != kWireVersion) { throw cereal::Exception("version"); }
+    archive(host, process, code, error);
+    for (auto* digest : {&configuration, &model, &data, &placement}) {
+      for (std::uint8_t& byte : *digest) { archive(byte); }
+    }
+  }
+};
+
+// What rank 0 answers.
+struct Verdict {
+  std::uint8_t code = 0;
+  std::string error;
+  std::vector<std::string> hosts;
+  std::vector<std::int64_t> processes;
+
+  template <typename Archive>
+  void serialize(Archive& archive) {
+    archive(code, error, hosts, processes);
+  }
+};
+
+Watchdog::Watchdog(std::chrono::nanoseconds patience, int exit_code, std::string message)
+    : thread_([this, patience, exit_code, text = std::move(message) + "\n"] {
+        std::unique_lock lock(mutex_);
+        if (done_.wait_for(lock, patience, [this] { return disarmed_; })) { return; }
+        [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, text.data(), text.size());
+        ::_exit(exit_code);
+      }) {}
+
+Watchdog::~Watchdog() {
+  {
+    const std::lock_guard lock(mutex_);
+    disarmed_ = true;
+  }
+  done_.notify_all();
+  thread_.join();
+}
+
+Communicator::Communicator() {
+  MPI_Comm_dup(MPI_COMM_WORLD, &communicator_);
+  MPI_Comm_set_errhandler(communicator_, MPI_ERRORS_RETURN);
+}
+
+void Communicator::free() {
+  if (communicator_ != MPI_COMM_NULL) { MPI_Comm_free(&communicator_); }
+}
+
+}  // namespace internal
+
+namespace {
+
+using std::chrono::nanoseconds;
+using Clock = std::chrono::steady_clock;
+
+constexpr auto kStartPatience = std::chrono::seconds(120);
+constexpr auto kEndPatience = std::chrono::seconds(10);
+constexpr std::size_t kLargestIntroduction = 16 * 1024;
+constexpr std::size_t kLongestError = 8 * 1024;
+constexpr auto kPause = std::chrono::microseconds(200);
+
+std::size_t at(int rank) {
+  return static_cast<std::size_t>(rank);
+}
+
+const char* variable(const char* name) noexcept {
+  return std::getenv(name);  // NOLINT(concurrency-mt-unsafe): nothing here changes the environment
+}
+
+std::string this_host() {
+  std::array<char, 256> name{};
+  if (::gethostname(name.data(), name.size() - 1) != 0) { return "unknown"; }
+  return name.data();
+}
+
+// The number of a process that has ended may belong to another one by now.
+bool runs_this_program(std::int64_t process) {
+  std::error_code error;
+  const auto theirs = std::filesystem::read_symlink(fmt::format("/proc/{}/exe", process), error);
+  return !error && theirs == std::filesystem::read_symlink("/proc/self/exe", error);
+}
+
+// False at the deadline.
+bool wait_for(MPI_Request& request, Clock::time_point deadline) {
+  for (int done = 0;;) {
+    MPI_Test(&request, &done, MPI_STATUS_IGNORE);
+    if (done != 0) { return true; }
+    if (Clock::now() >= deadline) { return false; }
+    std::this_thread::sleep_for(kPause);
+  }
+}
+
+std::string short_hex(const std::array<std::uint8_t, 32>& digest) {
+  return Digest{digest}.hex().substr(0, 12);
+}
+
+// Why `theirs` cannot take part in the run of `root`; OK if it can.
+Status compare(const internal::Introduction& root, const internal::Introduction& theirs) {
+  if (theirs.program != root.program) {
+    return protocol_error(fmt::format("runs {}, and the root runs {}", theirs.program, root.program));
+  }
+  if (theirs.model != root.model) {
+    return configuration_error(
+        fmt::format("has another model: {} there, {} at the root", short_hex(theirs.model), short_hex(root.model)));
+  }
+  if (theirs.configuration != root.configuration) {
+    return configuration_error(fmt::format("has another configuration or topology: {} there, {} at the root",
+                                           short_hex(theirs.configuration), short_hex(root.configuration)));
+  }
+  if (theirs.data != root.data) {
+    return configuration_error(
+        fmt::format("has other samples: {} there, {} at the root", short_hex(theirs.data), short_hex(root.data)));
+  }
+  if (theirs.placement != root.placement) {
+    return configuration_error("places nodes on other ranks: `rank` in its topology differs from that at the root");
+  }
+  return {};
+}
+
+}  // namespace
+
+MpiCredentials credentials_of(const Composition& composition, std::string program) {
+  MpiCredentials credentials{.program = std::move(program),
+                             .configuration = composition.plan.digest(),
+                             .model = composition.plan.spec().fingerprint()};
+  Hasher hasher;
+  for (const SharedDataset& dataset : {composition.data.train, composition.data.test}) {
+    if (!dataset) { continue; }
+    std::visit([&hasher](const auto& features) { hasher.update(std::as_bytes(std::span(features))); },
+               dataset->features);
+    hasher.update(std::as_bytes(std::span(dataset->labels)));
+    hasher.update(std::as_bytes(std::span(dataset->natural_ids)));
+  }
+  if (composition.data.train || composition.data.test) { credentials.data = hasher.finish(); }
+  return credentials;
+}
+
+bool MpiSession::launched() noexcept {
+  // mpirun and every other launcher that speaks PMIx.
+  return variable("PMIX_RANK") != nullptr;
+}
+
+int MpiSession::announced_rank() noexcept {
+  const char* const value = variable("PMIX_RANK");
+  return value == nullptr ? 0 : static_cast<int>(std::strtol(value, nullptr, 10));
+}
+
+bool MpiSession::recovery() noexcept {
+  const char* const value = variable("OMPI_MCA_orte_enable_recovery");
+  return value != nullptr && std::strcmp(value, "0") != 0;
+}
+
+MpiSession::MpiSession() : state_(std::make_unique<State>()) {}
+MpiSession::~MpiSession() = default;
+
+Result<std::unique_ptr<MpiSession>> MpiSession::start() {
+  int before = 0;
+  if (const char* const tasks = variable("SLURM_STEP_NUM_TASKS"); tasks != nullptr && !launched()) {
+    return unavailable(fmt::format("srun has started {} tasks without MPI: use srun --mpi=pmix", tasks));
+  }
+  MPI_Initialized(&before);
+  if (before != 0) { return unavailable("MPI has been started in this process already"); }
+  std::unique_ptr<MpiSession> session(new MpiSession());
+  const internal::Watchdog watchdog(
+      kStartPatience, exit_code(Code::kDeadlineExceeded),
+      fmt::format("error: MPI did not start within {} s: a rank of the job is missing", kStartPatience.count()));
+  int provided = MPI_THREAD_SINGLE;
+  if (MPI_Init_thread(nullptr, nullptr, MPI_THREAD_SERIALIZED, &provided) != MPI_SUCCESS) {
+    return unavailable("MPI could not be started");
+  }
+  if (provided < MPI_THREAD_SERIALIZED) {
+    return unavailable("this MPI library does not let a thread other than the first one call it");
+  }
+  internal::Communicator communicator;
+  session->state_->start_up = communicator.get();
+  int size = 0;
+  MPI_Comm_rank(session->state_->start_up, &session->rank_);
+  MPI_Comm_size(session->state_->start_up, &size);
+  session->peers_.resize(at(size));
+  session->peers_[at(session->rank_)] = {this_host(), ::getpid()};
+  return session;
+}
+
+std::vector<std::string> MpiSession::hosts() const {
+  std::vector<std::string> hosts;
+  for (const Peer& peer : peers_) { hosts.push_back(peer.host); }
+  return hosts;
+}
+
+std::uint32_t MpiSession::cores_per_rank() const {
+  const auto here = std::count_if(peers_.begin(), peers_.end(),
+                                  [this](const Peer& peer) { return peer.host == peers_[at(rank_)].host; });
+  return std::max(1U,
+                  std::thread::hardware_concurrency() / static_cast<std::uint32_t>(std::max<std::ptrdiff_t>(here, 1)));
+}
+
+Status MpiSession::agree(const Status& mine, const MpiCredentials& credentials, nanoseconds patience) {
+  const auto deadline = Clock::now() + patience;
+  internal::Introduction own{.program = credentials.program,
+                             .host = this_host(),
+                             .process = ::getpid(),
+                             .code = static_cast<std::uint8_t>(mine.code()),
+                             .error = mine.message().substr(0, kLongestError),
+                             .configuration = credentials.configuration.bytes,
+                             .model = credentials.model.bytes,
+                             .data = credentials.data.bytes,
+                             .placement = credentials.placement.bytes};
+  const std::size_t largest_verdict = kLongestError + 1024 + peers_.size() * 300;
+  if (rank_ != 0) {
+    const std::vector<std::byte> introduction = internal::encode(own);
+    std::vector<std::byte> answer(largest_verdict);
+    std::array<MPI_Request, 2> requests{};
+    MPI_Irecv(answer.data(), static_cast<int>(answer.size()), MPI_BYTE, 0, 1, state_->start_up, &requests[1]);
+    MPI_Isend(introduction.data(), static_cast<int>(introduction.size()), MPI_BYTE, 0, 0, state_->start_up,
+              &requests[0]);
+    // Rank 0 waits for all others first, and may have begun later.
+    const auto longer = deadline + patience;
+    for (int done = 0; done == 0;) {
+      MPI_Status status{};
+      MPI_Test(&requests[1], &done, &status);
+      if (done != 0) {
+        int size = 0;
+        MPI_Get_count(&status, MPI_BYTE, &size);
+        answer.resize(at(size));
+      } else if (Clock::now() >= longer) {
+        mark_broken({0});
+        return deadline_exceeded("rank 0, which holds the root, has not answered");
+      } else {
+        std::this_thread::sleep_for(kPause);
+      }
+    }
+    if (!wait_for(requests[0], longer)) { mark_broken({0}); }
+    TRIBUTARY_ASSIGN_OR_RETURN(const internal::Verdict verdict, internal::decode<internal::Verdict>(answer));
+    if (verdict.hosts.size() == peers_.size() && verdict.processes.size() == peers_.size()) {
+      for (std::size_t i = 0; i < peers_.size(); ++i) { peers_[i] = {verdict.hosts[i], verdict.processes[i]}; }
+    }
+    return verdict.code == 0 ? Status() : Status(static_cast<Code>(verdict.code), verdict.error);
+  }
+
+  std::vector<std::vector<std::byte>> texts(peers_.size());
+  std::vector<MPI_Request> requests(peers_.size(), MPI_REQUEST_NULL);
+  for (int r = 1; r < size(); ++r) {
+    texts[at(r)].resize(kLargestIntroduction);
+    MPI_Irecv(texts[at(r)].data(), static_cast<int>(kLargestIntroduction), MPI_BYTE, r, 0, state_->start_up,
+              &requests[at(r)]);
+  }
+  Status verdict = mine;
+  std::vector<int> missing;
+  for (int r = 1; r < size(); ++r) {
+    MPI_Status status{};
+    int done = 0;
+    for (;;) {
+      MPI_Test(&requests[at(r)], &done, &status);
+      if (done != 0 || Clock::now() >= deadline) { break; }
+      std::this_thread::sleep_for(kPause);
+    }
+    if (done == 0) {
+      missing.push_back(r);
+      continue;
+    }
+    int size = 0;
+    MPI_Get_count(&status, MPI_BYTE, &size);
+    const auto theirs = internal::decode<internal::Introduction>(std::span(texts[at(r)]).first(at(size)));
+    if (!theirs.ok()) {
+      if (verdict.ok()) { verdict = protocol_error(fmt::format("rank {} runs another version of this program", r)); }
+      continue;
+    }
+    peers_[at(r)] = {theirs->host, theirs->process};
+    Status fits = theirs->code != 0 ? Status(static_cast<Code>(theirs->code), theirs->error) : compare(own, *theirs);
+    // A mistake that is everybody's is the root's own.
+    if (verdict.ok() && !fits.ok()) { verdict = fits.with_context(fmt::format("rank {} on {}", r, theirs->host)); }
+  }
+  if (!missing.empty()) {
+    mark_broken(missing);
+    if (verdict.ok()) {
+      verdict = deadline_exceeded(
+          fmt::format("{} of {} ranks did not come within {} s, the first of them rank {}", missing.size(), size(),
+                      std::chrono::duration_cast<std::chrono::seconds>(patience).count(), missing.front()));
+    }
+  }
+  internal::Verdict answer{.code = static_cast<std::uint8_t>(verdict.code()),
+                           .error = verdict.message().substr(0, kLongestError)};
+  for (const Peer& peer : peers_) {
+    answer.hosts.push_back(peer.host);
+    answer.processes.push_back(peer.process);
+  }
+  const std::vector<std::byte> text = internal::encode(answer);
+  std::vector<MPI_Request> sends(peers_.size(), MPI_REQUEST_NULL);
+  for (int r = 1; r < size(); ++r) {
+    MPI_Isend(text.data(), static_cast<int>(text.size()), MPI_BYTE, r, 1, state_->start_up, &sends[at(r)]);
+  }
+  const auto flushed = Clock::now() + std::chrono::seconds(2);
+  for (int r = 1; r < size(); ++r) {
+    if (!wait_for(sends[at(r)], flushed)) { mark_broken({r}); }
+  }
+  return verdict;
+}
+
+void MpiSession::mark_broken(std::vector<int> lost) {
+  broken_ = true;
+  lost_.insert(lost_.end(), lost.begin(), lost.end());
+}
+
+int MpiSession::end(const Status& status) {
+  return end(exit_code(status.code()));
+}
+
+int MpiSession::end(int code) {
+  if (!broken_) {
+    const internal::Watchdog watchdog(kEndPatience, code, "warning: MPI did not end in time and was left behind");
+    MPI_Comm_free(&state_->start_up);
+    MPI_Finalize();
+    return code;
+  }
+  // A stopped process would keep mpirun waiting for ever: whoever shares its machine ends it.
+  for (const int lost : lost_) {
+    const Peer& gone = peers_[at(lost)];
+    const bool near = lost != rank_ && gone.process > 0 && gone.host == peers_[at(rank_)].host;
+    if (near && runs_this_program(gone.process)) { ::kill(static_cast<pid_t>(gone.process), SIGKILL); }
+  }
+  // Leaving without MPI_Finalize would become another exit code under srun.
+  if (!recovery() && code != 0) { MPI_Abort(MPI_COMM_WORLD, code); }
+  std::fflush(nullptr);
+  ::_exit(code);
+}
+
+}  // namespace tributary

@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "node_letter.hpp"
+
+#include <fmt/format.h>
+
+#include <utility>
+#include <variant>
+
+#include "control_archive.hpp"
+
+namespace tributary {
+
+// How each part of a message is laid out, for both directions. Found by cereal in the namespace of the type.
+
+template <typename Archive, typename Tag, typename Value>
+void CEREAL_SERIALIZE_FUNCTION_NAME(Archive& archive, StrongId<Tag, Value>& id) {
+  archive(id.value);
+}
+template <typename Archive>
+void CEREAL_SERIALIZE_FUNCTION_NAME(Archive& archive, TaskKey& key) {
+  archive(key.incarnation, key.round);
+}
+template <typename Archive>
+void CEREAL_SAVE_FUNCTION_NAME(Archive& archive, const Weight& weight) {
+  archive(weight.units());
+}
+template <typename Archive>
+void CEREAL_LOAD_FUNCTION_NAME(Archive& archive, Weight& weight) {
+  std::uint64_t units = 0;
+  archive(units);
+  weight = Weight::from_units(units);
+}
+template <typename Archive>
+void CEREAL_SAVE_FUNCTION_NAME(Archive& archive, const ScalarSum& sum) {
+  archive(sum.words()[0], sum.words()[1], sum.weight());
+}
+template <typename Archive>
+void CEREAL_LOAD_FUNCTION_NAME(Archive& archive, ScalarSum& sum) {
+  std::array<std::uint64_t, 2> words{};
+  Weight weight;
+  archive(words[0], words[1], weight);
+  sum = ScalarSum::from_words(words, weight);
+}
+template <typename Archive>
+void CEREAL_SERIALIZE_FUNCTION_NAME(Archive& archive, UpdateId& id) {
+  archive(id.node, id.incarnation, id.round, id.attempt);
+}
+template <typename Archive>
+void CEREAL_SERIALIZE_FUNCTION_NAME(Archive& archive, Digest& digest) {
+  for (std::uint8_t& byte : digest.bytes) { archive(byte); }
+}
+// The name alone: the payload is referred to.
+template <typename Archive>
+void CEREAL_SERIALIZE_FUNCTION_NAME(Archive& archive, Segment& segment) {
+  archive(segment.name);
+}
+template <typename Archive>
+void CEREAL_SERIALIZE_FUNCTION_NAME(Archive& archive, Update& update) {
+  archive(update.id, update.base, update.fingerprint, update.weight, update.contributors, update.segments,
+          update.scalars);
+}
+
+template <typename Archive>
+void save_duration(Archive& archive, std::chrono::nanoseconds duration) {
+  archive(static_cast<std::int64_t>(duration.count()));
+}
+template <typename Archive>
+void CEREAL_SAVE_FUNCTION_NAME(Archive& archive, const TaskMessage& task) {
+  archive(task.key, task.attempt, task.version, task.root_round, task.evaluate_first);
+  save_duration(archive, task.remaining);
+}
+template <typename Archive>
+void CEREAL_LOAD_FUNCTION_NAME(Archive& archive, TaskMessage& task) {
+  std::int64_t remaining = 0;
+  archive(task.key, task.attempt, task.version, task.root_round, task.evaluate_first, remaining);
+  task.remaining = std::chrono::nanoseconds(remaining);
+}
+template <typename Archive>
+void CEREAL_SERIALIZE_FUNCTION_NAME(Archive& archive, ProbeMessage& probe) {
+  archive(probe.key);
+}
+template <typename Archive>
+void CEREAL_SERIALIZE_FUNCTION_NAME(Archive& archive, AcknowledgeMessage& acknowledge) {
+  archive(acknowledge.key, acknowledge.accepted, acknowledge.reason);
+}
+template <typename Archive>
+void CEREAL_SERIALIZE_FUNCTION_NAME(Archive& archive, CancelMessage& cancel) {
+  archive(cancel.key);
+}
+template <typename Archive>
+void CEREAL_SERIALIZE_FUNCTION_NAME(Archive& /*archive*/, HelloMessage& /*hello*/) {}
+template <typename Archive>
+void CEREAL_SERIALIZE_FUNCTION_NAME(Archive& archive, WorkingMessage& working) {
+  archive(working.key, working.known);
+}
+template <typename Archive>
+void CEREAL_SERIALIZE_FUNCTION_NAME(Archive& archive, UpdateMessage& update) {
+  archive(update.key, update.update);
+}
+template <typename Archive>
+void CEREAL_SAVE_FUNCTION_NAME(Archive& archive, const TaskFailedMessage& failed) {
+  archive(failed.key, failed.attempt, static_cast<std::uint8_t>(failed.code), failed.reason);
+}
+template <typename Archive>
+void CEREAL_LOAD_FUNCTION_NAME(Archive& archive, TaskFailedMessage& failed) {
+  std::uint8_t code = 0;
+  archive(failed.key, failed.attempt, code, failed.reason);
+  // A code of a later version is still a failure.
+  const bool known = code > static_cast<std::uint8_t>(Code::kOk) && code <= static_cast<std::uint8_t>(Code::kInternal);
+  failed.code = known ? static_cast<Code>(code) : Code::kInternal;
+}
+
+namespace internal {
+namespace {
+
+// Longer texts are cut: a reason is for people.
+constexpr std::size_t kLongestReason = 2000;
+
+// Never renumber: on the wire. By the alternatives of Message.
+constexpr std::array<std::uint8_t, std::variant_size_v<Message>> kKinds{1, 2, 3, 4, 5, 6, 7, 8};
+
+void shorten(std::string& reason) {
+  if (reason.size() > kLongestReason) { reason.resize(kLongestReason); }
+}
+
+// Of the alternative with that number, default-made; nothing if there is none.
+template <std::size_t... Index>
+bool make_alternative(std::uint8_t kind, Message& message, std::index_sequence<Index...> /*all*/) {
+  return ((kind == kKinds[Index] ? (message.emplace<Index>(), true) : false) || ...);
+}
+
+}  // namespace
+
+template <typename Archive>
+void CEREAL_SAVE_FUNCTION_NAME(Archive& archive, const PayloadReference& reference) {
+  archive(reference.id, static_cast<std::uint8_t>(reference.encoding), reference.elements, reference.bytes);
+}
+template <typename Archive>
+void CEREAL_LOAD_FUNCTION_NAME(Archive& archive, PayloadReference& reference) {
+  std::uint8_t encoding = 0;
+  archive(reference.id, encoding, reference.elements, reference.bytes);
+  reference.encoding = static_cast<Encoding>(encoding);
+}
+template <typename Archive>
+void CEREAL_SAVE_FUNCTION_NAME(Archive& archive, const NodeLetter& letter) {
+  archive(kWireVersion, kKinds[letter.message.index()], letter.from, letter.to);
+  std::visit([&archive](const auto& message) { archive(message); }, letter.message);
+  archive(letter.references);
+}
+template <typename Archive>
+void CEREAL_LOAD_FUNCTION_NAME(Archive& archive, NodeLetter& letter) {
+  std::uint16_t version = 0;
+  std::uint8_t kind = 0;
+  archive(version);
+  if (version != kWireVersion) { throw cereal::Exception("its version is not the one spoken here"); }
+  archive(kind, letter.from, letter.to);
+  if (!make_alternative(kind, letter.message, std::make_index_sequence<kKinds.size()>())) {
+    throw cereal::Exception("its kind is unknown");
+  }
+  std::visit([&archive](auto& message) { archive(message); }, letter.message);
+  archive(letter.references);
+}
+
+std::vector<Payload> payloads_of(const Message& message) {
+  std::vector<Payload> payloads;
+  if (const auto* task = std::get_if<TaskMessage>(&message)) {
+    if (task->model) { payloads.push_back(Payload::floats(task->model)); }
+  } else if (const auto* update = std::get_if<UpdateMessage>(&message)) {
+    for (const Segment& segment : update->update.segments) { payloads.push_back(segment.payload); }
+  }
+  return payloads;
+}
+
+std::vector<std::byte> encode_letter(NodeId from, NodeId to, const Message& message, std::span<const Payload> payloads,
+                                     std::span<const std::uint64_t> ids) {
+  NodeLetter letter{from, to, message, {}};
+  if (auto* acknowledge = std::get_if<AcknowledgeMessage>(&letter.message)) { shorten(acknowledge->reason); }
+  if (auto* failed = std::get_if<TaskFailedMessage>(&letter.message)) { shorten(failed->reason); }
+  for (std::size_t i = 0; i < payloads.size(); ++i) {
+    letter.references.push_back(
+        {ids[i], payloads[i].encoding(), payloads[i].elements(), static_cast<std::uint64_t>(payloads[i].size())});
+  }
+  return encode(letter);
+}
+
+Result<NodeLetter> decode_letter(std::span<const std::byte> bytes, const LetterLimits& limits) {
+  TRIBUTARY_ASSIGN_OR_RETURN(NodeLetter letter, decode<NodeLetter>(bytes));
+  std::size_t expected = 0;
+  if (std::holds_alternative<TaskMessage>(letter.message)) {
+    expected = 1;
+  } else if (const auto* update = std::get_if<UpdateMessage>(&letter.message)) {
+    expected = update->update.segments.size();
+  }
+  if (letter.references.size() != expected || expected > limits.references) {
+    return protocol_error(fmt::format("a message of kind `{}` refers to {} payloads, not to {} (at most {})",
+                                      name_of(letter.message), letter.references.size(), expected, limits.references));
+  }
+  for (const PayloadReference& reference : letter.references) {
+    const bool floats = reference.encoding == Encoding::kFloat32;
+    if (!floats && reference.encoding != Encoding::kFixed) {
+      return protocol_error(fmt::format("unknown encoding {}", static_cast<int>(reference.encoding)));
+    }
+    if (reference.elements > limits.elements) {
+      return protocol_error(
+          fmt::format("a payload of {} values, the model has {}", reference.elements, limits.elements));
+    }
+    const std::size_t elements = reference.elements;
+    const std::size_t least = floats ? elements * 4 : Payload::data_offset(elements) + elements * 4;
+    const std::size_t most = floats ? least : Payload::data_offset(elements) + elements * 8 + 8;
+    if (reference.bytes < least || reference.bytes > most) {
+      return protocol_error(fmt::format("a payload of {} values cannot have {} bytes", elements, reference.bytes));
+    }
+  }
+  return letter;
+}
+
+Status attach(NodeLetter& letter, std::vector<Payload> payloads) {
+  if (auto* task = std::get_if<TaskMessage>(&letter.message)) {
+    if (payloads.size() != 1 || !payloads[0].shared_floats()) { return protocol_error("a task without a model"); }
+    task->model = payloads[0].shared_floats();
+  } else if (auto* update = std::get_if<UpdateMessage>(&letter.message)) {
+    if (payloads.size() != update->update.segments.size()) { return protocol_error("an update without its segments"); }
+    for (std::size_t i = 0; i < payloads.size(); ++i) { update->update.segments[i].payload = std::move(payloads[i]); }
+  }
+  return {};
+}
+
+}  // namespace internal
+}  // namespace tributary

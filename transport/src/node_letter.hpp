@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+// A node's message as it leaves its process: a small control part, and the payloads it names by reference. The control
+// part is the same for every driver that crosses processes; drivers differ in how they move the two.
+//
+// Threads: values.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "tributary/core/message.hpp"
+#include "tributary/core/payload.hpp"
+
+namespace tributary::internal {
+
+// Counts up with every change of what follows the version in a control message.
+inline constexpr std::uint16_t kWireVersion = 1;
+
+// Which bytes of the data plane a message means. The receiver knows them by (sending process, id).
+struct PayloadReference {
+  std::uint64_t id = 0;
+  Encoding encoding = Encoding::kFloat32;
+  std::uint64_t elements = 0;
+  std::uint64_t bytes = 0;
+};
+
+struct NodeLetter {
+  NodeId from;
+  NodeId to;
+  Message message;  // without its payloads
+  std::vector<PayloadReference> references;
+};
+
+// What a message may refer to at most.
+struct LetterLimits {
+  std::size_t elements = 0;  // of one payload
+  std::size_t references = 16;
+};
+
+// The payloads of `message`, in the order of its references.
+[[nodiscard]] std::vector<Payload> payloads_of(const Message& message);
+// `ids` names them, one for each.
+[[nodiscard]] std::vector<std::byte> encode_letter(NodeId from, NodeId to, const Message& message,
+                                                   std::span<const Payload> payloads,
+                                                   std::span<const std::uint64_t> ids);
+// kProtocol: damaged, of another version, or beyond `limits`. Takes no more memory than a few times the bytes given.
+[[nodiscard]] Result<NodeLetter> decode_letter(std::span<const std::byte> bytes, const LetterLimits& limits);
+// Puts the payloads, one for each reference, where they belong. kProtocol: of another kind than the message needs.
+[[nodiscard]] Status attach(NodeLetter& letter, std::vector<Payload> payloads);
+
+}  // namespace tributary::internal
