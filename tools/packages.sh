@@ -15,7 +15,7 @@ packages=(
   dataset-fashion-mnist
 )
 if [ "${1:-}" = --develop ]; then
-  packages+=(libgtest-dev libgmock-dev clang-format-19 clang-tidy-19 python3 git)
+  packages+=(libgtest-dev libgmock-dev clang-format-19 clang-tidy-19 python3 git slurm-wlm munge)
 fi
 
 missing=()
