@@ -73,7 +73,7 @@ check_format() { sources | xargs clang-format-19 --dry-run -Werror; }
 # libtorch's headers alone take clang-tidy half a minute a file: those few files are left to the compiler's warnings.
 check_tidy() {
   git ls-files 'core/src/*.cpp' 'topology/src/*.cpp' 'aggregators/src/*.cpp' 'privacy/src/*.cpp' 'transport/src/*.cpp' \
-    'cli/src/*.cpp' | xargs -P "$(nproc)" -n 4 clang-tidy-19 -p build/dev --quiet --warnings-as-errors='*'
+    'transport/mpi/src/*.cpp' 'cli/src/*.cpp' | xargs -P "$(nproc)" -n 4 clang-tidy-19 -p build/dev --quiet --warnings-as-errors='*'
 }
 
 step "packages" tools/packages.sh --develop || exit 69

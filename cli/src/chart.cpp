@@ -8,6 +8,7 @@
 #include <iterator>
 #include <limits>
 #include <map>
+#include <numeric>
 
 #include "page.hpp"
 #include "tributary/core/human.hpp"
@@ -25,7 +26,6 @@ constexpr double kTipLine = 16.0;
 constexpr double kTipCharacter = 6.3;
 constexpr std::size_t kMaxHits = 240;
 constexpr std::size_t kMaxCurvePoints = 2000;
-constexpr std::size_t kMaxBars = 100;
 constexpr std::size_t kDotLimit = 40;
 
 struct Scale {
@@ -74,18 +74,22 @@ struct TipLine {
   int color = -1;  // none
 };
 
-// A label beside x, kept inside the picture.
-void draw_tip(std::string& out, double x, const std::vector<TipLine>& lines) {
+double tip_height(std::size_t lines) {
+  return 10.0 + kTipLine * static_cast<double>(lines);
+}
+
+// A label beside x, kept inside a picture that wide.
+void draw_tip(std::string& out, double x, const std::vector<TipLine>& lines, double top = kTop,
+              double picture = kWidth) {
   std::size_t longest = 0;
   for (const TipLine& line : lines) { longest = std::max(longest, display_width(line.text)); }
   const double width = 24.0 + kTipCharacter * static_cast<double>(longest) + 6.0;
-  const double height = 10.0 + kTipLine * static_cast<double>(lines.size());
-  const double left = x + width + 12 > kWidth ? std::max(0.0, x - width - 10) : x + 10;
+  const double left = x + width + 12 > picture ? std::max(0.0, x - width - 10) : x + 10;
   Out to(out);
   fmt::format_to(to,
                  "<g class=\"tip mark\"><rect x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"{:.1f}\" rx=\"6\"/>",
-                 left, kTop, width, height);
-  double y = kTop + 17;
+                 left, top, width, tip_height(lines.size()));
+  double y = top + 17;
   for (const TipLine& line : lines) {
     if (line.color >= 0) {
       fmt::format_to(to, "<circle class=\"c{}\" cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"4\"/>", line.color, left + 12, y - 4);
@@ -157,11 +161,11 @@ void draw_hits(std::string& out, const LineChart& chart, const Scale& x, const S
 }
 
 std::vector<StackedBars::Bar> grouped(const std::vector<StackedBars::Bar>& bars) {
-  if (bars.size() <= kMaxBars) { return bars; }
+  if (bars.size() <= kMostBars) { return bars; }
   std::vector<StackedBars::Bar> groups;
-  for (std::size_t g = 0; g < kMaxBars; ++g) {
-    const std::size_t first = g * bars.size() / kMaxBars;
-    const std::size_t end = (g + 1) * bars.size() / kMaxBars;
+  for (std::size_t g = 0; g < kMostBars; ++g) {
+    const std::size_t first = g * bars.size() / kMostBars;
+    const std::size_t end = (g + 1) * bars.size() / kMostBars;
     StackedBars::Bar mean = bars[first];
     for (std::size_t i = first + 1; i < end; ++i) {
       for (std::size_t layer = 0; layer < mean.values.size(); ++layer) { mean.values[layer] += bars[i].values[layer]; }
@@ -171,6 +175,13 @@ std::vector<StackedBars::Bar> grouped(const std::vector<StackedBars::Bar>& bars)
     groups.push_back(std::move(mean));
   }
   return groups;
+}
+
+// The largest sum of a bar's layers; 1 if all are empty.
+double longest(const std::vector<StackedBars::Bar>& bars) {
+  double most = 0.0;
+  for (const auto& bar : bars) { most = std::max(most, std::accumulate(bar.values.begin(), bar.values.end(), 0.0)); }
+  return most > 0.0 ? most : 1.0;
 }
 
 }  // namespace
@@ -256,14 +267,7 @@ std::string line_chart(const LineChart& chart) {
 std::string stacked_bars(const StackedBars& chart) {
   if (chart.bars.empty()) { return "<p class=\"note\">No round was completed.</p>"; }
   const std::vector<StackedBars::Bar> bars = grouped(chart.bars);
-  double highest = 0.0;
-  for (const auto& bar : bars) {
-    double sum = 0.0;
-    for (const double value : bar.values) { sum += value; }
-    highest = std::max(highest, sum);
-  }
-  if (highest <= 0.0) { highest = 1.0; }
-  const std::vector<double> y_ticks = ticks(0.0, highest, 5);
+  const std::vector<double> y_ticks = ticks(0.0, longest(bars), 5);
   const Scale y{0.0, y_ticks.back(), kHeight - kBottom, kTop};
   const double slot = (kWidth - kRight - kLeft) / static_cast<double>(bars.size());
   const double width = std::min(34.0, slot * (bars.size() > 60 ? 0.94 : 0.74));
@@ -303,6 +307,63 @@ std::string stacked_bars(const StackedBars& chart) {
   }
   out += "\n" + hits;
   return out + "</svg>\n";
+}
+
+std::string lying_bars(const StackedBars& chart) {
+  constexpr double kPageWidth = 1080.0;
+  constexpr double kAxis = 24.0;      // below the bars
+  constexpr double kLeastLabel = 13;  // from one label to the next
+  const std::vector<StackedBars::Bar> bars = grouped(chart.bars);
+  std::size_t label = 0;
+  for (const auto& bar : bars) { label = std::max(label, display_width(bar.label)); }
+  const auto count = static_cast<double>(bars.size());
+  const double pitch = std::clamp(576.0 / count, 6.0, 24.0);
+  const double thickness = 0.72 * pitch;
+  const double left = 20.0 + kTipCharacter * static_cast<double>(label + chart.x_title.size());
+  const double base = 4.0 + pitch * count;
+  // Room for a hover label even if there are few bars.
+  const double height = std::max(base + kAxis, tip_height(chart.names.size() + 1) + 4.0);
+  const std::vector<double> x_ticks = ticks(0.0, longest(bars), 8);
+  const Scale x{0.0, x_ticks.back(), left, kPageWidth - 30.0};
+
+  std::string out = fmt::format(
+      "<svg class=\"chart\" viewBox=\"0 0 {} {:.1f}\" style=\"min-width:640px\" role=\"img\" aria-label=\"{}\">\n",
+      kPageWidth, height, escape_html(chart.description));
+  for (const double tick : x_ticks) {
+    fmt::format_to(Out(out), "<line class=\"grid\" x1=\"{0:.1f}\" x2=\"{0:.1f}\" y1=\"0\" y2=\"{1:.1f}\"/>", x(tick),
+                   base);
+    fmt::format_to(Out(out), "<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"middle\">{}</text>\n", x(tick), base + 16,
+                   escape_html(chart.y_format(tick)));
+  }
+  // All bars first: a hover label must not disappear behind its neighbours.
+  std::string hits;
+  const auto every = static_cast<std::size_t>(std::ceil(kLeastLabel / pitch));
+  for (std::size_t i = 0; i < bars.size(); ++i) {
+    const double top = 4.0 + pitch * static_cast<double>(i);
+    if (i % every == 0) {
+      fmt::format_to(Out(out), "<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"end\">{} {}</text>", left - 8,
+                     top + thickness / 2 + 4, escape_html(chart.x_title), escape_html(bars[i].label));
+    }
+    double sum = 0.0;
+    std::vector<TipLine> lines{{fmt::format("{} {}", chart.x_title, bars[i].label), -1}};
+    for (std::size_t layer = 0; layer < bars[i].values.size(); ++layer) {
+      const double value = bars[i].values[layer];
+      const std::size_t color = chart.colors.at(layer);
+      const double width = x(sum + value) - x(sum);
+      if (width > 0.05) {
+        fmt::format_to(Out(out), "<path class=\"bar c{}\" d=\"M{:.2f} {:.1f}h{:.2f}v{:.1f}h-{:.2f}Z\"/>", color, x(sum),
+                       top, width, thickness, width);
+      }
+      sum += value;
+      lines.push_back({fmt::format("{}  {}", chart.y_format(value), chart.names.at(layer)), static_cast<int>(color)});
+    }
+    out += '\n';
+    fmt::format_to(Out(hits), "<g class=\"hit\"><rect x=\"0\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"{:.1f}\"/>",
+                   top - (pitch - thickness) / 2, kPageWidth, pitch);
+    draw_tip(hits, x(sum), lines, std::min(top, height - tip_height(lines.size()) - 2.0), kPageWidth);
+    hits += "</g>\n";
+  }
+  return out + hits + "</svg>\n";
 }
 
 }  // namespace tributary::cli

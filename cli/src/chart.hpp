@@ -43,8 +43,12 @@ struct StackedBars {
   };
   std::vector<Bar> bars;
 };
-// More than 100 bars are averaged in groups. No legend.
+// More bars than that are averaged in groups.
+inline constexpr std::size_t kMostBars = 100;
+// Neither has a legend.
 [[nodiscard]] std::string stacked_bars(const StackedBars& chart);
+// The bars from top to bottom, each beside its label, across the whole page; they share one axis of values.
+[[nodiscard]] std::string lying_bars(const StackedBars& chart);
 
 // `names[i]` with colour `colors[i]` and, unless empty, `values[i]`.
 [[nodiscard]] std::string legend(const std::vector<std::string>& names, const std::vector<std::size_t>& colors,

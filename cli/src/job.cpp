@@ -4,7 +4,9 @@
 #ifdef TRIBUTARY_WITH_MPI
 
 #include <fmt/format.h>
+#include <unistd.h>
 
+#include <cstdio>
 #include <cstdlib>
 #include <string_view>
 
@@ -85,7 +87,11 @@ Result<Job*> Job::join() {
 }
 
 int Job::leave(int exit_code) {
-  return joined() ? joined()->end(exit_code) : exit_code;
+  if (!joined()) { return exit_code; }
+  const int code = joined()->end(exit_code);
+  // At once, without the libraries' own last steps: the job waits for this process.
+  std::fflush(nullptr);
+  ::_exit(code);
 }
 
 }  // namespace tributary::cli

@@ -37,7 +37,7 @@ class Job {
 
   // Starts MPI, at the first call. kUnsupported: this build has none.
   static Result<Job*> join();
-  // Leaves the job with `exit_code`, if it was joined, and returns it. If a rank is lost it does not return.
+  // Ends the process with `exit_code` if a job was joined; returns it otherwise.
   static int leave(int exit_code);
 
   [[nodiscard]] virtual bool is_first() const noexcept = 0;

@@ -13,6 +13,7 @@
 #include "chart.hpp"
 #include "label_chart.hpp"
 #include "page.hpp"
+#include "report_processes.hpp"
 #include "tree_drawing.hpp"
 #include "tributary/core/human.hpp"
 #include "tributary/core/version.hpp"
@@ -51,6 +52,11 @@ std::uint64_t abandoned_rounds(const RunData& data) {
                                                   [](const Record& r) { return r.text("outcome") == "abandoned"; }));
 }
 
+// Only there a clock of its own passes.
+bool is_simulation(const RunData& data) {
+  return data.run.text("driver") == "simulation";
+}
+
 void header(Page& page, const RunData& data) {
   std::string facts;
   const auto fact = [&facts](std::string_view text) {
@@ -62,7 +68,11 @@ void header(Page& page, const RunData& data) {
   if (run.find("clients") != nullptr) { fact(human_plural(whole(run.number("clients")), "client")); }
   if (run.find("parameters") != nullptr) { fact(human_plural(whole(run.number("parameters")), "parameter")); }
   if (run.find("seed") != nullptr) { fact(fmt::format("seed {}", whole_field(run, "seed"))); }
-  if (run.number("threads") > 0) { fact(human_plural(whole(run.number("threads")), "thread")); }
+  if (data.where.size() > 1) {
+    fact(human_plural(data.where.size(), "rank"));
+  } else if (run.number("threads") > 0) {
+    fact(human_plural(whole(run.number("threads")), "thread"));
+  }
   fact(run.text("driver"));
   fact(run.text("host"));
   fact(run.text("started"));
@@ -114,9 +124,9 @@ void key_numbers(Page& page, const RunData& data) {
                      committed > 0 ? fmt::format("{:.4g} per round", updates / committed) : ""});
   }
   if (const double memory = data.end.number("max_rss_bytes"); memory > 0) {
-    tiles.push_back({"Memory", human_bytes(memory), "at most"});
+    tiles.push_back({"Memory", human_bytes(memory), data.where.size() > 1 ? "of rank 0, at most" : "at most"});
   }
-  if (const double simulated = data.total("virtual_seconds"); simulated > 0) {
+  if (const double simulated = data.total("virtual_seconds"); is_simulation(data) && simulated > 0) {
     tiles.push_back({"Simulated time", human_duration(simulated), "by the virtual clock"});
   }
   page.tiles(tiles);
@@ -150,22 +160,22 @@ void learning(Page& page, const RunData& data) {
 constexpr std::array<std::string_view, 5> kPhases{"train", "merge", "evaluate", "checkpoint", "other"};
 constexpr std::array<std::size_t, 5> kPhaseColors{0, 1, 2, 3, 7};
 
-// What a round's time went into. Training runs on several threads at once, hence the division.
+// What a round's time went into. Training runs on several threads at once, hence the division. How many there are in
+// all is known at the end only, and not if each rank has its own number: training gets no more than the others leave.
 std::vector<double> phases_of(const Record& round, double threads) {
-  const double seconds = round.number("seconds");
+  double left = round.number("seconds");
   std::vector<double> phases{round.number("train_seconds") / threads, round.number("merge_seconds"),
                              round.number("evaluate_seconds"), round.number("checkpoint_seconds")};
-  double named = 0.0;
-  for (double& phase : phases) {
-    phase = std::max(0.0, phase);
-    named += phase;
-  }
-  phases.push_back(std::max(0.0, seconds - named));
+  for (double& phase : phases) { phase = std::max(0.0, phase); }
+  for (std::size_t i = 1; i < phases.size(); ++i) { left -= phases[i]; }
+  phases[0] = std::min(phases[0], std::max(0.0, left));
+  phases.push_back(std::max(0.0, left - phases[0]));
   return phases;
 }
 
 void time(Page& page, const RunData& data) {
-  const double threads = std::max(1.0, data.run.number("threads", 1.0));
+  const double ranks = std::max(1.0, static_cast<double>(data.where.size()));
+  const double threads = std::max(1.0, data.run.number("threads", 1.0)) * ranks;
   StackedBars chart;
   chart.description = "Time of each round by phase";
   chart.x_title = "round";
@@ -189,9 +199,9 @@ void time(Page& page, const RunData& data) {
                                       kPhaseColors.at(i), kPhases.at(i)),
                           human_duration(totals[i]), share});
   }
-  page.open_section("Time",
-                    "Training time is summed over threads and divided by their number; “other” is what remains of a "
-                    "round: waiting, moving bytes, threads without work.");
+  page.open_section("Time", fmt::format("Training time is summed over {} and divided by their number; “other” is what "
+                                        "remains of a round: waiting, moving bytes, threads without work.",
+                                        ranks > 1 ? "the threads of all ranks" : "threads"));
   page << "<div class=\"cards\">\n";
   page.card("Per round", legend(chart.names, chart.colors, values) + stacked_bars(chart));
   page.card("In all", Page::table(table));
@@ -248,25 +258,6 @@ void traffic(Page& page, const RunData& data) {
     page.card("By tier", Page::table(table), "Tier 1 is below the root; its bytes are those of the edges to the root.");
   }
   page << "</div>\n";
-  page.close_section();
-}
-
-void where_it_ran(Page& page, const RunData& data) {
-  if (data.where.empty()) { return; }
-  Page::Table table{{"process", "host", "rank", "nodes", "tasks trained", "training time"},
-                    {false, false, true, false, true, true},
-                    {}};
-  for (const Record& record : data.where) {
-    std::string nodes(record.text("nodes"));
-    if (nodes.empty() && record.find("nodes") != nullptr) { nodes = human_count(whole(record.number("nodes"))); }
-    table.rows.push_back({fmt::format("{:.0f}", record.number("process")), escape_html(record.text("host")),
-                          record.find("rank") == nullptr ? "–" : fmt::format("{:.0f}", record.number("rank")),
-                          escape_html(nodes), human_count(whole(record.number("clients_trained"))),
-                          human_duration(record.number("train_seconds"))});
-    if (table.rows.size() == kMaxTableRows) { break; }
-  }
-  page.open_section("What ran where");
-  page.card("", Page::table(table));
   page.close_section();
 }
 
@@ -356,7 +347,7 @@ void details(Page& page, const RunData& data) {
   fact("trained by",
        data.run.text("version").empty() ? std::string() : "tributary " + std::string(data.run.text("version")));
   fact("driver", data.run.text("driver"));
-  fact("clock", data.run.text("clock"));
+  if (is_simulation(data)) { fact("clock", data.run.text("clock")); }
   if (data.run.find("payload_bytes") != nullptr) { fact("payload", human_bytes(data.run.number("payload_bytes"))); }
   if (!facts.rows.empty()) { page << Page::folded("Identity", Page::table(facts)); }
   page.close_section();
@@ -376,7 +367,8 @@ std::string report_page(const RunData& data) {
     page.card("", labels);
     page.close_section();
   }
-  where_it_ran(page, data);
+  processes_section(page, data);
+  slow_edges_section(page, data);
   troubles(page, data);
   details(page, data);
   return page.finish(fmt::format(

@@ -32,7 +32,10 @@ void add_record(RunData& data, const Record& record) {
   const std::string& event = record.event();
   if (event == "run") {
     if (data.starts++ == 0) { data.run = record; }
-    data.end = Record("end");  // resumed: it has not ended any more
+    // Resumed: it has not ended any more, and what is counted since then replaces what was counted before.
+    data.end = Record("end");
+    data.where.clear();
+    data.edges.clear();
   } else if (event == "round") {
     data.rounds.push_back(record);
   } else if (event == "tier") {

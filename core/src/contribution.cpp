@@ -10,6 +10,10 @@
 namespace tributary {
 namespace {
 
+// Metrics travel on the control plane, whose letters are small.
+constexpr std::size_t kMostMetrics = 256;
+constexpr std::size_t kLongestMetricName = 100;
+
 double square(float value) {
   return static_cast<double>(value) * static_cast<double>(value);
 }
@@ -56,6 +60,13 @@ Result<Contribution> make_contribution(const ParameterSpec& spec, const ModelVal
   if (!outcome.model || outcome.model->size() != spec.parameters()) {
     return invalid_argument(fmt::format("the trainer returned a model of {} values, not of {}",
                                         outcome.model ? outcome.model->size() : 0, spec.parameters()));
+  }
+  if (outcome.metrics.size() > kMostMetrics ||
+      std::any_of(outcome.metrics.begin(), outcome.metrics.end(),
+                  [](const auto& metric) { return metric.first.size() > kLongestMetricName; })) {
+    return invalid_argument(
+        fmt::format("the trainer reported {} metrics: at most {} are carried, with names of at most {} bytes",
+                    outcome.metrics.size(), kMostMetrics, kLongestMetricName));
   }
   Contribution contribution;
   TRIBUTARY_ASSIGN_OR_RETURN(contribution.weight, Weight::from(outcome.weight));

@@ -188,6 +188,10 @@ Status Federation::replay() {
   });
 }
 
+bool Federation::on_virtual_clock() const {
+  return driver_->name() == "simulation" && plan_.configuration().simulation.clock == SimulationConfig::Clock::kVirtual;
+}
+
 Status Federation::write_run_record(bool preamble, bool everywhere) {
   const Tree& tree = plan_.tree();
   const Configuration& configuration = plan_.configuration();
@@ -198,7 +202,7 @@ Status Federation::write_run_record(bool preamble, bool everywhere) {
   record.set("parameters", static_cast<std::uint64_t>(plan_.spec().parameters()));
   record.set("payload_bytes", static_cast<std::uint64_t>(plan_.payload_bytes()));
   record.set("threads", driver_->threads()).set("driver", std::string(driver_->name()));
-  record.set("clock", configuration.simulation.clock == SimulationConfig::Clock::kReal ? "real" : "virtual");
+  record.set("clock", on_virtual_clock() ? "virtual" : "real");
   record.set("version", std::string(version_text())).set("configuration_digest", plan_.digest().hex());
   record.set("started", fmt::format("{:%FT%TZ}", fmt::gmtime(std::time(nullptr)))).set("host", host_name());
   const auto put = [&](const Record& line) { return everywhere ? write(line) : records_->write(line); };
@@ -277,7 +281,7 @@ Status Federation::write_round_records(const RoundReport& report, const DriverSt
   record.set("train_seconds", seconds(statistics.train_time - before_.train_time));
   record.set("merge_seconds", seconds(statistics.merge_time - before_.merge_time));
   record.set("evaluate_seconds", seconds(evaluate_time_)).set("checkpoint_seconds", seconds(checkpoint_time_));
-  record.set("virtual_seconds", seconds(statistics.clock - before_.clock));
+  if (on_virtual_clock()) { record.set("virtual_seconds", seconds(statistics.clock - before_.clock)); }
   record.set("selected", report.state.asked).set("reported", report.state.reported);
   record.set("failed", report.state.failed + report.state.lost).set("late", report.late);
   record.set("rejected", report.refused).set("contributors", report.contributors);
@@ -345,6 +349,7 @@ Status Federation::write_end_records(const DriverStatistics& statistics, const F
   if (processes.empty()) {
     processes.push_back({.host = host_name(),
                          .nodes = tree.size(),
+                         .threads = driver_->threads(),
                          .tasks_trained = statistics.tasks_trained,
                          .train_time = statistics.train_time,
                          .merge_time = statistics.merge_time});
@@ -352,7 +357,7 @@ Status Federation::write_end_records(const DriverStatistics& statistics, const F
   for (const ProcessStatistics& process : processes) {
     Record where("where");
     where.set("process", process.rank).set("host", process.host).set("rank", process.rank);
-    where.set("nodes", process.nodes).set("clients_trained", process.tasks_trained);
+    where.set("nodes", process.nodes).set("threads", process.threads).set("clients_trained", process.tasks_trained);
     where.set("train_seconds", seconds(process.train_time)).set("merge_seconds", seconds(process.merge_time));
     where.set("send_seconds", seconds(process.send_time)).set("wait_seconds", seconds(process.wait_time));
     where.set("bytes_sent", process.bytes_sent).set("bytes_received", process.bytes_received);

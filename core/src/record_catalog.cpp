@@ -106,6 +106,7 @@ constexpr auto kWhere = std::to_array<FieldInfo>({
     {"host", "text", "", "name of the machine"},
     {"rank", "integer", "", "under MPI; 0 otherwise"},
     {"nodes", "integer", "", "of the tree that ran there"},
+    {"threads", "integer", "", "that train"},
     {"clients_trained", "integer", "", "tasks done"},
     {"train_seconds", "number", "s", "summed over threads"},
     {"merge_seconds", "number", "s", "in aggregators and the root"},

@@ -8,6 +8,8 @@
 namespace tributary {
 namespace {
 
+__extension__ using Unsigned = unsigned __int128;
+
 constexpr double kScalarBound = 0x1p20;
 constexpr int kScalarBits = 16;
 
@@ -21,7 +23,8 @@ void ScalarSum::add(double value, Weight weight) noexcept {
 }
 
 void ScalarSum::add(const ScalarSum& other) noexcept {
-  sum_ += other.sum_;
+  // Sums of a broken peer may be anything: they wrap, as unsigned numbers do.
+  sum_ = static_cast<Wide>(static_cast<Unsigned>(sum_) + static_cast<Unsigned>(other.sum_));
   weight_ = weight_ + other.weight_;
 }
 
@@ -35,7 +38,6 @@ std::array<std::uint64_t, 2> ScalarSum::words() const noexcept {
 }
 
 ScalarSum ScalarSum::from_words(std::array<std::uint64_t, 2> words, Weight weight) noexcept {
-  __extension__ using Unsigned = unsigned __int128;
   ScalarSum sum;
   sum.sum_ = static_cast<Wide>((static_cast<Unsigned>(words[1]) << 64U) | words[0]);
   sum.weight_ = weight;

@@ -114,6 +114,132 @@ TEST_F(Report, ShowsEverySectionOfAWholeRun) {
   EXPECT_TRUE(is_balanced(page));
 }
 
+Record where_record(int rank, bool lost = false) {
+  Record record("where");
+  record.set("process", rank).set("host", "node-" + std::to_string(rank / 2)).set("rank", rank).set("nodes", 3);
+  record.set("clients_trained", 40 + rank).set("train_seconds", 9.0).set("merge_seconds", 0.25);
+  record.set("send_seconds", 0.5).set("wait_seconds", 1.25).set("bytes_sent", 7000).set("bytes_received", 8000);
+  return record.set("lost", lost);
+}
+
+Record edge_record(int child, int parent, int tier, double sending, double waiting) {
+  Record record("edge");
+  record.set("child", child).set("parent", parent).set("child_name", "node-" + std::to_string(child));
+  record.set("tier", tier).set("messages", 6).set("bytes_down", 500).set("bytes_up", 600);
+  return record.set("send_seconds", sending).set("wait_seconds", waiting);
+}
+
+// The rows of the table below that heading.
+std::size_t rows_below(const std::string& page, const std::string& heading) {
+  const std::size_t begin = page.find("<tbody>", page.find("<h2>" + heading));
+  const std::string table = page.substr(begin, page.find("</tbody>", begin) - begin);
+  std::size_t rows = 0;
+  for (std::size_t at = table.find("<tr>"); at != std::string::npos; at = table.find("<tr>", at + 1)) { ++rows; }
+  return rows;
+}
+
+TEST_F(Report, OneProcessIsOneLineWithoutRanksAndWaits) {
+  const std::string page = page_of(whole_run("alone", 0.3));
+
+  EXPECT_EQ(rows_below(page, "What ran where"), 1U);
+  for (const char* word : {"Time by rank", "Slowest edges", "waiting</th>", "<th>rank"}) {
+    EXPECT_FALSE(contains(page, word)) << word;
+  }
+}
+
+TEST_F(Report, EachRankHasABarAndARowWithAllThatWasMeasured) {
+  std::vector<Record> records{Record("run").set("name", "job").set("driver", "mpi").set("threads", 2)};
+  for (int rank = 0; rank < 3; ++rank) { records.push_back(where_record(rank)); }
+
+  const std::string page = page_of(records);
+
+  EXPECT_TRUE(contains(page, "<span>3 ranks</span>"));
+  EXPECT_TRUE(contains(page, "Time by rank"));
+  EXPECT_TRUE(contains(page, ">rank 2</text>"));
+  EXPECT_EQ(rows_below(page, "What ran where"), 3U);
+  EXPECT_TRUE(contains(page,
+                       "<tr><td>2</td><td>node-1</td><td class=\"n\">3</td><td class=\"n\">42</td>"
+                       "<td class=\"n\">9.00 s</td><td class=\"n\">250 ms</td><td class=\"n\">500 ms</td>"
+                       "<td class=\"n\">1.25 s</td><td class=\"n\">7.00 kB</td><td class=\"n\">8.00 kB</td></tr>"));
+  EXPECT_FALSE(contains(page, "lost"));
+  EXPECT_TRUE(is_balanced(page));
+}
+
+TEST_F(Report, LostRanksAreNamedInWords) {
+  const std::string page = page_of({where_record(0), where_record(1, true), where_record(2)});
+
+  EXPECT_TRUE(contains(page, "1 of 3 ranks lost: rank 1 on node-0."));
+  EXPECT_TRUE(contains(page, ">rank 1, lost</text>"));
+  EXPECT_TRUE(contains(page, "<b>lost</b>"));
+  EXPECT_TRUE(is_balanced(page));
+}
+
+TEST_F(Report, AThousandRanksAreAveragedInTheirChart) {
+  std::vector<Record> records;
+  for (int rank = 0; rank < 1000; ++rank) { records.push_back(where_record(rank, rank % 10 == 3)); }
+
+  const std::string page = page_of(records);
+
+  EXPECT_TRUE(contains(page, ">rank 0 to 9, mean</text>"));
+  EXPECT_TRUE(contains(page, "rank 193 on node-96 and 80 more."));
+  EXPECT_TRUE(contains(page, "The first 500 of 1000 ranks"));
+  EXPECT_LT(page.size(), 500'000U);
+  EXPECT_TRUE(is_balanced(page));
+}
+
+TEST_F(Report, TheSlowestEdgesOfEachTierAreShownAndThoseSlowestToSend) {
+  std::vector<Record> records;
+  for (int child = 1; child <= 8; ++child) { records.push_back(edge_record(child, 0, 1, 0.0, 50.0 + child)); }
+  for (int child = 9; child <= 2048; ++child) {
+    records.push_back(edge_record(child, 1 + child % 8, 2, child == 77 ? 3.5 : 0.0, child * 0.01));
+  }
+
+  const std::string page = page_of(records);
+
+  EXPECT_TRUE(contains(page, "11 of 2,048 edges"));
+  EXPECT_EQ(rows_below(page, "Slowest edges"), 11U) << "five of each tier by waiting, one by sending";
+  EXPECT_TRUE(contains(page, "<td>node-8</td><td>root</td><td class=\"n\">1</td><td class=\"n\"><b>58.0 s</b></td>"));
+  EXPECT_TRUE(contains(page, "<td>node-2048</td><td>node-1</td><td class=\"n\">2</td><td class=\"n\"><b>20.5 s</b>"));
+  EXPECT_TRUE(contains(page, "<td class=\"n\">770 ms</td><td class=\"n\"><b>3.50 s</b></td>"));
+  EXPECT_FALSE(contains(page, "<td>node-3</td><td>root"));
+  EXPECT_TRUE(is_balanced(page));
+}
+
+TEST_F(Report, WithoutPayloadsBetweenRanksThereIsNoColumnForSending) {
+  const std::string page = page_of({edge_record(1, 0, 1, 0.0, 2.0), edge_record(2, 0, 1, 0.0, 0.0)});
+
+  EXPECT_EQ(rows_below(page, "Slowest edges"), 1U);
+  EXPECT_FALSE(contains(page, "sending"));
+}
+
+TEST_F(Report, TrainingOnSeveralRanksTakesNoMoreThanTheRound) {
+  const Record run = Record("run").set("name", "job").set("driver", "mpi").set("threads", 1);
+  const Record round = Record("round").set("round", 1).set("seconds", 4.0).set("train_seconds", 9.0);
+
+  const std::string ended = page_of({run, round, where_record(0), where_record(1), where_record(2)});
+  const std::string begun = page_of({run, round});
+
+  EXPECT_TRUE(contains(ended, "<td class=\"n\">3.00 s</td><td class=\"n\">75.0 %</td>"));
+  EXPECT_TRUE(contains(begun, "<td class=\"n\">4.00 s</td><td class=\"n\">100.0 %</td>"));
+}
+
+TEST_F(Report, OnlyASimulationHasATimeOfItsOwn) {
+  const Record round = Record("round").set("round", 1).set("virtual_seconds", 5.0);
+
+  EXPECT_TRUE(contains(page_of({Record("run").set("driver", "simulation"), round}), "Simulated time"));
+  EXPECT_FALSE(contains(page_of({Record("run").set("driver", "mpi"), round}), "Simulated time"));
+}
+
+TEST_F(Report, ARunResumedOnFewerRanksShowsThoseAlone) {
+  const Record run = Record("run").set("name", "job").set("driver", "mpi");
+
+  const std::string page =
+      page_of({run, where_record(0), where_record(1), where_record(2, true), run, where_record(0), where_record(1)});
+
+  EXPECT_EQ(rows_below(page, "What ran where"), 2U);
+  EXPECT_FALSE(contains(page, "lost"));
+}
+
 TEST_F(Report, LoadsNothingAndRunsNoScript) {
   const std::string page = page_of(whole_run("demo", 0.3));
 
@@ -128,7 +254,8 @@ TEST_F(Report, HostileTextIsEscapedEverywhere) {
   const std::string evil = "<script>alert('x')</script>\"&";
   std::vector<Record> records = whole_run(evil, 0.3);
   records.push_back(Record("warning").set("text", evil));
-  records.push_back(Record("where").set("process", 1).set("host", evil));
+  records.push_back(Record("where").set("process", 1).set("host", evil).set("lost", true));
+  records.push_back(Record("edge").set("child", 6).set("parent", 2).set("child_name", evil).set("wait_seconds", 1.0));
   records.push_back(Record("fault").set("round", 1).set("kind", evil).set("detail", evil).set("node", evil));
   records.push_back(Record("end").set("outcome", evil).set("error", evil));
 
@@ -157,7 +284,10 @@ TEST_F(Report, AbsentAndAbsurdFieldsDoNoHarm) {
       Record("round").set("round", 3).set("accuracy", -1e9).set("loss", 1e300),
       Record("labels").set("client", -4).set("counts", std::vector<double>{kNaN, -1.0, 1e18}),
       Record("labels").set("client", 1).set("counts", "many"),
-      Record("edge").set("child", 1e18).set("parent", -1),
+      Record("edge").set("child", 1e18).set("parent", -1).set("send_seconds", 1e300).set("wait_seconds", -1.0),
+      Record("edge").set("child", 2).set("tier", -7).set("wait_seconds", kNaN),
+      Record("where").set("process", -1).set("train_seconds", 1e308).set("wait_seconds", 1e308).set("lost", "yes"),
+      Record("where").set("process", 9).set("train_seconds", kNaN).set("send_seconds", -4.0).set("lost", true),
       Record("tier").set("tier", -1),
       Record("fault"),
       Record("an event of the future").set("x", 1),

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cstdlib>
 #include <cstring>
 #include <optional>
@@ -154,7 +155,7 @@ TEST_F(EndpointTest, BothSidesSendAtOnceAndEveryTokenComesBackOnce) {
     for (std::size_t i = 0; i < kLetters; ++i) {
       const std::size_t values = 1 + random() % (i % 10 == 0 ? 40000 : 2000);
       received_bytes += values * sizeof(float);
-      endpoint_->send(first() ? 1 : 0, text("x"), {floats(values)}, i + 1);
+      endpoint_->send(first() ? 1 : 0, text("x"), std::array{floats(values)}, i + 1);
       endpoint_->progress();
     }
     ASSERT_TRUE(until([&] { return recorder_.letters.size() == kLetters && recorder_.sent.size() == kLetters; }));
@@ -172,7 +173,7 @@ TEST_F(EndpointTest, ASenderWithoutCreditWaitsAndTheControlPlaneDoesNot) {
   open({.letters_per_peer = 2});
 
   if (first()) {
-    for (std::uint64_t i = 1; i <= 5; ++i) { endpoint_->send(1, text("big"), {floats(10000)}, i); }
+    for (std::uint64_t i = 1; i <= 5; ++i) { endpoint_->send(1, text("big"), std::array{floats(10000)}, i); }
     endpoint_->send(1, text("urgent"));
     for (int i = 0; i < 200; ++i) { endpoint_->progress(); }
     EXPECT_LE(recorder_.sent.size(), 2U) << "the receiver has not moved yet";
@@ -240,7 +241,7 @@ TEST_F(EndpointTest, ASilentPeerHoldsNobodyUp) {
     EXPECT_FALSE(endpoint_->busy());
   } else {
     MPI_Barrier(MPI_COMM_WORLD);
-    if (first()) { endpoint_->send(1, text("waits"), {floats(5000)}); }
+    if (first()) { endpoint_->send(1, text("waits"), std::array{floats(5000)}); }
   }
   meet();
 }
@@ -254,7 +255,7 @@ TEST_F(EndpointTest, APayloadBeyondTwoGibibytesArrives) {
   if (first()) {
     auto values = std::make_shared<std::vector<float>>(kValues);
     for (std::size_t i = 0; i < kValues; i += 4096) { (*values)[i] = static_cast<float>(i / 4096); }
-    endpoint_->send(1, text("large"), {Payload::floats(std::move(values))}, 1);
+    endpoint_->send(1, text("large"), std::array{Payload::floats(std::move(values))}, 1);
     EXPECT_TRUE(until([this] { return recorder_.sent.size() == 1; }));
   } else if (second()) {
     ASSERT_TRUE(until([this] { return recorder_.letters.size() == 1; }));

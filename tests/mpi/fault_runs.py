@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Runs of a small federation under mpirun in which one rank is killed, stopped or delayed at a seeded moment, and what has
-become of them: that they end, how, and that what they leave goes on to the model of an undisturbed run.
+"""Runs of a small federation under mpirun in which one rank is killed, stopped or delayed at a seeded moment, and what
+has become of them: that they end, how, and that what they leave goes on to the model of an undisturbed run.
 
     python3 fault_runs.py --runs 100 --seed 1 --program build/dev/bin/tributary
 
@@ -101,7 +101,7 @@ class Outcome:
     ended: str = ""        # how, in a word
     resumed: str = ""
     problems: list = field(default_factory=list)
-    out: str = ""
+    records: list = field(default_factory=list)
     err: str = ""
 
     def require(self, holds, problem):
@@ -147,11 +147,11 @@ class FaultRuns:
         return hashlib.sha256((directory / "model.safetensors").read_bytes()).hexdigest()
 
     def run(self, number, fault):
-        """One run with its fault; everything that should hold is looked at."""
+        """One run with its fault, and everything that should hold of it."""
         outcome = Outcome(fault)
         directory = self.work / f"run-{number}"
-        quorum = QUORUM if fault.quorum else []
-        command = ["run", self.file(fault.model), "--output", directory, *quorum, *settings(**{"checkpoint.every": fault.every})]
+        command = ["run", self.file(fault.model), "--output", directory, *(QUORUM if fault.quorum else []),
+                   *settings(**{"checkpoint.every": fault.every})]
         job = Job(self.work, (fault.ranks, [*command, "--quiet"]), program=self.program, recovery=fault.recovery)
         try:
             self.hit(job, directory, outcome)
@@ -159,9 +159,9 @@ class FaultRuns:
             outcome.require(not left, f"processes that outlived mpirun: {left}")
         finally:
             job.end()
-        outcome.out, outcome.err = job.out, job.err
-        last = self.check_directory(directory, outcome)
-        self.check_exit(last, outcome)
+        outcome.err = job.err
+        self.check_directory(directory, outcome)
+        self.check_exit(outcome)
         self.check_words(outcome)
         if outcome.ended != "finished":
             self.resume(directory, command, outcome)
@@ -191,7 +191,7 @@ class FaultRuns:
         revival.cancel()
 
     def check_directory(self, directory, outcome):
-        """All that was kept is whole. Returns the last record; None without any."""
+        """All that was kept is whole."""
         for checkpoint in sorted(directory.glob("checkpoints/checkpoint-*.safetensors")):
             code, said = self.alone("inspect", checkpoint)
             outcome.require(code == 0, f"{checkpoint.name} cannot be read: {said.strip()}")
@@ -199,25 +199,20 @@ class FaultRuns:
             lines = (directory / "records.jsonl").read_text().splitlines()
         except FileNotFoundError:
             lines = []
-        last = None
-        for line in lines:
+        for number, text in enumerate(lines):
             try:
-                last = json.loads(line)
+                outcome.records.append(json.loads(text))
             except json.JSONDecodeError:
                 # A line that was being written when the root was killed.
-                outcome.require(line is lines[-1] and outcome.fault.rank == 0, f"a damaged record: {line[:80]}")
-        complete = last is not None and last.get("outcome") == "finished" and last["event"] == "end"
-        outcome.require(complete == (directory / "model.safetensors").exists() or outcome.fault.rank == 0,
+                outcome.require(number == len(lines) - 1 and outcome.fault.rank == 0, f"a damaged record: {text[:80]}")
+        last = outcome.records[-1] if outcome.records else {"event": "none"}
+        outcome.ended = {"none": "not begun", "end": last.get("outcome")}.get(last["event"], "cut off")
+        finished = (directory / "model.safetensors").exists()
+        outcome.require((outcome.ended == "finished") == finished or outcome.fault.rank == 0,
                         "the model and the last record do not agree on whether the run is complete")
-        if last is None:
-            outcome.ended = "not begun"
-        elif last["event"] == "end":
-            outcome.ended = last["outcome"]
-        else:
-            outcome.ended = "cut off"
-        return last
 
-    def check_exit(self, last, outcome):
+    @staticmethod
+    def check_exit(outcome):
         """The exit code is one that docs/mpi.md has for this fault."""
         fault = outcome.fault
         if outcome.code is None:
@@ -227,12 +222,14 @@ class FaultRuns:
             allowed |= {"kill": {KILLED}, "stop": {LOST}, "delay": set(), "silence": {LOST}}[fault.kind]
             if fault.moment == "start" and fault.kind == "stop":
                 allowed |= {STOPPED_WAITING}
+            if fault.kind == "stop" and outcome.ended == "finished":
+                allowed |= {KILLED}  # the others had nothing to wait for but its end
         outcome.require(outcome.code in allowed, f"exit code {outcome.code}, expected {sorted(allowed)}")
         # Under --enable-recovery mpirun itself always says 0: the records do not.
         if outcome.code == DONE and (not fault.recovery or not outcome.hit or fault.kind == "delay"):
             outcome.require(outcome.ended == "finished", f"exit code 0, but the run is {outcome.ended}")
         if outcome.ended == "failed":
-            outcome.require(last.get("error", "") != "", "a failed run does not say why in its records")
+            outcome.require(outcome.records[-1].get("error", "") != "", "a failed run does not say why in its records")
 
     @staticmethod
     def check_words(outcome):
@@ -279,12 +276,13 @@ def line(number, outcome):
     code = "none" if outcome.code is None else str(outcome.code)
     missed = "" if outcome.hit else " (too late)"
     verdict = "ok" if not outcome.problems else "WRONG: " + "; ".join(outcome.problems)
-    return (f"{number:>4}  {fault.kind + pause:<13}  {fault.model:<5}  {fault.rank} of {fault.ranks}  {fault.when() + missed:<29}  {mode:<16}"
-            f"  {code:>4}  {outcome.seconds:>7.2f}  {outcome.ended:<11}  {outcome.resumed:<20}  {verdict}")
+    return (f"{number:>4}  {fault.kind + pause:<13}  {fault.model:<5}  {fault.rank} of {fault.ranks}"
+            f"  {fault.when() + missed:<29}  {mode:<16}  {code:>4}  {outcome.seconds:>7.2f}  {outcome.ended:<11}"
+            f"  {outcome.resumed:<20}  {verdict}")
 
 
-HEADING = (f"{'run':>4}  {'fault':<13}  {'model':<5}  {'rank':<6}  {'moment':<29}  {'mpirun, policy':<16}  exit  seconds  {'ended':<11}"
-           f"  {'resumed':<20}")
+HEADING = (f"{'run':>4}  {'fault':<13}  {'model':<5}  {'rank':<6}  {'moment':<29}  {'mpirun, policy':<16}  exit"
+           f"  seconds  {'ended':<11}  {'resumed':<20}")
 
 
 def main():

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ranks that are killed, stopped or delayed at seeded moments: nothing hangs, everything ends as documented, and goes on
-to the same model. The test labelled `long` does a hundred of these runs."""
+"""Ranks that are killed, stopped or delayed at seeded moments: nothing hangs, everything ends as documented, and goes
+on to the same model. The test labelled `long` does a hundred of these runs."""
 import os
 import random
 import unittest
@@ -64,9 +64,14 @@ class FaultRunsTest(unittest.TestCase):
         self.assertEqual(outcome.ended, "failed")
         self.assertRegex(outcome.err, r"round \d+ could not be closed: .* rank 2 on ")
 
-    def test_a_rank_that_was_silent_for_long_takes_part_again(self):
-        outcome = self.run_with(replace(MIDDLE, kind="silence", pause=3.0, recovery=True, quorum=True, round=2))
+    def test_with_recovery_a_rank_that_was_silent_for_too_long_takes_part_again(self):
+        outcome = self.run_with(replace(MIDDLE, kind="silence", model="large", round=2, pause=1.75, recovery=True,
+                                        quorum=True))
         self.assertEqual(outcome.ended, "finished")
+        contributors = [record["contributors"] for record in outcome.records if record["event"] == "round"]
+        self.assertLess(min(contributors), 8)
+        self.assertEqual(contributors[-1], 8)
+        self.assertEqual([record["lost"] for record in outcome.records if record["event"] == "where"], [False] * 3)
 
 
 if __name__ == "__main__":

@@ -53,9 +53,10 @@ class Job:
         found = {}
         for entry in pathlib.Path("/proc").glob("[0-9]*"):
             try:
-                variables = dict(word.split("=", 1) for word in (entry / "environ").read_text().split("\0") if "=" in word)
+                words = (entry / "environ").read_text().split("\0")
             except (OSError, UnicodeDecodeError):  # it has ended, or is somebody else's
                 continue
+            variables = dict(word.split("=", 1) for word in words if "=" in word)
             if variables.get(MARKER) == self.marker:
                 rank = variables.get("PMIX_RANK")
                 found[int(entry.name)] = None if rank is None else int(rank)

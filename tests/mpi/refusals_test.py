@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What must be equal on all ranks is compared before round 1: who differs is named, once, and nothing is left behind."""
+"""What must be equal on all ranks is compared before round 1: who differs is named, once, and nothing is left."""
 import json
 import re
 import shutil
@@ -52,7 +52,7 @@ class RefusalsTest(MpiTest):
                 ("rounds", "rounds: 3", "rounds: 4", "configuration or topology"),
                 ("seed", "rounds: 3", "rounds: 3\nseed: 5", "configuration or topology"),
                 ("tree", "[2, 4]", "[2, 5]", "configuration or topology"),
-                ("quorum", "trainer:", "tiers: {default: {quorum: 0.5, deadline_s: 9}}\ntrainer:", "configuration or topology"),
+                ("tiers", "rounds: 3", "rounds: 3\ntiers: {0: {retries: 5}}", "configuration or topology"),
                 ("model", "parameters: 100", "parameters: 101", "model")]:
             with self.subTest(name):
                 self.assertIn(before, ECHO)

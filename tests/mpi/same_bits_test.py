@@ -13,7 +13,8 @@ RANKS = (1, 2, 5, 9)
 # Of the quick start; the test labelled `long` runs all 20.
 QUICKSTART_ROUNDS = int(os.environ.get("TRIBUTARY_QUICKSTART_ROUNDS", "2"))
 # What does not depend on time and place.
-COUNTED = ("round", "version", "outcome", "selected", "reported", "failed", "contributors", "weight", "accuracy", "loss")
+COUNTED = ("round", "version", "outcome", "selected", "reported", "failed", "contributors", "weight", "accuracy",
+           "loss")
 BYTES = ("bytes_down", "bytes_up")
 PLACED = """
 schema: 1
@@ -41,7 +42,8 @@ class SameBitsTest(MpiTest):
                     for here, there in zip(records, expected):
                         self.assertEqual({key: here.get(key) for key in keys}, {key: there.get(key) for key in keys})
                         for key in BYTES:
-                            self.assertLessEqual(abs(here[key] - there[key]), more_bytes * there[key], (key, here, there))
+                            more = abs(here[key] - there[key])
+                            self.assertLessEqual(more, more_bytes * there[key], (key, here, there))
                 self.assertEqual(self.records(directory, "run")[0]["driver"], "mpi")
                 self.assertEqual([where["rank"] for where in self.records(directory, "where")], list(range(number)))
 
@@ -85,8 +87,8 @@ class SameBitsTest(MpiTest):
         nodes = [record["nodes"] for record in self.records(directory, "where")]
         self.assertEqual(nodes, [4, 1, 4, 0])
 
-        _, err = self.run_ranks(2, "run", file, "--output", self.work / "few", *settings(topology="{file: placed.yaml}"),
-                                expect=78)
+        _, err = self.run_ranks(2, "run", file, "--output", self.work / "few",
+                                *settings(topology="{file: placed.yaml}"), expect=78)
         self.assertIn("far", err)
         self.assertFalse((self.work / "few").exists())
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A job that is asked to stop keeps its newest finished round, ends in time, and goes on with any number of ranks to the
-very same model."""
+"""A job that is asked to stop keeps its newest finished round, ends in time, and goes on with any number of ranks to
+the very same model."""
 import signal
 import time
 import unittest
@@ -25,8 +25,8 @@ class StopsTest(MpiTest):
         return self.model_digest(self.train(self.file, "whole", *LONG))
 
     def stop(self, ranks, how, *arguments, expect, timeout=30):
-        """Starts a run, does that to its job in the middle, and waits for its end. Returns what the job said, the rounds
-        that were recorded before, and the seconds that it took to end."""
+        """Starts a run, does that to its job in the middle, and waits for its end. Returns what the job said, the
+        rounds that were recorded before, and the seconds that it took to end."""
         job = self.start_ranks(ranks, "run", self.file, "--output", self.directory, "--quiet", *LONG, *arguments)
         self.wait_for_rounds(self.directory, 20, job)
         before = len(self.records(self.directory, "round"))
@@ -37,12 +37,13 @@ class StopsTest(MpiTest):
         return err, before, time.monotonic() - begin
 
     def newest_checkpoint(self):
-        rounds = [int(file.stem.split("-")[1]) for file in (self.directory / "checkpoints").glob("checkpoint-*.safetensors")]
+        files = (self.directory / "checkpoints").glob("checkpoint-*.safetensors")
+        rounds = [int(file.stem.split("-")[1]) for file in files]
         self.assertTrue(rounds, "no checkpoint was left")
         return max(rounds)
 
     def assert_kept(self, before):
-        """The newest recorded round is the one that was saved, and nothing was lost that was recorded before the stop."""
+        """The newest recorded round is the one that was saved, and none is lost that was recorded before."""
         recorded = self.records(self.directory, "round")[-1]["round"]
         self.assertEqual(self.newest_checkpoint(), recorded)
         self.assertGreaterEqual(recorded, before)

@@ -18,7 +18,7 @@ namespace tributary::internal {
 template <typename T>
 class BufferPool {
  public:
-  explicit BufferPool(std::size_t keep_bytes) : shelf_(std::make_shared<Shelf>()) { shelf_->room = keep_bytes; }
+  explicit BufferPool(std::size_t keep_bytes) : shelf_(std::make_shared<Shelf>(keep_bytes)) {}
 
   // A buffer of exactly `size` elements with arbitrary content.
   std::shared_ptr<std::vector<T>> take(std::size_t size) {
@@ -44,23 +44,23 @@ class BufferPool {
 
  private:
   struct Shelf {
+    explicit Shelf(std::size_t keep_bytes) : keep(keep_bytes), room(keep_bytes) {}
+
+    const std::size_t keep;
     std::mutex mutex;
     std::vector<std::unique_ptr<std::vector<T>>> free;
-    std::size_t room = 0;
+    std::size_t room;
 
     void put(std::unique_ptr<std::vector<T>> used) {
       const std::size_t bytes = used->capacity() * sizeof(T);
+      if (bytes > keep) { return; }
       std::vector<std::unique_ptr<std::vector<T>>> dropped;  // freed after the lock
       const std::lock_guard lock(mutex);
       // The oldest make room: sizes change when another model is trained.
-      while (bytes > room && !free.empty()) {
+      while (bytes > room) {
         room += free.front()->capacity() * sizeof(T);
         dropped.push_back(std::move(free.front()));
         free.erase(free.begin());
-      }
-      if (bytes > room) {
-        dropped.push_back(std::move(used));
-        return;
       }
       room -= bytes;
       free.push_back(std::move(used));

@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <limits>
 #include <map>
 #include <span>
 #include <string>
@@ -40,7 +41,10 @@ class ControlWriter : public cereal::OutputArchive<ControlWriter, cereal::AllowE
 
 class ControlReader : public cereal::InputArchive<ControlReader, cereal::AllowEmptyClassElision> {
  public:
-  explicit ControlReader(std::span<const std::byte> in) : InputArchive(this), in_(in) {}
+  // Lists of more than `most_elements` are refused.
+  explicit ControlReader(std::span<const std::byte> in,
+                         std::size_t most_elements = std::numeric_limits<std::size_t>::max())
+      : InputArchive(this), in_(in), most_elements_(most_elements) {}
 
   void get(void* data, std::size_t size) {
     if (size > in_.size()) { throw cereal::Exception("the message ends too early"); }
@@ -55,9 +59,11 @@ class ControlReader : public cereal::InputArchive<ControlReader, cereal::AllowEm
     return count;
   }
   [[nodiscard]] std::size_t left() const noexcept { return in_.size(); }
+  [[nodiscard]] std::size_t most_elements() const noexcept { return most_elements_; }
 
  private:
   std::span<const std::byte> in_;
+  std::size_t most_elements_;
 };
 
 template <typename T>
@@ -76,6 +82,15 @@ void CEREAL_LOAD_FUNCTION_NAME(ControlReader& archive, T& value) {
   } else {
     archive.get(&value, sizeof value);
   }
+}
+
+template <typename T>
+void CEREAL_SAVE_FUNCTION_NAME(ControlWriter& archive, const cereal::BinaryData<T>& binary) {
+  archive.put(binary.data, static_cast<std::size_t>(binary.size));
+}
+template <typename T>
+void CEREAL_LOAD_FUNCTION_NAME(ControlReader& archive, cereal::BinaryData<T>& binary) {
+  archive.get(binary.data, static_cast<std::size_t>(binary.size));
 }
 
 inline void CEREAL_SAVE_FUNCTION_NAME(ControlWriter& archive, const std::string& text) {
@@ -97,6 +112,7 @@ void CEREAL_SAVE_FUNCTION_NAME(ControlWriter& archive, const std::vector<T>& val
 template <typename T>
 void CEREAL_LOAD_FUNCTION_NAME(ControlReader& archive, std::vector<T>& values) {
   const std::size_t size = archive.length(1);
+  if (size > archive.most_elements()) { throw cereal::Exception("a list is longer than it may be"); }
   values.clear();
   // One by one: an element may be larger in memory than on the wire.
   for (std::size_t i = 0; i < size; ++i) { archive(values.emplace_back()); }
@@ -115,7 +131,9 @@ void CEREAL_LOAD_FUNCTION_NAME(ControlReader& archive, std::map<Key, T>& values)
   for (std::size_t i = 0; i < size; ++i) {
     Key key{};
     archive(key);
-    archive(values[std::move(key)]);
+    // As they are written: the same content has the same bytes.
+    if (!values.empty() && !(values.rbegin()->first < key)) { throw cereal::Exception("keys are out of order"); }
+    archive(values.emplace_hint(values.end(), std::move(key), T{})->second);
   }
 }
 
@@ -129,11 +147,12 @@ std::vector<std::byte> encode(const T& value) {
   return bytes;
 }
 
-// kProtocol: bytes that are no T, or too many of them.
+// kProtocol: bytes that are no T, or too many of them, or a list in it of more than `most_elements`.
 template <typename T>
-Result<T> decode(std::span<const std::byte> bytes) {
+Result<T> decode(std::span<const std::byte> bytes,
+                 std::size_t most_elements = std::numeric_limits<std::size_t>::max()) {
   try {
-    ControlReader reader(bytes);
+    ControlReader reader(bytes, most_elements);
     T value{};
     reader(value);
     if (reader.left() != 0) { return protocol_error("a control message is longer than it should be"); }

@@ -38,7 +38,8 @@ void NodeHost::start_root(RootState state) {
 }
 
 void NodeHost::deliver(NodeId from, NodeId to, Message message) {
-  letters_.push_back({from, to, std::move(message)});
+  Delivery delivery{from, to, std::move(message)};
+  handle(delivery);
 }
 
 void NodeHost::unreachable(const std::function<bool(NodeId)>& gone, const std::string& why) {

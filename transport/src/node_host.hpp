@@ -59,7 +59,8 @@ class NodeHost final : private NodeContext {
   NodeHost& operator=(const NodeHost&) = delete;
 
   void start_root(RootState state);
-  // A message from a node elsewhere.
+  // A message from a node elsewhere: taken at once, so that its payload is free again when this returns. Not to be
+  // called from within HostDriver.
   void deliver(NodeId from, NodeId to, Message message);
   // Answers HostDriver::publish().
   void published(bool stop);

@@ -47,7 +47,7 @@ void CEREAL_SERIALIZE_FUNCTION_NAME(Archive& archive, UpdateId& id) {
 }
 template <typename Archive>
 void CEREAL_SERIALIZE_FUNCTION_NAME(Archive& archive, Digest& digest) {
-  for (std::uint8_t& byte : digest.bytes) { archive(byte); }
+  archive(cereal::binary_data(digest.bytes.data(), digest.bytes.size()));
 }
 // The name alone: the payload is referred to.
 template <typename Archive>
@@ -116,11 +116,17 @@ namespace {
 // Longer texts are cut: a reason is for people.
 constexpr std::size_t kLongestReason = 2000;
 
+constexpr std::size_t kUsualBytes = 256;
+
 // Never renumber: on the wire. By the alternatives of Message.
 constexpr std::array<std::uint8_t, std::variant_size_v<Message>> kKinds{1, 2, 3, 4, 5, 6, 7, 8};
 
 void shorten(std::string& reason) {
-  if (reason.size() > kLongestReason) { reason.resize(kLongestReason); }
+  if (reason.size() <= kLongestReason) { return; }
+  std::size_t size = kLongestReason;
+  // Between characters, not within one: the bytes of UTF-8 that go on with one are 10xxxxxx.
+  while (size > 0 && (static_cast<unsigned char>(reason[size]) & 0xC0U) == 0x80U) { --size; }
+  reason.resize(size);
 }
 
 // Of the alternative with that number, default-made; nothing if there is none.
@@ -140,12 +146,6 @@ void CEREAL_LOAD_FUNCTION_NAME(Archive& archive, PayloadReference& reference) {
   std::uint8_t encoding = 0;
   archive(reference.id, encoding, reference.elements, reference.bytes);
   reference.encoding = static_cast<Encoding>(encoding);
-}
-template <typename Archive>
-void CEREAL_SAVE_FUNCTION_NAME(Archive& archive, const NodeLetter& letter) {
-  archive(kWireVersion, kKinds[letter.message.index()], letter.from, letter.to);
-  std::visit([&archive](const auto& message) { archive(message); }, letter.message);
-  archive(letter.references);
 }
 template <typename Archive>
 void CEREAL_LOAD_FUNCTION_NAME(Archive& archive, NodeLetter& letter) {
@@ -173,18 +173,34 @@ std::vector<Payload> payloads_of(const Message& message) {
 
 std::vector<std::byte> encode_letter(NodeId from, NodeId to, const Message& message, std::span<const Payload> payloads,
                                      std::span<const std::uint64_t> ids) {
-  NodeLetter letter{from, to, message, {}};
-  if (auto* acknowledge = std::get_if<AcknowledgeMessage>(&letter.message)) { shorten(acknowledge->reason); }
-  if (auto* failed = std::get_if<TaskFailedMessage>(&letter.message)) { shorten(failed->reason); }
-  for (std::size_t i = 0; i < payloads.size(); ++i) {
-    letter.references.push_back(
-        {ids[i], payloads[i].encoding(), payloads[i].elements(), static_cast<std::uint64_t>(payloads[i].size())});
+  const auto* const acknowledge = std::get_if<AcknowledgeMessage>(&message);
+  const auto* const failed = std::get_if<TaskFailedMessage>(&message);
+  const bool too_long = (acknowledge != nullptr && acknowledge->reason.size() > kLongestReason) ||
+                        (failed != nullptr && failed->reason.size() > kLongestReason);
+  if (too_long) {
+    Message shorter(message);
+    if (failed != nullptr) {
+      shorten(std::get<TaskFailedMessage>(shorter).reason);
+    } else {
+      shorten(std::get<AcknowledgeMessage>(shorter).reason);
+    }
+    return encode_letter(from, to, shorter, payloads, ids);
   }
-  return encode(letter);
+  std::vector<std::byte> bytes;
+  bytes.reserve(kUsualBytes);
+  ControlWriter archive(bytes);
+  archive(kWireVersion, kKinds[message.index()], from, to);
+  std::visit([&archive](const auto& content) { archive(content); }, message);
+  archive(static_cast<std::uint32_t>(payloads.size()));
+  for (std::size_t i = 0; i < payloads.size(); ++i) {
+    archive(PayloadReference{ids[i], payloads[i].encoding(), payloads[i].elements(),
+                             static_cast<std::uint64_t>(payloads[i].size())});
+  }
+  return bytes;
 }
 
 Result<NodeLetter> decode_letter(std::span<const std::byte> bytes, const LetterLimits& limits) {
-  TRIBUTARY_ASSIGN_OR_RETURN(NodeLetter letter, decode<NodeLetter>(bytes));
+  TRIBUTARY_ASSIGN_OR_RETURN(NodeLetter letter, decode<NodeLetter>(bytes, limits.references));
   std::size_t expected = 0;
   if (std::holds_alternative<TaskMessage>(letter.message)) {
     expected = 1;

@@ -14,14 +14,14 @@ constexpr int kLetterTag = 0;
 constexpr int kCreditTag = 1;
 constexpr int kFirstChunkTag = 16;
 constexpr std::uint32_t kChunkTags = 1U << 20U;
-constexpr std::size_t kRing = 16;          // receives that wait for letters, per plane
-constexpr std::uint32_t kCreditBatch = 8;  // credits given back at once
+constexpr std::size_t kRing = 16;           // receives that wait for letters, per plane
+constexpr std::uint32_t kCreditBatch = 16;  // credits given back at once
+constexpr std::uint32_t kLooks = 16;        // at the heads of the rings alone, before everything is looked at
 constexpr std::size_t kSpareBuffers = 64;
 
-void append(std::vector<std::byte>& to, const void* data, std::size_t size) {
-  const std::size_t before = to.size();
-  to.resize(before + size);
-  std::memcpy(to.data() + before, data, size);
+std::byte* put(std::byte* to, const void* data, std::size_t size) {
+  std::memcpy(to, data, size);
+  return to + size;
 }
 
 }  // namespace
@@ -55,9 +55,15 @@ Endpoint::Endpoint(MPI_Comm control, MPI_Comm data, EndpointSettings settings, L
     post(Role::kControlRing, slot);
     post(Role::kDataRing, slot);
   }
+  pick_head(Role::kControlRing);
+  pick_head(Role::kDataRing);
 }
 
 Endpoint::~Endpoint() {
+  for (MPI_Request& head : heads_) {
+    MPI_Cancel(&head);
+    MPI_Request_free(&head);
+  }
   for (std::size_t i = 0; i < requests_.size(); ++i) {
     if (requests_[i] == MPI_REQUEST_NULL) { continue; }
     const Role role = activities_[i].role;
@@ -123,38 +129,44 @@ void Endpoint::send_small(int to, MPI_Comm communicator, int tag, std::vector<st
   track(request, Role::kSmallSend, number);
 }
 
-void Endpoint::send(int to, std::span<const std::byte> control, std::vector<Payload> payloads, std::uint64_t token) {
-  std::vector<std::byte> letter = small_buffer();
+void Endpoint::send(int to, std::span<const std::byte> control, std::span<const Payload> payloads,
+                    std::uint64_t token) {
+  if (control.size() > kLargestControl || payloads.size() > settings_.largest_letter_parts) {
+    receiver_.on_trouble(to, fmt::format("a letter to it is too large to send: {} control bytes, {} payloads",
+                                         control.size(), payloads.size()));
+    return;
+  }
   std::size_t payload_bytes = 0;
   for (const Payload& payload : payloads) { payload_bytes += payload.size(); }
   const std::size_t head = sizeof(Header) + payloads.size() * sizeof(Part) + control.size();
   Header header{static_cast<std::uint32_t>(control.size()), 0, static_cast<std::uint32_t>(payloads.size()), 0};
+  Peer& peer = peers_[at(to)];
   const bool framed = !payloads.empty() && head + payload_bytes <= kFrameBytes;
+  const bool at_once = payloads.empty() || (framed && peer.credit > 0 && peer.queue.empty());
   if (!payloads.empty() && !framed) {
     next_tag_ = (next_tag_ + 1) % kChunkTags;
     header.tag = static_cast<std::uint32_t>(kFirstChunkTag) + next_tag_;
   }
-  letter.reserve(framed ? head + payload_bytes : head);
-  append(letter, &header, sizeof header);
+  std::vector<std::byte> letter = small_buffer();
+  letter.resize(framed ? head + payload_bytes : head);
+  std::byte* end = put(letter.data(), &header, sizeof header);
   for (const Payload& payload : payloads) {
     const Part part{payload.elements(), payload.size(), static_cast<std::uint64_t>(payload.encoding())};
-    append(letter, &part, sizeof part);
+    end = put(end, &part, sizeof part);
   }
-  append(letter, control.data(), control.size());
-  if (payloads.empty()) {
-    send_small(to, control_, kLetterTag, std::move(letter));
+  end = put(end, control.data(), control.size());
+  if (framed) {
+    for (const Payload& payload : payloads) { end = put(end, payload.bytes().data(), payload.size()); }
+  }
+  if (at_once) {
+    if (framed) { --peer.credit; }
+    send_small(to, framed ? data_ : control_, kLetterTag, std::move(letter));
     if (token != 0) { receiver_.on_sent(token); }
     return;
   }
-  Peer& peer = peers_[at(to)];
-  if (framed && peer.credit > 0 && peer.queue.empty()) {
-    for (const Payload& payload : payloads) { append(letter, payload.bytes().data(), payload.size()); }
-    --peer.credit;
-    send_small(to, data_, kLetterTag, std::move(letter));
-    if (token != 0) { receiver_.on_sent(token); }
-    return;
-  }
-  peer.queue.push_back({to, static_cast<int>(header.tag), token, std::move(letter), std::move(payloads), {}});
+  Outgoing queued{to, static_cast<int>(header.tag), token, std::move(letter), {}, {}};
+  if (!framed) { queued.payloads.assign(payloads.begin(), payloads.end()); }
+  peer.queue.push_back(std::move(queued));
   count_leaving(to, true);
   start_queued(to);
 }
@@ -170,7 +182,6 @@ void Endpoint::start_queued(int to) {
       start(std::move(letter));
       continue;
     }
-    for (const Payload& payload : letter.payloads) { append(letter.letter, payload.bytes().data(), payload.size()); }
     send_small(to, data_, kLetterTag, std::move(letter.letter));
     count_leaving(to, false);
     if (letter.token != 0) { receiver_.on_sent(letter.token); }
@@ -366,7 +377,8 @@ void Endpoint::give_credit(int to) {
   Peer& peer = peers_[at(to)];
   if (++peer.owed < std::min(kCreditBatch, settings_.letters_per_peer)) { return; }
   std::vector<std::byte> bytes = small_buffer();
-  append(bytes, &peer.owed, sizeof peer.owed);
+  bytes.resize(sizeof peer.owed);
+  std::memcpy(bytes.data(), &peer.owed, sizeof peer.owed);
   peer.owed = 0;
   send_small(to, control_, kCreditTag, std::move(bytes));
 }
@@ -417,6 +429,7 @@ void Endpoint::handle(const Activity& activity, const MPI_Status& status) {
         receive_letter(status.MPI_SOURCE, letter, !control);
       }
       post(activity.role, activity.number);
+      if (head_slots_[control ? 0 : 1] == activity.number) { pick_head(activity.role); }
       return;
     }
     case Role::kSmallSend: {
@@ -460,15 +473,37 @@ void Endpoint::handle(const Activity& activity, const MPI_Status& status) {
   }
 }
 
-bool Endpoint::progress() {
+// The oldest receive of a ring matches the next letter.
+void Endpoint::pick_head(Role role) {
+  const bool control = role == Role::kControlRing;
+  const std::vector<RingSlot>& ring = control ? control_ring_ : data_ring_;
+  const auto oldest = std::min_element(ring.begin(), ring.end(),
+                                       [](const RingSlot& a, const RingSlot& b) { return a.posted < b.posted; });
+  const auto slot = static_cast<std::size_t>(oldest - ring.begin());
+  const std::size_t which = control ? 0 : 1;
+  head_slots_[which] = slot;
+  heads_[which] = std::exchange(requests_[control ? slot : kRing + slot], MPI_REQUEST_NULL);
+}
+
+void Endpoint::test_heads() {
+  std::array<int, 2> which{};
+  std::array<MPI_Status, 2> statuses;
+  int count = 0;
+  MPI_Testsome(2, heads_.data(), &count, which.data(), statuses.data());
+  for (int i = 0; i < count; ++i) {
+    const std::size_t head = at(which[at(i)]);
+    happened_.emplace_back(Activity{head == 0 ? Role::kControlRing : Role::kDataRing, head_slots_[head]},
+                           statuses[at(i)]);
+  }
+}
+
+bool Endpoint::test_all() {
   completed_.resize(requests_.size());
   statuses_.resize(requests_.size());
   int count = 0;
   const int error =
       MPI_Testsome(static_cast<int>(requests_.size()), requests_.data(), &count, completed_.data(), statuses_.data());
   if (count == MPI_UNDEFINED || count == 0) { return false; }
-  now_ = Clock::now();
-  happened_.clear();
   bool compact = false;
   for (int i = 0; i < count; ++i) {
     const auto index = at(completed_[at(i)]);
@@ -489,7 +524,20 @@ bool Endpoint::progress() {
     requests_.resize(kept);
     activities_.resize(kept);
   }
-  if (count > 1) {
+  return true;
+}
+
+bool Endpoint::progress() {
+  happened_.clear();
+  test_heads();
+  // Further receives of the rings are matched while an earlier letter is still arriving from a slow or stopped rank.
+  const bool everything = requests_.size() > 2 * kRing || ++looks_ >= kLooks;
+  if (everything) {
+    looks_ = 0;
+    test_all();
+  }
+  if (happened_.empty()) { return false; }
+  if (happened_.size() > 1) {
     // Letters in the order in which they were matched.
     const auto order = [this](const Activity& activity) -> std::uint64_t {
       if (activity.role == Role::kControlRing) { return control_ring_[activity.number].posted; }

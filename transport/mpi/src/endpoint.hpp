@@ -16,6 +16,7 @@
 
 #include <mpi.h>
 
+#include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -74,14 +75,18 @@ class Endpoint {
   Endpoint& operator=(const Endpoint&) = delete;
 
   // Requires control.size() <= kLargestControl. A token other than 0 is told to on_sent().
-  void send(int to, std::span<const std::byte> control, std::vector<Payload> payloads = {}, std::uint64_t token = 0);
+  void send(int to, std::span<const std::byte> control, std::span<const Payload> payloads = {},
+            std::uint64_t token = 0);
 
   // Moves what can be moved. True if something has.
   bool progress();
+  // What last_heard() and last_sent() are measured by; a clock is read where it costs least.
+  void set_time(Clock::time_point now) noexcept { now_ = now; }
 
   // Something is yet to leave this process, or to arrive; what silent peers hold up is left out.
   [[nodiscard]] bool busy() const noexcept { return leaving_ + arriving_ > 0; }
   [[nodiscard]] bool sending() const noexcept { return leaving_ > 0; }
+  [[nodiscard]] bool sending_to(int peer) const { return peers_[at(peer)].leaving > 0; }
 
   [[nodiscard]] Clock::time_point last_heard(int peer) const { return peers_[at(peer)].heard; }
   [[nodiscard]] Clock::time_point last_sent(int peer) const { return peers_[at(peer)].sent; }
@@ -155,6 +160,9 @@ class Endpoint {
 
   [[nodiscard]] static std::size_t at(int peer) { return static_cast<std::size_t>(peer); }
   void post(Role role, std::size_t slot);
+  void pick_head(Role role);
+  void test_heads();
+  bool test_all();
   void track(MPI_Request request, Role role, std::uint64_t number);
   void send_small(int to, MPI_Comm communicator, int tag, std::vector<std::byte> bytes);
   void start_queued(int to);
@@ -182,8 +190,12 @@ class Endpoint {
   std::vector<RingSlot> control_ring_;
   std::vector<RingSlot> data_ring_;
   std::uint64_t posts_ = 0;
+  // The receives of either ring that match next. They are kept apart: mostly it is enough to look at these two.
+  std::array<MPI_Request, 2> heads_{MPI_REQUEST_NULL, MPI_REQUEST_NULL};
+  std::array<std::size_t, 2> head_slots_{0, 0};
+  std::uint32_t looks_ = 0;
 
-  // What MPI is doing for us; the rings first, at fixed places.
+  // What else MPI is doing for us; the rings first, at fixed places.
   std::vector<MPI_Request> requests_;
   std::vector<Activity> activities_;
   std::vector<int> completed_;

@@ -27,6 +27,8 @@ enum class RankLetter : std::uint8_t {
   kEnd = 6,      // of rank 0: the run is over: EndLetter
   kEdges = 7,    // part of the answer to kEnd: EdgesLetter
   kBye = 8,      // the rest of it, the last letter: RankNumbers
+  kLost = 9,     // of rank 0: do without that rank: LostLetter
+  kBack = 10,    // of rank 0: that rank answers again: LostLetter
 };
 
 struct BeatLetter {
@@ -45,6 +47,15 @@ struct NoteLetter {
   template <typename Archive>
   void serialize(Archive& archive) {
     archive(kind, node, round, detail);
+  }
+};
+
+struct LostLetter {
+  std::uint32_t rank = 0;
+  std::string what;
+  template <typename Archive>
+  void serialize(Archive& archive) {
+    archive(rank, what);
   }
 };
 
@@ -81,6 +92,7 @@ struct TrafficNumbers {
 // Everything a rank has counted since the run began.
 struct RankNumbers {
   std::uint64_t question = 0;  // which kCount this answers
+  std::uint32_t threads = 0;   // that train
   std::uint64_t tasks_trained = 0;
   std::uint64_t bytes_sent = 0;
   std::uint64_t bytes_received = 0;
@@ -92,8 +104,8 @@ struct RankNumbers {
   std::map<std::uint32_t, TrafficNumbers> tiers;
   template <typename Archive>
   void serialize(Archive& archive) {
-    archive(question, tasks_trained, bytes_sent, bytes_received, train_ns, merge_ns, send_ns, wait_ns, merge_ns_by_tier,
-            tiers);
+    archive(question, threads, tasks_trained, bytes_sent, bytes_received, train_ns, merge_ns, send_ns, wait_ns,
+            merge_ns_by_tier, tiers);
   }
 };
 

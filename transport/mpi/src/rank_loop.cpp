@@ -58,11 +58,9 @@ RankLoop::RankLoop(Parts parts, MPI_Comm control, MPI_Comm data)
       endpoint_(control, data, endpoint_settings(plan_, settings_), *this),
       host_(plan_, pool_, *this),
       pause_(kShortestPause) {
-  // Everybody watches rank 0, which watches everybody, and the ranks at the other end of its edges.
+  // Rank 0 watches all and is watched by all. It alone says who is lost: parents elsewhere that noticed first would
+  // give their rounds up, and the root would count what is to be repeated.
   for (int r = 0; r < size_; ++r) { peer(r).watched = r != rank_ && (rank_ == 0 || r == 0); }
-  for (const std::uint32_t r : placement_.peers(static_cast<std::uint32_t>(rank_))) {
-    peer(static_cast<int>(r)).watched = true;
-  }
 }
 
 Status RankLoop::run() {
@@ -71,6 +69,7 @@ Status RankLoop::run() {
     root_.reset();
   }
   while (phase_ != Phase::kOver) {
+    endpoint_.set_time(accounted_);
     bool moved = endpoint_.progress();
     if (phase_ == Phase::kRunning) {
       moved = host_.run_due() || moved;
@@ -151,8 +150,7 @@ HostDriver::Sent RankLoop::send(NodeId from, NodeId to, Message message) {
   }
   const std::vector<std::byte> control =
       rank_letter(RankLetter::kNode, encode_letter(from, to, message, payloads, ids));
-  if (!carried) { payloads.clear(); }
-  endpoint_.send(rank, control, std::move(payloads), token);
+  endpoint_.send(rank, control, carried ? std::span<const Payload>(payloads) : std::span<const Payload>(), token);
   return {};
 }
 
@@ -283,6 +281,17 @@ void RankLoop::on_letter(int from, std::span<const std::byte> control, std::vect
         for (const auto& [child, numbers] : part->edges) { edges_of_others_[child] += numbers.traffic(); }
       }
       return;
+    case RankLetter::kLost:
+    case RankLetter::kBack:
+      if (const auto lost = read(LostLetter()); lost.ok() && from == 0 && !is_root()) {
+        if (lost->rank == 0 || lost->rank >= peers_.size() || static_cast<int>(lost->rank) == rank_) { return; }
+        if (kind == RankLetter::kLost) {
+          do_without(static_cast<int>(lost->rank), lost->what);
+        } else {
+          hear_again(static_cast<int>(lost->rank));
+        }
+      }
+      return;
     case RankLetter::kBye:
       if (auto numbers = read(RankNumbers()); numbers.ok() && is_root()) {
         peer(from).numbers = std::move(numbers).value();
@@ -342,7 +351,9 @@ std::string RankLoop::describe(int rank) const {
 void RankLoop::duties(Clock::time_point now) {
   next_duty_ = now + kDuties;
   for (int r = 0; r < size_; ++r) {
-    if (peer(r).watched && !peer(r).silent && now - endpoint_.last_sent(r) >= kBeat && phase_ == Phase::kRunning) {
+    // Also to who is silent, while that leaves: it may wake up and wonder whether we are there.
+    const bool reachable = !peer(r).silent || !endpoint_.sending_to(r);
+    if (peer(r).watched && reachable && now - endpoint_.last_sent(r) >= kBeat && phase_ == Phase::kRunning) {
       endpoint_.send(r, rank_letter(RankLetter::kBeat, BeatLetter{pool_.jobs_done()}));
     }
   }
@@ -357,38 +368,50 @@ void RankLoop::duties(Clock::time_point now) {
 
 void RankLoop::watch(Clock::time_point now) {
   // What has been waiting in MPI while this rank itself was held up must be read first.
+  endpoint_.set_time(now);
   while (endpoint_.progress()) {}
+  // A rank that was held up itself knows nothing of the time it missed.
+  if (now - watched_ > settings_.silence / 3) { judged_from_ = now; }
+  watched_ = now;
   for (int r = 0; r < size_ && phase_ == Phase::kRunning; ++r) {
     if (!peer(r).watched) { continue; }
-    const nanoseconds silence = now - endpoint_.last_heard(r);
+    const nanoseconds silence = now - std::max(endpoint_.last_heard(r), judged_from_);
     if (!peer(r).silent && silence > settings_.silence) { lose(r, silence); }
-    if (peer(r).silent && silence <= settings_.silence) { hear_again(r); }
+    if (peer(r).silent && now - endpoint_.last_heard(r) <= settings_.silence) { hear_again(r); }
   }
 }
 
 void RankLoop::lose(int rank, nanoseconds silence) {
-  peer(rank).silent = true;
-  endpoint_.set_silent(rank, true);
   const std::string what = fmt::format("{} has been silent for {:.1f} s", describe(rank), seconds(silence));
+  do_without(rank, what);
   if (rank == 0) {
     outcome_ = unavailable(what + "; without the root there is nothing to do");
     phase_ = Phase::kOver;
     return;
   }
   const std::uint64_t round = host_.root_round().value;
-  if (is_root() && !settings_.recovery) {
+  if (!settings_.recovery) {
     halt(unavailable(
         fmt::format("{} in round {}; start mpirun with --enable-recovery to go on with a quorum", what, round)));
     return;
   }
-  if (is_root() && placement_.load(static_cast<std::uint32_t>(rank)).clients == 0 &&
-      placement_.load(static_cast<std::uint32_t>(rank)).inner_nodes == 0) {
-    return;
-  }
-  if (is_root()) { warn(fmt::format("{} in round {}; going on without it", what, round)); }
-  host_.unreachable([this, rank](NodeId node) { return rank_of(node) == rank; }, what);
+  warn(fmt::format("{} in round {}; going on without it", what, round));
+  tell_others(RankLetter::kLost, {static_cast<std::uint32_t>(rank), what});
+}
+
+// Nothing is sent to the rank, and nobody waits for it.
+void RankLoop::do_without(int rank, const std::string& what) {
+  peer(rank).silent = true;
+  endpoint_.set_silent(rank, true);
   for (auto offer = offers_.begin(); offer != offers_.end();) {
     offer = offer->first.first == rank ? offers_.erase(offer) : std::next(offer);
+  }
+  host_.unreachable([this, rank](NodeId node) { return rank_of(node) == rank; }, what);
+}
+
+void RankLoop::tell_others(RankLetter kind, const LostLetter& letter) {
+  for (int r = 1; r < size_; ++r) {
+    if (!peer(r).silent && r != static_cast<int>(letter.rank)) { endpoint_.send(r, rank_letter(kind, letter)); }
   }
 }
 
@@ -397,7 +420,10 @@ void RankLoop::warn(std::string text) {
 }
 
 void RankLoop::hear_again(int rank) {
-  if (is_root()) { warn(fmt::format("{} answers again in round {}", describe(rank), host_.root_round().value)); }
+  if (is_root()) {
+    warn(fmt::format("{} answers again in round {}", describe(rank), host_.root_round().value));
+    tell_others(RankLetter::kBack, {static_cast<std::uint32_t>(rank), ""});
+  }
   peer(rank).silent = false;
   endpoint_.set_silent(rank, false);
 }
@@ -499,7 +525,8 @@ void RankLoop::obey_stop(Clock::time_point now) {
 void RankLoop::halt(Status outcome) {
   if (halted_ || phase_ != Phase::kRunning) { return; }
   // The model has moved already: its round must be known before it is kept.
-  if (publication_) { continue_publication(); }
+  if (publication_ && publication_->report.committed) { continue_publication(); }
+  publication_.reset();
   halted_ = true;
   outcome_ = std::move(outcome);
   desk_->put([this, model = host_.published_model()] {
@@ -572,6 +599,7 @@ RankNumbers RankLoop::own_numbers(std::uint64_t question) const {
   const EndpointStatistics& letters = endpoint_.statistics();
   RankNumbers numbers;
   numbers.question = question;
+  numbers.threads = pool_.threads() - 1;
   numbers.tasks_trained = pool_.jobs_done();
   numbers.bytes_sent = letters.bytes_sent;
   numbers.bytes_received = letters.bytes_received;
@@ -601,6 +629,7 @@ DriverStatistics RankLoop::collected(bool with_edges) const {
     all.processes.push_back({.rank = static_cast<std::uint32_t>(r),
                              .host = session_.peer(r).host,
                              .nodes = load.clients + load.inner_nodes,
+                             .threads = numbers.threads,
                              .tasks_trained = numbers.tasks_trained,
                              .bytes_sent = numbers.bytes_sent,
                              .bytes_received = numbers.bytes_received,

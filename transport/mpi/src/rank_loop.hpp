@@ -113,6 +113,8 @@ class RankLoop final : private HostDriver, private LetterReceiver {
   void duties(Clock::time_point now);
   void watch(Clock::time_point now);
   void lose(int rank, std::chrono::nanoseconds silence);
+  void do_without(int rank, const std::string& what);
+  void tell_others(RankLetter kind, const LostLetter& letter);
   void hear_again(int rank);
   void warn(std::string text);
   void ask_for_numbers();
@@ -174,6 +176,8 @@ class RankLoop final : private HostDriver, private LetterReceiver {
   const Clock::time_point start_ = Clock::now();
   Clock::time_point next_duty_ = start_;
   Clock::time_point accounted_ = start_;
+  Clock::time_point watched_ = start_;
+  Clock::time_point judged_from_ = start_;
   Clock::time_point moved_ = start_;
   std::chrono::nanoseconds pause_;
   std::chrono::nanoseconds send_time_{0};

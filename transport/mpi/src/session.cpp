@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <span>
 #include <thread>
 
@@ -56,11 +57,12 @@ struct Verdict {
   }
 };
 
-Watchdog::Watchdog(std::chrono::nanoseconds patience, int exit_code, std::string message)
-    : thread_([this, patience, exit_code, text = std::move(message) + "\n"] {
+Watchdog::Watchdog(std::chrono::nanoseconds patience, int exit_code, std::string message, std::function<void()> last)
+    : thread_([this, patience, exit_code, text = std::move(message) + "\n", last = std::move(last)] {
         std::unique_lock lock(mutex_);
         if (done_.wait_for(lock, patience, [this] { return disarmed_; })) { return; }
         [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, text.data(), text.size());
+        if (last) { last(); }
         ::_exit(exit_code);
       }) {}
 
@@ -91,6 +93,7 @@ using Clock = std::chrono::steady_clock;
 
 constexpr auto kStartPatience = std::chrono::seconds(120);
 constexpr auto kEndPatience = std::chrono::seconds(10);
+constexpr auto kLeavePatience = std::chrono::seconds(5);
 constexpr std::size_t kLargestIntroduction = 16 * 1024;
 constexpr std::size_t kLongestError = 8 * 1024;
 constexpr auto kPause = std::chrono::microseconds(200);
@@ -114,6 +117,24 @@ bool runs_this_program(std::int64_t process) {
   std::error_code error;
   const auto theirs = std::filesystem::read_symlink(fmt::format("/proc/{}/exe", process), error);
   return !error && theirs == std::filesystem::read_symlink("/proc/self/exe", error);
+}
+
+// R, S, D, T (stopped by a signal), Z (gone, but for its exit code); 0: there is no such process.
+char state_of(std::int64_t process) {
+  std::ifstream stat(fmt::format("/proc/{}/stat", process));
+  std::string line;
+  std::getline(stat, line);
+  const std::size_t name_end = line.rfind(')');
+  return name_end != std::string::npos && name_end + 2 < line.size() ? line[name_end + 2] : '\0';
+}
+
+bool is_stopped(std::int64_t process) {
+  return state_of(process) == 'T' && runs_this_program(process);
+}
+
+bool is_gone(std::int64_t process) {
+  const char state = state_of(process);
+  return state == '\0' || state == 'Z' || !runs_this_program(process);
 }
 
 // False at the deadline.
@@ -341,21 +362,47 @@ int MpiSession::end(const Status& status) {
   return end(exit_code(status.code()));
 }
 
+// Ends a stopped process of this job on this machine, which would keep mpirun waiting for ever.
+void MpiSession::put_out(const Peer& gone) const {
+  const Peer& own = peers_[at(rank_)];
+  const bool near = gone.process > 0 && gone.process != own.process && gone.host == own.host;
+  if (near && is_stopped(gone.process)) { ::kill(static_cast<pid_t>(gone.process), SIGKILL); }
+}
+
+// mpirun waits for every process, and for ever for one that is stopped on its last steps. So on each machine the ranks
+// leave from the last to the first, each when those behind it are gone; who is stopped meanwhile is ended.
+void MpiSession::leave_in_order() const {
+  const auto deadline = Clock::now() + kLeavePatience;
+  for (;;) {
+    bool alone = true;
+    for (int r = 0; r < size(); ++r) {
+      const Peer& other = peers_[at(r)];
+      if (r == rank_ || other.process <= 0 || other.host != peers_[at(rank_)].host) { continue; }
+      alone = alone && (r < rank_ ? !is_stopped(other.process) : is_gone(other.process));
+    }
+    if (alone) { return; }
+    if (Clock::now() >= deadline) { break; }
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  for (const Peer& peer : peers_) { put_out(peer); }
+}
+
 int MpiSession::end(int code) {
   if (!broken_) {
-    const internal::Watchdog watchdog(kEndPatience, code, "warning: MPI did not end in time and was left behind");
+    const internal::Watchdog watchdog(kEndPatience, code, "warning: MPI did not end in time and was left behind",
+                                      [this] {
+                                        for (const Peer& peer : peers_) {
+                                          if (is_stopped(peer.process)) { put_out(peer); }
+                                        }
+                                      });
     MPI_Comm_free(&state_->start_up);
     MPI_Finalize();
+    leave_in_order();
     return code;
   }
-  // A stopped process would keep mpirun waiting for ever: whoever shares its machine ends it.
-  for (const int lost : lost_) {
-    const Peer& gone = peers_[at(lost)];
-    const bool near = lost != rank_ && gone.process > 0 && gone.host == peers_[at(rank_)].host;
-    if (near && runs_this_program(gone.process)) { ::kill(static_cast<pid_t>(gone.process), SIGKILL); }
-  }
-  // Leaving without MPI_Finalize would become another exit code under srun.
+  // Ends all, also who is stopped. Leaving without MPI_Finalize would become another exit code under srun.
   if (!recovery() && code != 0) { MPI_Abort(MPI_COMM_WORLD, code); }
+  for (const int lost : lost_) { put_out(peers_[at(lost)]); }
   std::fflush(nullptr);
   ::_exit(code);
 }

@@ -20,11 +20,11 @@ struct MpiSession::State {
 
 namespace internal {
 
-// Ends the process with `exit_code` and `message` on standard error if it is not disarmed in time: for the few calls of
-// MPI that wait for other ranks and know no deadline.
+// Ends the process with `exit_code` and `message` on standard error, after `last`, if it is not disarmed in time: for
+// the few calls of MPI that wait for other ranks and know no deadline.
 class Watchdog {
  public:
-  Watchdog(std::chrono::nanoseconds patience, int exit_code, std::string message);
+  Watchdog(std::chrono::nanoseconds patience, int exit_code, std::string message, std::function<void()> last = {});
   ~Watchdog();
   Watchdog(const Watchdog&) = delete;
   Watchdog& operator=(const Watchdog&) = delete;

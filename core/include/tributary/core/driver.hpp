@@ -24,6 +24,7 @@ struct ProcessStatistics {
   std::uint32_t rank = 0;
   std::string host;
   std::uint32_t nodes = 0;
+  std::uint32_t threads = 0;  // that train
   std::uint64_t tasks_trained = 0;
   std::uint64_t bytes_sent = 0;  // to other processes
   std::uint64_t bytes_received = 0;

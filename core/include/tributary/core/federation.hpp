@@ -72,6 +72,7 @@ class Federation final : private RunObserver {
   void warned(const std::string& text) override;
 
   Status write(const Record& record);
+  [[nodiscard]] bool on_virtual_clock() const;
   Status write_run_record(bool preamble, bool everywhere);
   Status replay();
   Status write_round_records(const RoundReport& report, const DriverStatistics& statistics);

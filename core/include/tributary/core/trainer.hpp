@@ -52,7 +52,7 @@ struct TrainOutcome {
   double weight = 0.0;
   std::uint64_t samples = 0;  // samples held
   std::uint64_t steps = 0;    // optimizer steps done
-  Metrics metrics;            // "loss": mean training loss
+  Metrics metrics;            // "loss": mean training loss; at most 256, names of at most 100 bytes
 };
 
 struct Evaluation {

@@ -82,9 +82,9 @@ class MpiSession {
   void mark_broken(std::vector<int> lost);
   [[nodiscard]] bool broken() const noexcept { return broken_; }
 
-  // Leaves MPI and returns the exit code for `status`; if a rank is lost, or MPI does not let go, ends the process with
-  // it instead. Flush what should be seen first. Ranks that are lost but still there (stopped) are killed, so that
-  // mpirun can end.
+  // Leaves MPI and returns the exit code for `status`, with which the process should end at once; if a rank is lost, or
+  // MPI does not let go, ends the process itself. Flush what should be seen first. Ranks on this machine that are
+  // stopped are killed, so that mpirun can end.
   int end(const Status& status);
   int end(int exit_code);
 
@@ -94,6 +94,8 @@ class MpiSession {
 
  private:
   MpiSession();
+  void put_out(const Peer& gone) const;
+  void leave_in_order() const;
   std::unique_ptr<State> state_;
   int rank_ = 0;
   std::vector<Peer> peers_;

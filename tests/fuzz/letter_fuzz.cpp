@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+// Any bytes as a letter from another process: they are refused, or they are a letter within the limits which has these
+// very bytes when it is sent again.
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <optional>
+#include <span>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "rank_letter.hpp"
+#include "transport/letters.hpp"
+
+namespace {
+
+using namespace tributary;
+using namespace tributary::internal;
+
+constexpr LetterLimits kLimits{.elements = 1000, .references = 4};
+
+void require(bool condition) {
+  if (!condition) { std::abort(); }
+}
+
+// Texts that are cut and codes that are not known here change on their way.
+bool is_changed_by_sending(const NodeLetter& letter) {
+  constexpr std::size_t kLongestReason = 2000;
+  if (const auto* failed = std::get_if<TaskFailedMessage>(&letter.message)) {
+    return failed->code == Code::kInternal || failed->reason.size() > kLongestReason;
+  }
+  const auto* acknowledge = std::get_if<AcknowledgeMessage>(&letter.message);
+  return acknowledge != nullptr && acknowledge->reason.size() > kLongestReason;
+}
+
+void check_node_letter(std::span<const std::byte> bytes) {
+  Result<NodeLetter> letter = decode_letter(bytes, kLimits);
+  if (!letter.ok()) {
+    require(letter.status().code() == Code::kProtocol);
+    return;
+  }
+  require(letter->references.size() <= kLimits.references);
+  for (const PayloadReference& reference : letter->references) {
+    require(reference.elements <= kLimits.elements && reference.bytes <= 8 * kLimits.elements + 16);
+  }
+  std::optional<std::vector<Payload>> payloads = testing::payloads_for(letter->references);
+  if (!payloads) { return; }
+  const std::optional<std::vector<std::byte>> again = testing::sent_again(*letter);
+  require(is_changed_by_sending(*letter) || std::ranges::equal(*again, bytes));
+  require(decode_letter(*again, kLimits).ok());
+  const Status attached = attach(*letter, std::move(*payloads));
+  require(attached.ok() || std::holds_alternative<TaskMessage>(letter->message));
+}
+
+template <typename T>
+void check(std::span<const std::byte> bytes) {
+  const Result<T> letter = decode<T>(bytes);
+  require(letter.ok() ? std::ranges::equal(encode(*letter), bytes) : letter.status().code() == Code::kProtocol);
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  if (size == 0) { return 0; }
+  const std::span<const std::byte> bytes = std::as_bytes(std::span(data, size)).subspan(1);
+  switch (static_cast<RankLetter>(data[0])) {
+    case RankLetter::kNode:
+      check_node_letter(bytes);
+      break;
+    case RankLetter::kBeat:
+    case RankLetter::kCount:
+      check<BeatLetter>(bytes);
+      break;
+    case RankLetter::kNote:
+      check<NoteLetter>(bytes);
+      break;
+    case RankLetter::kCounted:
+    case RankLetter::kBye:
+      check<RankNumbers>(bytes);
+      break;
+    case RankLetter::kEnd:
+      check<EndLetter>(bytes);
+      break;
+    case RankLetter::kEdges:
+      check<EdgesLetter>(bytes);
+      break;
+    case RankLetter::kLost:
+    case RankLetter::kBack:
+      check<LostLetter>(bytes);
+      break;
+  }
+  return 0;
+}

@@ -1,0 +1,390 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "node_letter.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "allocation_count.hpp"
+#include "letters.hpp"
+
+namespace tributary::internal {
+namespace {
+
+using testing::a_task;
+using testing::an_update;
+using testing::bytes_allocated_by;
+using testing::described;
+using ::testing::HasSubstr;
+using testing::kFrom;
+using testing::kLargest;
+using testing::kLimits;
+using testing::kModelSize;
+using testing::kTo;
+using testing::letter_of;
+using testing::messages_of_every_kind;
+using testing::sent_again;
+
+using Bytes = std::vector<std::byte>;
+
+constexpr std::size_t kVersionPlace = 0;
+constexpr std::size_t kKindPlace = 2;
+constexpr std::size_t kReferenceBytes = 25;
+
+// What decoding may ask for: a few times the input, and the message of an error.
+std::size_t fair_share(std::size_t input) {
+  return 8 * input + 2048;
+}
+
+std::string why_refused(const Bytes& bytes, const LetterLimits& limits = kLimits) {
+  const Result<NodeLetter> letter = decode_letter(bytes, limits);
+  if (letter.ok()) { return "accepted: " + described(*letter); }
+  EXPECT_EQ(letter.status().code(), Code::kProtocol);
+  return letter.status().message();
+}
+
+void overwrite(Bytes& bytes, std::size_t place, std::uint32_t value) {
+  std::memcpy(bytes.data() + place, &value, sizeof value);
+}
+
+// Refused, or a letter within the limits; in either case without much memory. A letter that is accepted and could have
+// been sent has these very bytes.
+void expect_harmless(const Bytes& bytes, const std::string& what) {
+  Result<NodeLetter> letter = protocol_error("");
+  const std::size_t taken = bytes_allocated_by([&] { letter = decode_letter(bytes, kLimits); });
+  ASSERT_LE(taken, fair_share(bytes.size())) << what;
+  if (!letter.ok()) {
+    ASSERT_EQ(letter.status().code(), Code::kProtocol) << what;
+    return;
+  }
+  ASSERT_LE(letter->references.size(), kLimits.references) << what;
+  for (const PayloadReference& reference : letter->references) { ASSERT_LE(reference.elements, kModelSize) << what; }
+  const auto again = sent_again(*letter);
+  if (!again) { return; }
+  if (const auto* failed = std::get_if<TaskFailedMessage>(&letter->message);
+      failed && failed->code == Code::kInternal) {
+    return;  // it may have had a code that is not known here
+  }
+  ASSERT_EQ(*again, bytes) << what;
+}
+
+TEST(NodeLetter, EveryKindOfMessageComesBackWithAllItsFields) {
+  for (const Message& message : messages_of_every_kind()) {
+    const std::vector<Payload> payloads = payloads_of(message);
+    NodeLetter sent{kFrom, kTo, message, {}};
+    for (std::size_t i = 0; i < payloads.size(); ++i) {
+      sent.references.push_back({kLargest - i, payloads[i].encoding(), payloads[i].elements(), payloads[i].size()});
+    }
+
+    const Result<NodeLetter> received = decode_letter(letter_of(message), kLimits);
+
+    ASSERT_TRUE(received.ok()) << received.status().message() << "\n" << described(sent);
+    EXPECT_EQ(described(*received), described(sent));
+  }
+}
+
+TEST(NodeLetter, NumbersOfVersionAndKindsStayAsTheyAre) {
+  for (const Message& message : messages_of_every_kind()) {
+    const Bytes bytes = letter_of(message);
+
+    EXPECT_EQ(bytes[kVersionPlace], std::byte{1});
+    EXPECT_EQ(bytes[kVersionPlace + 1], std::byte{0});
+    EXPECT_EQ(std::to_integer<std::size_t>(bytes[kKindPlace]), message.index() + 1) << name_of(message);
+  }
+}
+
+TEST(NodeLetter, PayloadsReturnToTheirSegments) {
+  const Message message = messages_of_every_kind()[10];
+  const std::vector<Payload> payloads = payloads_of(message);
+  Result<NodeLetter> letter = decode_letter(letter_of(message), kLimits);
+  ASSERT_TRUE(letter.ok());
+  ASSERT_EQ(payloads.size(), 3U);
+
+  const Status attached = attach(*letter, payloads);
+
+  ASSERT_TRUE(attached.ok()) << attached.message();
+  const std::vector<Payload> back = payloads_of(letter->message);
+  ASSERT_EQ(back.size(), 3U);
+  for (std::size_t i = 0; i < back.size(); ++i) { EXPECT_EQ(back[i].bytes().data(), payloads[i].bytes().data()); }
+}
+
+TEST(NodeLetter, ATaskIsGivenItsModelWithoutACopy) {
+  const TaskMessage task = a_task();
+  Result<NodeLetter> letter = decode_letter(letter_of(task), kLimits);
+  ASSERT_TRUE(letter.ok());
+
+  const Status attached = attach(*letter, {Payload::floats(task.model)});
+
+  EXPECT_TRUE(attached.ok());
+  EXPECT_EQ(std::get<TaskMessage>(letter->message).model, task.model);
+}
+
+TEST(NodeLetter, PayloadsOfAnotherKindAreNotAttached) {
+  Result<NodeLetter> task = decode_letter(letter_of(a_task()), kLimits);
+  Result<NodeLetter> update = decode_letter(letter_of(an_update()), kLimits);
+  ASSERT_TRUE(task.ok() && update.ok());
+
+  EXPECT_EQ(attach(*task, {}).code(), Code::kProtocol);
+  EXPECT_EQ(attach(*task, {testing::sums(kModelSize, 4)}).code(), Code::kProtocol);
+  EXPECT_EQ(attach(*update, {}).code(), Code::kProtocol);
+}
+
+TEST(NodeLetter, LongReasonsAreCutBetweenCharacters) {
+  std::string reason(1999, 'a');
+  reason += "\xC3\xA4 and more";  // the 2000th byte is within a character
+
+  const Result<NodeLetter> failed =
+      decode_letter(letter_of(TaskFailedMessage{{1, Round{1}}, Attempt{1}, Code::kIo, reason}), kLimits);
+  const Result<NodeLetter> refused =
+      decode_letter(letter_of(AcknowledgeMessage{{1, Round{1}}, false, std::string(100'000, 'b')}), kLimits);
+
+  ASSERT_TRUE(failed.ok() && refused.ok());
+  EXPECT_EQ(std::get<TaskFailedMessage>(failed->message).reason, std::string(1999, 'a'));
+  EXPECT_EQ(std::get<AcknowledgeMessage>(refused->message).reason, std::string(2000, 'b'));
+}
+
+TEST(NodeLetter, ACodeThatIsNotKnownHereIsStillAFailure) {
+  const Message message = TaskFailedMessage{{1, Round{1}}, Attempt{1}, Code::kIo, "no space"};
+  const std::size_t code_place = 11 + 12 + 4;
+  Bytes bytes = letter_of(message);
+  ASSERT_EQ(bytes[code_place], static_cast<std::byte>(Code::kIo));
+
+  for (const int code : {0, 14, 200, 255}) {
+    bytes[code_place] = static_cast<std::byte>(code);
+    const Result<NodeLetter> letter = decode_letter(bytes, kLimits);
+
+    ASSERT_TRUE(letter.ok());
+    EXPECT_EQ(std::get<TaskFailedMessage>(letter->message).code, Code::kInternal) << code;
+  }
+}
+
+TEST(NodeLetter, EveryTruncationIsRefused) {
+  for (const Message& message : messages_of_every_kind()) {
+    const Bytes whole = letter_of(message);
+    for (std::size_t size = 0; size < whole.size(); ++size) {
+      const Bytes part(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(size));
+
+      ASSERT_FALSE(decode_letter(part, kLimits).ok()) << name_of(message) << " of " << size << " bytes";
+    }
+  }
+}
+
+TEST(NodeLetter, BytesAfterTheEndAreRefused) {
+  for (const Message& message : messages_of_every_kind()) {
+    Bytes bytes = letter_of(message);
+    bytes.push_back(std::byte{0});
+
+    EXPECT_THAT(why_refused(bytes), HasSubstr("longer than it should be")) << name_of(message);
+  }
+}
+
+TEST(NodeLetter, EveryChangeOfOneByteIsHarmless) {
+  for (const Message& message : messages_of_every_kind()) {
+    Bytes bytes = letter_of(message);
+    for (std::size_t place = 0; place < bytes.size(); ++place) {
+      const std::byte was = bytes[place];
+      // All values where structure may be; some within long texts.
+      const int step = bytes.size() > 500 && place > 200 && place + 200 < bytes.size() ? 85 : 1;
+      for (int value = 0; value < 256; value += step) {
+        bytes[place] = static_cast<std::byte>(value);
+        ASSERT_NO_FATAL_FAILURE(
+            expect_harmless(bytes, fmt::format("{}: byte {} became {}", name_of(message), place, value)));
+      }
+      bytes[place] = was;
+    }
+  }
+}
+
+TEST(NodeLetter, TheLargestLengthAnywhereIsHarmless) {
+  for (const Message& message : messages_of_every_kind()) {
+    const Bytes whole = letter_of(message);
+    for (std::size_t place = 0; place + 4 <= whole.size(); ++place) {
+      Bytes bytes = whole;
+      overwrite(bytes, place, testing::kLargest32);
+      ASSERT_NO_FATAL_FAILURE(expect_harmless(bytes, fmt::format("{}: length at byte {}", name_of(message), place)));
+    }
+  }
+}
+
+TEST(NodeLetter, LengthsBeyondTheMessageAreRefusedBeforeMemoryIsTaken) {
+  Bytes reason = letter_of(AcknowledgeMessage{{1, Round{1}}, false, "why"});
+  overwrite(reason, 11 + 12 + 1, testing::kLargest32);
+  Bytes segments = letter_of(an_update());
+  overwrite(segments, 11 + 12 + 20 + 8 + 32 + 8 + 4, testing::kLargest32);
+  Bytes references = letter_of(a_task());
+  overwrite(references, references.size() - kReferenceBytes - 4, testing::kLargest32);
+
+  for (const Bytes& bytes : {reason, segments, references}) {
+    std::string why;
+    const std::size_t taken = bytes_allocated_by([&] { why = why_refused(bytes); });
+
+    EXPECT_THAT(why, HasSubstr("a length exceeds the message"));
+    EXPECT_LE(taken, fair_share(bytes.size()));
+  }
+}
+
+TEST(NodeLetter, AListOfManySmallElementsTakesNoMemory) {
+  UpdateMessage message = an_update();
+  const std::size_t list = 11 + 12 + 20 + 8 + 32 + 8 + 4;
+  Bytes bytes = letter_of(message);
+  bytes.resize(list);
+  const std::uint32_t count = 15'000;  // segments without a name: 4 bytes each
+  bytes.resize(list + 4 + 4 * std::size_t{count} + 8);
+  overwrite(bytes, list, count);
+
+  std::string why;
+  const std::size_t taken = bytes_allocated_by([&] { why = why_refused(bytes); });
+
+  EXPECT_THAT(why, HasSubstr("a list is longer than it may be"));
+  EXPECT_LE(taken, 2048U);
+}
+
+TEST(NodeLetter, ManyScalarsTakeMemoryAsTheirBytesDo) {
+  UpdateMessage message = an_update();
+  for (int i = 0; i < 2000; ++i) { message.update.scalars[fmt::format("{:x}", i)].add(1.0, message.update.weight); }
+  const Bytes bytes = letter_of(message);
+
+  bool accepted = false;
+  const std::size_t taken = bytes_allocated_by([&] { accepted = decode_letter(bytes, kLimits).ok(); });
+
+  EXPECT_TRUE(accepted);
+  EXPECT_LE(taken, fair_share(bytes.size()));
+}
+
+TEST(NodeLetter, AnotherVersionIsRefused) {
+  for (const int version : {0, 2, 0x0101, 0xFFFF}) {
+    Bytes bytes = letter_of(HelloMessage{});
+    bytes[0] = static_cast<std::byte>(version & 0xFF);
+    bytes[1] = static_cast<std::byte>(version >> 8);
+
+    EXPECT_THAT(why_refused(bytes), HasSubstr("its version is not the one spoken here")) << version;
+  }
+}
+
+TEST(NodeLetter, AnUnknownKindIsRefused) {
+  for (const int kind : {0, 9, 128, 255}) {
+    Bytes bytes = letter_of(HelloMessage{});
+    bytes[kKindPlace] = static_cast<std::byte>(kind);
+
+    EXPECT_THAT(why_refused(bytes), HasSubstr("its kind is unknown")) << kind;
+  }
+}
+
+TEST(NodeLetter, MorePayloadsThanAllowedAreRefused) {
+  UpdateMessage message = an_update();
+  const Segment segment = message.update.segments.front();
+  message.update.segments.assign(16, segment);
+  const Bytes most = letter_of(message);
+  message.update.segments.assign(17, segment);
+  const Bytes too_many = letter_of(message);
+
+  EXPECT_TRUE(decode_letter(most, kLimits).ok());
+  EXPECT_THAT(why_refused(too_many), HasSubstr("a list is longer than it may be"));
+  EXPECT_FALSE(decode_letter(most, {.elements = kModelSize, .references = 15}).ok());
+}
+
+TEST(NodeLetter, AsManyReferencesAsTheMessageHasPayloads) {
+  const std::vector<Payload> one{testing::floats({1, 2, 3, 4, 5})};
+  const std::vector<std::uint64_t> id{1};
+
+  EXPECT_THAT(why_refused(encode_letter(kFrom, kTo, ProbeMessage{}, one, id)),
+              HasSubstr("a message of kind `probe` refers to 1 payloads, not to 0"));
+  EXPECT_THAT(why_refused(encode_letter(kFrom, kTo, a_task(), {}, {})), HasSubstr("refers to 0 payloads, not to 1"));
+  EXPECT_THAT(why_refused(encode_letter(kFrom, kTo, an_update(), {}, {})), HasSubstr("refers to 0 payloads, not to 1"));
+}
+
+TEST(NodeLetter, APayloadLargerThanTheModelIsRefused) {
+  TaskMessage task = a_task();
+  task.model = std::make_shared<const std::vector<float>>(kModelSize + 1);
+
+  EXPECT_THAT(why_refused(letter_of(task)), HasSubstr("a payload of 6 values, the model has 5"));
+}
+
+TEST(NodeLetter, BytesOfAPayloadMustFitItsValues) {
+  struct Case {
+    Encoding encoding;
+    std::uint64_t elements;
+    std::uint64_t bytes;
+    bool fits;
+  };
+  const Bytes whole = letter_of(a_task());
+  for (const Case& reference :
+       {Case{Encoding::kFloat32, 5, 20, true}, Case{Encoding::kFloat32, 5, 19, false},
+        Case{Encoding::kFloat32, 5, 21, false}, Case{Encoding::kFloat32, 0, 0, true},
+        Case{Encoding::kFloat32, 0, 4, false}, Case{Encoding::kFixed, 5, 32, true}, Case{Encoding::kFixed, 5, 48, true},
+        Case{Encoding::kFixed, 5, 27, false}, Case{Encoding::kFixed, 5, 57, false},
+        Case{Encoding::kFixed, 5, kLargest, false}, Case{Encoding{0}, 5, 20, false}, Case{Encoding{3}, 5, 20, false},
+        Case{Encoding::kFloat32, kLargest / 4 + 2, 4, false}}) {
+    Bytes bytes = whole;
+    std::byte* const place = bytes.data() + bytes.size() - kReferenceBytes;
+    place[8] = static_cast<std::byte>(reference.encoding);
+    std::memcpy(place + 9, &reference.elements, 8);
+    std::memcpy(place + 17, &reference.bytes, 8);
+
+    EXPECT_EQ(decode_letter(bytes, kLimits).ok(), reference.fits)
+        << static_cast<int>(reference.encoding) << " x " << reference.elements << " in " << reference.bytes;
+  }
+}
+
+TEST(NodeLetter, SumsOfManyBlocksHaveSizesThatAreExpected) {
+  const LetterLimits large{.elements = 3 * Payload::kBlock};
+  for (const std::size_t elements :
+       {std::size_t{0}, std::size_t{1}, Payload::kBlock, Payload::kBlock + 1, 3 * Payload::kBlock}) {
+    for (const std::uint8_t width : {std::uint8_t{4}, std::uint8_t{8}}) {
+      UpdateMessage message = an_update();
+      message.update.segments.front().payload = testing::sums(elements, width);
+
+      EXPECT_TRUE(decode_letter(letter_of(message), large).ok()) << elements << " x " << int{width};
+    }
+  }
+}
+
+TEST(NodeLetter, ScalarsOutOfOrderOrTwiceAreRefused) {
+  UpdateMessage message = an_update();
+  message.update.scalars.clear();
+  message.update.scalars["a"].add(1.0, message.update.weight);
+  message.update.scalars["b"].add(2.0, message.update.weight);
+  Bytes bytes = letter_of(message);
+  const auto second = std::find(bytes.begin() + 11 + 12 + 20 + 8 + 32 + 8 + 4 + 4 + 4 + 5, bytes.end(), std::byte{'b'});
+  ASSERT_NE(second, bytes.end());
+
+  for (const char name : {'a', 'A'}) {
+    *second = static_cast<std::byte>(name);
+    EXPECT_THAT(why_refused(bytes), HasSubstr("keys are out of order")) << name;
+  }
+}
+
+// The bytes of the hexadecimal dump below `heading` in docs/wire-format.md: lines "00000010  7b 22 ...".
+Bytes documented_bytes(const std::string& heading) {
+  std::ifstream file(std::filesystem::path(__FILE__).parent_path() / "../../docs/wire-format.md");
+  Bytes bytes;
+  bool here = false;
+  for (std::string line; std::getline(file, line);) {
+    if (line.starts_with("#")) { here = line == heading; }
+    if (!here || line.size() < 12 || line.find_first_not_of("0123456789abcdef") != 8 || line.substr(8, 2) != "  ") {
+      continue;
+    }
+    std::istringstream numbers(line.substr(10, 48));
+    for (unsigned number = 0; numbers >> std::hex >> number;) { bytes.push_back(static_cast<std::byte>(number)); }
+  }
+  return bytes;
+}
+
+TEST(NodeLetter, TheDocumentedExamplesAreWhatIsSent) {
+  const std::vector<Payload> task = payloads_of(a_task());
+  const std::vector<Payload> update = payloads_of(an_update());
+  const std::vector<std::uint64_t> ids{0x2A};
+
+  EXPECT_EQ(documented_bytes("### A task"), encode_letter(NodeId{1}, NodeId{5}, a_task(), task, ids));
+  EXPECT_EQ(documented_bytes("### An update"), encode_letter(NodeId{5}, NodeId{1}, an_update(), update, ids));
+}
+
+}  // namespace
+}  // namespace tributary::internal
