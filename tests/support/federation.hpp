@@ -78,9 +78,10 @@ class MemoryObserver final : public RunObserver {
     called();
     tasks += more;
   }
-  Status halted(const ModelValues& /*model*/) override {
+  Status halted(const ModelValues& model) override {
     called();
     halted_once = true;
+    halted_model = model;
     return {};
   }
   void noted(const NodeNote& note) override {
@@ -122,6 +123,7 @@ class MemoryObserver final : public RunObserver {
   std::uint64_t calls = 0;
   bool called_on_other_thread = false;
   bool halted_once = false;
+  ModelValues halted_model;
   bool called_after_halt = false;
 
  private:
