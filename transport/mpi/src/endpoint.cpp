@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <new>
 
 namespace tributary::internal {
 namespace {
@@ -18,6 +19,12 @@ constexpr std::size_t kRing = 16;           // receives that wait for letters, p
 constexpr std::uint32_t kCreditBatch = 16;  // credits given back at once
 constexpr std::uint32_t kLooks = 16;        // at the heads of the rings alone, before everything is looked at
 constexpr std::size_t kSpareBuffers = 64;
+
+// Keeps what `map` holds for ever.
+template <typename Map>
+void abandon(Map& map) noexcept {
+  if (!map.empty()) { static_cast<void>(new (std::nothrow) Map(std::move(map))); }
+}
 
 std::byte* put(std::byte* to, const void* data, std::size_t size) {
   std::memcpy(to, data, size);
@@ -73,9 +80,9 @@ Endpoint::~Endpoint() {
     MPI_Request_free(&requests_[i]);
   }
   // MPI may go on reading and writing what moves to or from a rank that has stopped: such memory is never given back.
-  if (!small_sends_.empty()) { new auto(std::move(small_sends_)); }
-  if (!outgoing_.empty()) { new auto(std::move(outgoing_)); }
-  if (!incoming_.empty()) { new auto(std::move(incoming_)); }
+  abandon(small_sends_);
+  abandon(outgoing_);
+  abandon(incoming_);
 }
 
 void Endpoint::post(Role role, std::size_t slot) {

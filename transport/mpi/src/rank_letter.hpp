@@ -119,7 +119,9 @@ struct EdgesLetter {
 
 template <typename T>
 std::vector<std::byte> rank_letter(RankLetter kind, const T& value) {
-  std::vector<std::byte> bytes{static_cast<std::byte>(kind)};
+  std::vector<std::byte> bytes;
+  bytes.reserve(64);
+  bytes.push_back(static_cast<std::byte>(kind));
   ControlWriter writer(bytes);
   writer(value);
   return bytes;

@@ -11,6 +11,7 @@
 #include <filesystem>
 #include <fstream>
 #include <span>
+#include <sstream>
 #include <thread>
 
 #include "control_archive.hpp"
@@ -91,7 +92,7 @@ namespace {
 using std::chrono::nanoseconds;
 using Clock = std::chrono::steady_clock;
 
-constexpr auto kStartPatience = std::chrono::seconds(120);
+constexpr auto kStartPatience = std::chrono::seconds(60);
 constexpr auto kEndPatience = std::chrono::seconds(10);
 constexpr auto kLeavePatience = std::chrono::seconds(5);
 constexpr std::size_t kLargestIntroduction = 16 * 1024;
@@ -119,21 +120,39 @@ bool runs_this_program(std::int64_t process) {
   return !error && theirs == std::filesystem::read_symlink("/proc/self/exe", error);
 }
 
-// R, S, D, T (stopped by a signal), Z (gone, but for its exit code); 0: there is no such process.
-char state_of(std::int64_t process) {
+struct ProcessState {
+  char state = '\0';  // R, S, D, T (stopped by a signal), Z (gone, but for its exit code); 0: there is no such process
+  std::int64_t parent = 0;
+};
+
+ProcessState state_of(std::int64_t process) {
   std::ifstream stat(fmt::format("/proc/{}/stat", process));
   std::string line;
   std::getline(stat, line);
+  // After the name, which may hold anything.
   const std::size_t name_end = line.rfind(')');
-  return name_end != std::string::npos && name_end + 2 < line.size() ? line[name_end + 2] : '\0';
+  ProcessState state;
+  if (name_end != std::string::npos) { std::istringstream(line.substr(name_end + 1)) >> state.state >> state.parent; }
+  return state;
 }
 
 bool is_stopped(std::int64_t process) {
-  return state_of(process) == 'T' && runs_this_program(process);
+  return state_of(process).state == 'T' && runs_this_program(process);
+}
+
+// Before ranks know each other: ends those that the same launcher has started here and that are stopped.
+void put_out_stopped_siblings() {
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc", error)) {
+    const std::int64_t process = std::strtoll(entry.path().filename().c_str(), nullptr, 10);
+    if (process > 0 && state_of(process).parent == ::getppid() && is_stopped(process)) {
+      ::kill(static_cast<pid_t>(process), SIGKILL);
+    }
+  }
 }
 
 bool is_gone(std::int64_t process) {
-  const char state = state_of(process);
+  const char state = state_of(process).state;
   return state == '\0' || state == 'Z' || !runs_this_program(process);
 }
 
@@ -220,7 +239,8 @@ Result<std::unique_ptr<MpiSession>> MpiSession::start() {
   std::unique_ptr<MpiSession> session(new MpiSession());
   const internal::Watchdog watchdog(
       kStartPatience, exit_code(Code::kDeadlineExceeded),
-      fmt::format("error: MPI did not start within {} s: a rank of the job is missing", kStartPatience.count()));
+      fmt::format("error: MPI did not start within {} s: a rank of the job is missing", kStartPatience.count()),
+      put_out_stopped_siblings);
   int provided = MPI_THREAD_SINGLE;
   if (MPI_Init_thread(nullptr, nullptr, MPI_THREAD_SERIALIZED, &provided) != MPI_SUCCESS) {
     return unavailable("MPI could not be started");
