@@ -27,26 +27,37 @@ class KillAndResumeTest(ProgramTest):
         while not file.exists() and process.poll() is None and time.monotonic() < end:
             time.sleep(0.002)
 
+    def wait_for_rounds(self, directory, rounds, process):
+        """Until so many rounds are in the records, or the process has ended; no longer than a minute."""
+        end = time.monotonic() + 60
+        while process.poll() is None and time.monotonic() < end:
+            if (directory / "records.jsonl").read_bytes().count(b'"event":"round"') >= rounds:
+                return
+            time.sleep(0.002)
+
     def kill_at_moments(self, moments, *arguments):
         """Kills the run at so many moments of its training, resumes, compares; returns how many stood in the middle."""
         begin = time.monotonic()
         whole = self.train(self.file, "whole", *arguments)
         expected = self.model_digest(whole)
-        spent = self.records(whole, "end")[0]["seconds"]
+        rounds = len(self.records(whole, "round"))
         middle = 0
         randomness = random.Random(5)
         for number in range(moments):
             directory = self.work / f"killed-{number}"
             process = self.start("run", self.file, "--output", directory, "--quiet", *arguments)
+            # By rounds, not by time: a busy machine may be slower now than it was for the whole run.
             self.wait_for(directory / "records.jsonl", process)
-            delay = randomness.uniform(0.0, spent)
+            after, delay = randomness.randint(0, rounds), randomness.uniform(0.0, 0.003)
+            moment = f"round {after} and {delay * 1e3:.1f} ms"
+            self.wait_for_rounds(directory, after, process)
             time.sleep(delay)
             process.send_signal(signal.SIGKILL)
             process.communicate()
             middle += any((directory / "checkpoints").glob("checkpoint-*")) and not (directory / "model.safetensors").exists()
             self.run_program("run", "--resume", directory, "--quiet")
-            self.assertEqual(self.model_digest(directory), expected, f"killed after {delay:.3f} s")
-            self.assertEqual(self.stable_records(directory), self.stable_records(whole), f"killed after {delay:.3f} s")
+            self.assertEqual(self.model_digest(directory), expected, f"killed after {moment}")
+            self.assertEqual(self.stable_records(directory), self.stable_records(whole), f"killed after {moment}")
         self.assertLess(time.monotonic() - begin, 200)
         return middle
 
