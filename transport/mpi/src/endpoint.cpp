@@ -17,7 +17,7 @@ constexpr int kFirstChunkTag = 16;
 constexpr std::uint32_t kChunkTags = 1U << 20U;
 constexpr std::size_t kRing = 16;           // receives that wait for letters, per plane
 constexpr std::uint32_t kCreditBatch = 16;  // credits given back at once
-constexpr std::uint32_t kLooks = 16;        // at the heads of the rings alone, before everything is looked at
+constexpr std::uint32_t kLooks = 64;        // at the heads of the rings alone, before everything is looked at
 constexpr std::size_t kSpareBuffers = 64;
 
 // Keeps what `map` holds for ever.
