@@ -409,12 +409,13 @@ void MpiSession::leave_in_order() const {
 
 int MpiSession::end(int code) {
   if (!broken_) {
-    const internal::Watchdog watchdog(kEndPatience, code, "warning: MPI did not end in time and was left behind",
-                                      [this] {
-                                        for (const Peer& peer : peers_) {
-                                          if (is_stopped(peer.process)) { put_out(peer); }
-                                        }
-                                      });
+    // Somebody has not come: that is a loss, though the run itself may be whole.
+    const int late = code != 0 ? code : exit_code(Code::kUnavailable);
+    const internal::Watchdog watchdog(kEndPatience, late, "error: a rank did not leave MPI in time", [this] {
+      for (const Peer& peer : peers_) {
+        if (is_stopped(peer.process)) { put_out(peer); }
+      }
+    });
     MPI_Comm_free(&state_->start_up);
     MPI_Finalize();
     leave_in_order();
