@@ -148,6 +148,17 @@ InnerNodeSettings Plan::inner_node(NodeId node, std::uint32_t incarnation) const
   return settings;
 }
 
+TrainTask Plan::train_task(NodeId node, TrainRequest request) const {
+  TrainTask task;
+  task.client = tree_.client_index(node);
+  task.round = request.key.round;
+  task.root_round = request.root_round;
+  task.base = std::move(request.base);
+  task.seed = task_seed(task.client, request.key.round);
+  task.evaluate_first = request.evaluate_first;
+  return task;
+}
+
 std::uint64_t Plan::task_seed(ClientIndex client, Round round) const noexcept {
   return stream_seed(configuration_.seed, Purpose::kBatches, client.value, round.value);
 }

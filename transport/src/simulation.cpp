@@ -154,15 +154,9 @@ class Simulation final : public NodeContext {
 
   void train(TrainRequest request) override {
     cancel_training();
-    const ClientIndex client = plan_.tree().client_index(current_);
-    TrainTask task;
-    task.client = client;
-    task.round = request.key.round;
-    task.root_round = request.root_round;
-    task.base = std::move(request.base);
-    task.seed = plan_.task_seed(client, request.key.round);
-    task.evaluate_first = request.evaluate_first;
     slot().job_key = request.key;
+    TrainTask task = plan_.train_task(current_, std::move(request));
+    const ClientIndex client = task.client;
     if (real_clock()) {
       // The worker may be done before submit() has returned its number.
       auto number = std::make_shared<std::promise<TrainingPool::JobId>>();

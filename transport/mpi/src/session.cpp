@@ -412,9 +412,7 @@ int MpiSession::end(int code) {
     // Somebody has not come: that is a loss, though the run itself may be whole.
     const int late = code != 0 ? code : exit_code(Code::kUnavailable);
     const internal::Watchdog watchdog(kEndPatience, late, "error: a rank did not leave MPI in time", [this] {
-      for (const Peer& peer : peers_) {
-        if (is_stopped(peer.process)) { put_out(peer); }
-      }
+      for (const Peer& peer : peers_) { put_out(peer); }
     });
     MPI_Comm_free(&state_->start_up);
     MPI_Finalize();

@@ -45,6 +45,8 @@ class Plan {
 
   // What the inner node `node` is made from.
   [[nodiscard]] InnerNodeSettings inner_node(NodeId node, std::uint32_t incarnation) const;
+  // What the client node `node` has to train when it asks with `request`.
+  [[nodiscard]] TrainTask train_task(NodeId node, TrainRequest request) const;
   // The seed of one client's work in one round of its parent.
   [[nodiscard]] std::uint64_t task_seed(ClientIndex client, Round round) const noexcept;
 
