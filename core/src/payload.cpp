@@ -54,12 +54,6 @@ Result<Payload> Payload::from_bytes(Encoding encoding, std::size_t elements, std
   return floats(std::move(values));
 }
 
-std::span<const std::byte> Payload::bytes() const noexcept {
-  if (floats_) { return std::as_bytes(std::span(*floats_)); }
-  if (bytes_) { return *bytes_; }
-  return {};
-}
-
 std::span<const float> Payload::values() const noexcept {
   return floats_ ? std::span<const float>(*floats_) : std::span<const float>();
 }

@@ -50,7 +50,7 @@ void check_node_letter(std::span<const std::byte> bytes) {
   const std::optional<std::vector<std::byte>> again = testing::sent_again(*letter);
   require(is_changed_by_sending(*letter) || std::ranges::equal(*again, bytes));
   require(decode_letter(*again, kLimits).ok());
-  const Status attached = attach(*letter, std::move(*payloads));
+  const Status attached = attach(*letter, *payloads);
   require(attached.ok() || std::holds_alternative<TaskMessage>(letter->message));
 }
 

@@ -107,7 +107,8 @@ TEST(NodeLetter, PayloadsReturnToTheirSegments) {
   ASSERT_TRUE(letter.ok());
   ASSERT_EQ(payloads.size(), 3U);
 
-  const Status attached = attach(*letter, payloads);
+  std::vector<Payload> arrived = payloads;
+  const Status attached = attach(*letter, arrived);
 
   ASSERT_TRUE(attached.ok()) << attached.message();
   const std::vector<Payload> back = payloads_of(letter->message);
@@ -120,7 +121,8 @@ TEST(NodeLetter, ATaskIsGivenItsModelWithoutACopy) {
   Result<NodeLetter> letter = decode_letter(letter_of(task), kLimits);
   ASSERT_TRUE(letter.ok());
 
-  const Status attached = attach(*letter, {Payload::floats(task.model)});
+  std::array model{Payload::floats(task.model)};
+  const Status attached = attach(*letter, model);
 
   EXPECT_TRUE(attached.ok());
   EXPECT_EQ(std::get<TaskMessage>(letter->message).model, task.model);
@@ -132,7 +134,8 @@ TEST(NodeLetter, PayloadsOfAnotherKindAreNotAttached) {
   ASSERT_TRUE(task.ok() && update.ok());
 
   EXPECT_EQ(attach(*task, {}).code(), Code::kProtocol);
-  EXPECT_EQ(attach(*task, {testing::sums(kModelSize, 4)}).code(), Code::kProtocol);
+  std::array sums{testing::sums(kModelSize, 4)};
+  EXPECT_EQ(attach(*task, sums).code(), Code::kProtocol);
   EXPECT_EQ(attach(*update, {}).code(), Code::kProtocol);
 }
 

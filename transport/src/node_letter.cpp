@@ -230,7 +230,7 @@ Result<NodeLetter> decode_letter(std::span<const std::byte> bytes, const LetterL
   return letter;
 }
 
-Status attach(NodeLetter& letter, std::vector<Payload> payloads) {
+Status attach(NodeLetter& letter, std::span<Payload> payloads) {
   if (auto* task = std::get_if<TaskMessage>(&letter.message)) {
     if (payloads.size() != 1 || !payloads[0].shared_floats()) { return protocol_error("a task without a model"); }
     task->model = payloads[0].shared_floats();

@@ -47,7 +47,7 @@ struct LetterLimits {
                                                    std::span<const std::uint64_t> ids);
 // kProtocol: damaged, of another version, or beyond `limits`. Takes no more memory than a few times the bytes given.
 [[nodiscard]] Result<NodeLetter> decode_letter(std::span<const std::byte> bytes, const LetterLimits& limits);
-// Puts the payloads, one for each reference, where they belong. kProtocol: of another kind than the message needs.
-[[nodiscard]] Status attach(NodeLetter& letter, std::vector<Payload> payloads);
+// Moves the payloads, one for each reference, where they belong. kProtocol: of another kind than the message needs.
+[[nodiscard]] Status attach(NodeLetter& letter, std::span<Payload> payloads);
 
 }  // namespace tributary::internal

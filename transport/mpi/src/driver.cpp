@@ -62,6 +62,7 @@ Status MpiDriver::start(const Plan& plan, const TrainerFactory& factory, RunObse
     data.emplace();
   }
   Status outcome;
+  bool closed = false;
   {
     internal::Desk desk;
     internal::RankLoop loop({.session = session_,
@@ -85,8 +86,9 @@ Status MpiDriver::start(const Plan& plan, const TrainerFactory& factory, RunObse
     }
     statistics_ = loop.statistics();
     if (std::vector<int> lost = loop.lost_ranks(); !lost.empty()) { session_.mark_broken(std::move(lost)); }
+    closed = loop.closed();
   }
-  if (!session_.broken()) {
+  if (closed) {
     control->free();
     data->free();
   }

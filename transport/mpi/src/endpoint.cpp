@@ -2,11 +2,13 @@
 #include "endpoint.hpp"
 
 #include <fmt/format.h>
+#include <sched.h>
 
 #include <algorithm>
 #include <array>
 #include <cstring>
 #include <new>
+#include <utility>
 
 namespace tributary::internal {
 namespace {
@@ -15,9 +17,8 @@ constexpr int kLetterTag = 0;
 constexpr int kCreditTag = 1;
 constexpr int kFirstChunkTag = 16;
 constexpr std::uint32_t kChunkTags = 1U << 20U;
-constexpr std::size_t kRing = 16;           // receives that wait for letters, per plane
-constexpr std::uint32_t kCreditBatch = 16;  // credits given back at once
-constexpr std::uint32_t kLooks = 64;        // at the heads of the rings alone, before everything is looked at
+constexpr std::size_t kMostIdle = 8;  // receives that are not posted, of both planes
+constexpr std::uint32_t kLooks = 64;  // at the heads of the rings alone, before everything is looked at
 constexpr std::size_t kSpareBuffers = 64;
 
 // Keeps what `map` holds for ever.
@@ -27,7 +28,7 @@ void abandon(Map& map) noexcept {
 }
 
 std::byte* put(std::byte* to, const void* data, std::size_t size) {
-  std::memcpy(to, data, size);
+  if (size > 0) { std::memcpy(to, data, size); }
   return to + size;
 }
 
@@ -38,45 +39,32 @@ Endpoint::Endpoint(MPI_Comm control, MPI_Comm data, EndpointSettings settings, L
       data_(data),
       settings_(settings),
       receiver_(receiver),
-      control_ring_(kRing),
-      data_ring_(kRing),
       float_pool_(settings.staging_bytes),
       sum_pool_(settings.staging_bytes) {
   int size = 0;
   MPI_Comm_size(control_, &size);
-  peers_.resize(at(size));
+  peers_ = std::vector<Peer>(at(size));
   for (Peer& peer : peers_) {
     peer.credit = settings_.letters_per_peer;
     peer.heard = now_;
     peer.sent = now_;
   }
-  for (std::size_t slot = 0; slot < kRing; ++slot) {
-    control_ring_[slot].buffer = std::make_unique<std::byte[]>(kLargestControl + 512);
-    track(MPI_REQUEST_NULL, Role::kControlRing, slot);
+  for (const Role role : {Role::kControlRing, Role::kDataRing}) {
+    for (std::size_t slot = 0; slot < kRing; ++slot) { open(role, slot); }
+    for (std::size_t slot = 0; slot < kRing; ++slot) { post(role, slot); }
+    pick_head(role);
   }
-  for (std::size_t slot = 0; slot < kRing; ++slot) {
-    data_ring_[slot].buffer = std::make_unique<std::byte[]>(kFrameBytes);
-    track(MPI_REQUEST_NULL, Role::kDataRing, slot);
-  }
-  for (std::size_t slot = 0; slot < kRing; ++slot) {
-    post(Role::kControlRing, slot);
-    post(Role::kDataRing, slot);
-  }
-  pick_head(Role::kControlRing);
-  pick_head(Role::kDataRing);
 }
 
 Endpoint::~Endpoint() {
-  for (MPI_Request& head : heads_) {
-    MPI_Cancel(&head);
-    MPI_Request_free(&head);
-  }
-  for (std::size_t i = 0; i < requests_.size(); ++i) {
-    if (requests_[i] == MPI_REQUEST_NULL) { continue; }
-    const Role role = activities_[i].role;
-    if (role == Role::kControlRing || role == Role::kDataRing || role == Role::kChunkReceive) {
-      MPI_Cancel(&requests_[i]);
+  for (Ring* const ring : {&control_ring_, &data_ring_}) {
+    for (RingSlot& slot : ring->slots) {
+      if (slot.posted != 0) { MPI_Cancel(&slot.receive); }
+      MPI_Request_free(&slot.receive);
     }
+  }
+  for (std::size_t i = 2 * kRing; i < requests_.size(); ++i) {
+    if (activities_[i].role == Role::kChunkReceive) { MPI_Cancel(&requests_[i]); }
     MPI_Request_free(&requests_[i]);
   }
   // MPI may go on reading and writing what moves to or from a rank that has stopped: such memory is never given back.
@@ -85,13 +73,42 @@ Endpoint::~Endpoint() {
   abandon(incoming_);
 }
 
-void Endpoint::post(Role role, std::size_t slot) {
+void Endpoint::open(Role role, std::size_t slot) {
   const bool control = role == Role::kControlRing;
-  RingSlot& here = (control ? control_ring_ : data_ring_)[slot];
+  const std::size_t size = control ? kLargestControl + 512 : kFrameBytes;
+  RingSlot& here = ring(role).slots[slot];
+  here.buffer = std::make_unique<std::byte[]>(size);
+  MPI_Recv_init(here.buffer.get(), static_cast<int>(size), MPI_BYTE, MPI_ANY_SOURCE, control ? MPI_ANY_TAG : kLetterTag,
+                control ? control_ : data_, &here.receive);
+  track(MPI_REQUEST_NULL, role, slot);
+}
+
+void Endpoint::post(Role role, std::size_t slot) {
+  RingSlot& here = ring(role).slots[slot];
   here.posted = ++posts_;
-  MPI_Irecv(here.buffer.get(), static_cast<int>(control ? kLargestControl + 512 : kFrameBytes), MPI_BYTE,
-            MPI_ANY_SOURCE, control ? MPI_ANY_TAG : kLetterTag, control ? control_ : data_,
-            &requests_[control ? slot : kRing + slot]);
+  ring(role).add(slot);
+  MPI_Start(&here.receive);
+  requests_[role == Role::kControlRing ? slot : kRing + slot] = here.receive;
+}
+
+void Endpoint::post_idle() {
+  for (const Activity& idle : idle_) { post(idle.role, idle.number); }
+  idle_.clear();
+  for (const Role role : {Role::kControlRing, Role::kDataRing}) {
+    if (heads_[role == Role::kControlRing ? 0 : 1] == MPI_REQUEST_NULL) { pick_head(role); }
+  }
+}
+
+void Endpoint::Ring::add(std::size_t slot) {
+  order[(first + posted++) % kRing] = slot;
+}
+
+void Endpoint::Ring::remove(std::size_t slot) {
+  std::size_t place = first;
+  while (order[place] != slot) { place = (place + 1) % kRing; }  // mostly the first
+  for (; place != first; place = (place + kRing - 1) % kRing) { order[place] = order[(place + kRing - 1) % kRing]; }
+  first = (first + 1) % kRing;
+  --posted;
 }
 
 void Endpoint::track(MPI_Request request, Role role, std::uint64_t number) {
@@ -99,11 +116,19 @@ void Endpoint::track(MPI_Request request, Role role, std::uint64_t number) {
   activities_.push_back({role, number});
 }
 
-std::vector<std::byte> Endpoint::small_buffer() {
+std::byte* Endpoint::Buffer::resize(std::size_t new_size) {
+  if (new_size > capacity) {
+    capacity = std::max(new_size, kFrameBytes);
+    bytes = std::make_unique_for_overwrite<std::byte[]>(capacity);
+  }
+  size = new_size;
+  return bytes.get();
+}
+
+Endpoint::Buffer Endpoint::spare_buffer() {
   if (spare_buffers_.empty()) { return {}; }
-  std::vector<std::byte> buffer = std::move(spare_buffers_.back());
+  Buffer buffer = std::move(spare_buffers_.back());
   spare_buffers_.pop_back();
-  buffer.clear();
   return buffer;
 }
 
@@ -114,30 +139,31 @@ void Endpoint::complain(int peer, int error) {
   receiver_.on_trouble(peer, std::string(text.data(), at(length)));
 }
 
-void Endpoint::send_small(int to, MPI_Comm communicator, int tag, std::vector<std::byte> bytes) {
+// What MPI is not through with at once is taken out of `buffer`.
+void Endpoint::send_small(int to, MPI_Comm communicator, int tag, Buffer& buffer) {
   MPI_Request request = MPI_REQUEST_NULL;
-  const int error = MPI_Isend(bytes.data(), static_cast<int>(bytes.size()), MPI_BYTE, to, tag, communicator, &request);
+  const int error =
+      MPI_Isend(buffer.bytes.get(), static_cast<int>(buffer.size), MPI_BYTE, to, tag, communicator, &request);
   if (error != MPI_SUCCESS) {
     complain(to, error);
     return;
   }
   peers_[at(to)].sent = now_;
+  ++peers_[at(to)].messages;
   ++statistics_.letters_sent;
-  statistics_.bytes_sent += bytes.size();
+  statistics_.bytes_sent += buffer.size;
   int done = 0;
   MPI_Test(&request, &done, MPI_STATUS_IGNORE);
-  if (done != 0) {
-    if (spare_buffers_.size() < kSpareBuffers) { spare_buffers_.push_back(std::move(bytes)); }
-    return;
-  }
+  if (done != 0) { return; }
   const std::uint64_t number = next_number_++;
-  small_sends_.emplace(number, SmallSend{to, std::move(bytes)});
+  small_sends_.emplace(number, SmallSend{to, std::exchange(buffer, spare_buffer())});
   count_leaving(to, true);
   track(request, Role::kSmallSend, number);
 }
 
 void Endpoint::send(int to, std::span<const std::byte> control, std::span<const Payload> payloads,
                     std::uint64_t token) {
+  if (closing_) { return; }
   if (control.size() > kLargestControl || payloads.size() > settings_.largest_letter_parts) {
     receiver_.on_trouble(to, fmt::format("a letter to it is too large to send: {} control bytes, {} payloads",
                                          control.size(), payloads.size()));
@@ -154,9 +180,8 @@ void Endpoint::send(int to, std::span<const std::byte> control, std::span<const 
     next_tag_ = (next_tag_ + 1) % kChunkTags;
     header.tag = static_cast<std::uint32_t>(kFirstChunkTag) + next_tag_;
   }
-  std::vector<std::byte> letter = small_buffer();
-  letter.resize(framed ? head + payload_bytes : head);
-  std::byte* end = put(letter.data(), &header, sizeof header);
+  std::byte* end = letter_.resize(framed ? head + payload_bytes : head);
+  end = put(end, &header, sizeof header);
   for (const Payload& payload : payloads) {
     const Part part{payload.elements(), payload.size(), static_cast<std::uint64_t>(payload.encoding())};
     end = put(end, &part, sizeof part);
@@ -167,11 +192,11 @@ void Endpoint::send(int to, std::span<const std::byte> control, std::span<const 
   }
   if (at_once) {
     if (framed) { --peer.credit; }
-    send_small(to, framed ? data_ : control_, kLetterTag, std::move(letter));
+    send_small(to, framed ? data_ : control_, kLetterTag, letter_);
     if (token != 0) { receiver_.on_sent(token); }
     return;
   }
-  Outgoing queued{to, static_cast<int>(header.tag), token, std::move(letter), {}, {}};
+  Outgoing queued{to, static_cast<int>(header.tag), token, std::exchange(letter_, spare_buffer()), {}, {}};
   if (!framed) { queued.payloads.assign(payloads.begin(), payloads.end()); }
   peer.queue.push_back(std::move(queued));
   count_leaving(to, true);
@@ -179,6 +204,7 @@ void Endpoint::send(int to, std::span<const std::byte> control, std::span<const 
 }
 
 void Endpoint::start_queued(int to) {
+  if (closing_) { return; }
   Peer& peer = peers_[at(to)];
   while (!peer.queue.empty() && peer.credit > 0 && peer.transfers < settings_.transfers_per_peer) {
     Outgoing letter = std::move(peer.queue.front());
@@ -189,17 +215,32 @@ void Endpoint::start_queued(int to) {
       start(std::move(letter));
       continue;
     }
-    send_small(to, data_, kLetterTag, std::move(letter.letter));
+    send_small(to, data_, kLetterTag, letter.letter);
     count_leaving(to, false);
     if (letter.token != 0) { receiver_.on_sent(letter.token); }
   }
 }
 
 void Endpoint::start(Outgoing letter) {
-  send_small(letter.to, control_, kLetterTag, std::move(letter.letter));
+  send_small(letter.to, control_, kLetterTag, letter.letter);
+  for (const Payload& payload : letter.payloads) {
+    peers_[at(letter.to)].messages += (payload.size() + settings_.chunk_bytes - 1) / settings_.chunk_bytes;
+  }
   const std::uint64_t number = next_number_++;
   Outgoing& moving = outgoing_.emplace(number, std::move(letter)).first->second;
   send_chunks(number, moving);
+  if (moving.cursor.in_flight == 0) { sent(number); }  // payloads without bytes
+}
+
+// All of an announced letter has left.
+void Endpoint::sent(std::uint64_t number) {
+  const auto found = outgoing_.find(number);
+  const int to = found->second.to;
+  const std::uint64_t token = found->second.token;
+  outgoing_.erase(found);
+  --peers_[at(to)].transfers;
+  count_leaving(to, false);
+  if (token != 0) { receiver_.on_sent(token); }
 }
 
 void Endpoint::send_chunks(std::uint64_t number, Outgoing& letter) {
@@ -227,8 +268,7 @@ void Endpoint::send_chunks(std::uint64_t number, Outgoing& letter) {
 // Tells the receiver about a frame's payloads, which lie behind each other in `bytes`. False: they do not fit.
 bool Endpoint::receive_inline(int from, std::span<const std::byte> control, std::span<const std::byte> parts,
                               std::span<const std::byte> bytes) {
-  std::vector<Payload> payloads;
-  payloads.reserve(parts.size() / sizeof(Part));
+  arrived_.clear();
   for (; !parts.empty(); parts = parts.subspan(sizeof(Part))) {
     Part part{};
     std::memcpy(&part, parts.data(), sizeof part);
@@ -236,19 +276,20 @@ bool Endpoint::receive_inline(int from, std::span<const std::byte> control, std:
     if (part.encoding == static_cast<std::uint64_t>(Encoding::kFloat32) && part.bytes == part.elements * 4) {
       auto values = std::make_shared<std::vector<float>>(part.elements);
       std::memcpy(values->data(), bytes.data(), part.bytes);
-      payloads.push_back(Payload::floats(std::move(values)));
+      arrived_.push_back(Payload::floats(std::move(values)));
     } else {
       const auto* const first = bytes.data();
       Result<Payload> payload = Payload::from_bytes(static_cast<Encoding>(part.encoding), part.elements,
                                                     std::vector<std::byte>(first, first + part.bytes));
       if (!payload.ok()) { return false; }
-      payloads.push_back(std::move(payload).value());
+      arrived_.push_back(std::move(payload).value());
     }
     bytes = bytes.subspan(part.bytes);
   }
   if (!bytes.empty()) { return false; }
   give_credit(from);
-  receiver_.on_letter(from, control, std::move(payloads));
+  receiver_.on_letter(from, control, arrived_);
+  arrived_.clear();
   return true;
 }
 
@@ -376,18 +417,17 @@ void Endpoint::finish(Incoming letter) {
     payloads.push_back(std::move(payload).value());
   }
   give_credit(letter.from);
-  receiver_.on_letter(letter.from, letter.control, std::move(payloads));
+  receiver_.on_letter(letter.from, letter.control, payloads);
   admit_waiting();
 }
 
 void Endpoint::give_credit(int to) {
+  if (closing_) { return; }
   Peer& peer = peers_[at(to)];
-  if (++peer.owed < std::min(kCreditBatch, settings_.letters_per_peer)) { return; }
-  std::vector<std::byte> bytes = small_buffer();
-  bytes.resize(sizeof peer.owed);
-  std::memcpy(bytes.data(), &peer.owed, sizeof peer.owed);
+  if (++peer.owed < (settings_.letters_per_peer + 1) / 2) { return; }
+  put(letter_.resize(sizeof peer.owed), &peer.owed, sizeof peer.owed);
   peer.owed = 0;
-  send_small(to, control_, kCreditTag, std::move(bytes));
+  send_small(to, control_, kCreditTag, letter_);
 }
 
 void Endpoint::count_leaving(int number, bool more) {
@@ -422,7 +462,8 @@ void Endpoint::handle(const Activity& activity, const MPI_Status& status) {
     case Role::kControlRing:
     case Role::kDataRing: {
       const bool control = activity.role == Role::kControlRing;
-      const std::byte* const bytes = (control ? control_ring_ : data_ring_)[activity.number].buffer.get();
+      const std::byte* const bytes = ring(activity.role).slots[activity.number].buffer.get();
+      ++messages_received_;
       int size = 0;
       MPI_Get_count(&status, MPI_BYTE, &size);
       const std::span<const std::byte> letter(bytes, at(size));
@@ -435,14 +476,17 @@ void Endpoint::handle(const Activity& activity, const MPI_Status& status) {
       } else {
         receive_letter(status.MPI_SOURCE, letter, !control);
       }
-      post(activity.role, activity.number);
+      ring(activity.role).remove(activity.number);
+      ring(activity.role).slots[activity.number].posted = 0;
       if (head_slots_[control ? 0 : 1] == activity.number) { pick_head(activity.role); }
+      idle_.push_back(activity);
+      if (idle_.size() >= kMostIdle) { post_idle(); }
       return;
     }
     case Role::kSmallSend: {
       const auto found = small_sends_.find(activity.number);
       count_leaving(found->second.to, false);
-      if (spare_buffers_.size() < kSpareBuffers) { spare_buffers_.push_back(std::move(found->second.bytes)); }
+      if (spare_buffers_.size() < kSpareBuffers) { spare_buffers_.push_back(std::move(found->second.buffer)); }
       small_sends_.erase(found);
       return;
     }
@@ -454,17 +498,14 @@ void Endpoint::handle(const Activity& activity, const MPI_Status& status) {
       send_chunks(activity.number, letter);
       if (letter.cursor.in_flight > 0) { return; }
       const int to = letter.to;
-      const std::uint64_t token = letter.token;
-      outgoing_.erase(found);
-      --peers_[at(to)].transfers;
-      count_leaving(to, false);
-      if (token != 0) { receiver_.on_sent(token); }
+      sent(activity.number);
       start_queued(to);
       return;
     }
     case Role::kChunkReceive: {
       const auto found = incoming_.find(activity.number);
       Incoming& letter = found->second;
+      ++messages_received_;
       int size = 0;
       MPI_Get_count(&status, MPI_BYTE, &size);
       statistics_.bytes_received += at(size);
@@ -483,11 +524,10 @@ void Endpoint::handle(const Activity& activity, const MPI_Status& status) {
 // The oldest receive of a ring matches the next letter.
 void Endpoint::pick_head(Role role) {
   const bool control = role == Role::kControlRing;
-  const std::vector<RingSlot>& ring = control ? control_ring_ : data_ring_;
-  const auto oldest = std::min_element(ring.begin(), ring.end(),
-                                       [](const RingSlot& a, const RingSlot& b) { return a.posted < b.posted; });
-  const auto slot = static_cast<std::size_t>(oldest - ring.begin());
   const std::size_t which = control ? 0 : 1;
+  heads_[which] = MPI_REQUEST_NULL;
+  if (ring(role).posted == 0) { return; }
+  const std::size_t slot = ring(role).order[ring(role).first];
   head_slots_[which] = slot;
   heads_[which] = std::exchange(requests_[control ? slot : kRing + slot], MPI_REQUEST_NULL);
 }
@@ -543,18 +583,48 @@ bool Endpoint::progress() {
     looks_ = 0;
     test_all();
   }
-  if (happened_.empty()) { return false; }
+  if (happened_.empty()) {
+    if (!idle_.empty()) { post_idle(); }
+    return false;
+  }
   if (happened_.size() > 1) {
     // Letters in the order in which they were matched.
     const auto order = [this](const Activity& activity) -> std::uint64_t {
-      if (activity.role == Role::kControlRing) { return control_ring_[activity.number].posted; }
-      if (activity.role == Role::kDataRing) { return data_ring_[activity.number].posted; }
-      return UINT64_MAX;
+      const bool ring_slot = activity.role == Role::kControlRing || activity.role == Role::kDataRing;
+      return ring_slot ? ring(activity.role).slots[activity.number].posted : UINT64_MAX;
     };
     std::stable_sort(happened_.begin(), happened_.end(),
                      [&order](const auto& a, const auto& b) { return order(a.first) < order(b.first); });
   }
   for (const auto& [activity, status] : happened_) { handle(activity, status); }
+  return true;
+}
+
+bool Endpoint::close(std::chrono::nanoseconds patience) {
+  closing_ = true;
+  for (Peer& peer : peers_) {
+    for (; !peer.queue.empty(); peer.queue.pop_front()) { count_leaving(peer.queue.front().to, false); }
+  }
+  // Every rank learns how many messages were sent to it.
+  struct Counts {
+    std::vector<std::uint64_t> sent;
+    std::uint64_t expected = 0;
+  };
+  auto counts = std::make_unique<Counts>();
+  for (const Peer& peer : peers_) { counts->sent.push_back(peer.messages); }
+  MPI_Request request = MPI_REQUEST_NULL;
+  MPI_Ireduce_scatter_block(counts->sent.data(), &counts->expected, 1, MPI_UINT64_T, MPI_SUM, control_, &request);
+  const auto deadline = Clock::now() + patience;
+  for (int known = 0; known == 0 || messages_received_ < counts->expected || leaving_ > 0;) {
+    const bool moved = progress();
+    if (known == 0 && MPI_Test(&request, &known, MPI_STATUS_IGNORE) != MPI_SUCCESS) { return false; }
+    if (moved) { continue; }
+    if (Clock::now() > deadline) {
+      if (known == 0) { [[maybe_unused]] const Counts* const written_by_mpi_yet = counts.release(); }
+      return false;
+    }
+    ::sched_yield();
+  }
   return true;
 }
 

@@ -11,7 +11,9 @@
 //          at most `staging_bytes` of arriving payloads at a time (one payload always): what it has not made room for
 //          stays with its sender.
 // Threads: one thread calls everything.
-// MPI:     non-blocking point-to-point only. The communicators are used by nobody else, and freed by their owner.
+// MPI:     non-blocking point-to-point only, until close(). The communicators are used by nobody else, and freed by
+//          their owner, after close(): Open MPI hands a message that arrives later to whichever communicator gets the
+//          same number next, and there it takes the place of another one, for ever.
 #pragma once
 
 #include <mpi.h>
@@ -46,8 +48,8 @@ struct EndpointSettings {
 class LetterReceiver {
  public:
   virtual ~LetterReceiver() = default;
-  // `control` is valid during the call.
-  virtual void on_letter(int from, std::span<const std::byte> control, std::vector<Payload> payloads) = 0;
+  // `control` is valid during the call; the payloads may be moved from.
+  virtual void on_letter(int from, std::span<const std::byte> control, std::span<Payload> payloads) = 0;
   // The letter that was sent with this token has left: its payloads are not read any more.
   virtual void on_sent(std::uint64_t token) = 0;
   // A letter that cannot be right, or an error of MPI.
@@ -69,7 +71,7 @@ class Endpoint {
 
   // `control` and `data` have the same ranks and return errors instead of ending the program.
   Endpoint(MPI_Comm control, MPI_Comm data, EndpointSettings settings, LetterReceiver& receiver);
-  // Takes back the receives that wait for letters. What is still being sent is left to MPI.
+  // Takes back the receives that wait for letters. What is still being sent is left to MPI; see close().
   ~Endpoint();
   Endpoint(const Endpoint&) = delete;
   Endpoint& operator=(const Endpoint&) = delete;
@@ -80,6 +82,10 @@ class Endpoint {
 
   // Moves what can be moved. True if something has.
   bool progress();
+  // Collective, and the end: what has been started is finished and taken in everywhere, what waits for credit is
+  // dropped, and nothing is sent any more. False: some rank did not come in time, or not all has arrived; then the
+  // communicators must be kept.
+  [[nodiscard]] bool close(std::chrono::nanoseconds patience);
   // What last_heard() and last_sent() are measured by; a clock is read where it costs least.
   void set_time(Clock::time_point now) noexcept { now_ = now; }
 
@@ -113,9 +119,30 @@ class Endpoint {
     Role role;
     std::uint64_t number;  // ring slot, small send, or letter
   };
+  static constexpr std::size_t kRing = 16;  // receives that wait for letters, per plane
   struct RingSlot {
     std::unique_ptr<std::byte[]> buffer;
-    std::uint64_t posted = 0;  // order of posting, which is the order of matching
+    MPI_Request receive = MPI_REQUEST_NULL;  // persistent
+    std::uint64_t posted = 0;                // order of posting, which is the order of matching; 0: not posted
+  };
+  struct Ring {
+    std::array<RingSlot, kRing> slots;
+    // The posted slots, the oldest at `first`, round and round.
+    std::array<std::size_t, kRing> order{};
+    std::size_t first = 0;
+    std::size_t posted = 0;
+
+    void add(std::size_t slot);
+    void remove(std::size_t slot);
+  };
+  // Bytes that are written once: nothing is cleared first, as a vector would.
+  struct Buffer {
+    std::unique_ptr<std::byte[]> bytes;
+    std::size_t capacity = 0;
+    std::size_t size = 0;
+
+    // The content is lost.
+    std::byte* resize(std::size_t new_size);
   };
   // Where in a letter's payloads the next chunk starts.
   struct Cursor {
@@ -127,7 +154,7 @@ class Endpoint {
     int to = 0;
     int tag = 0;
     std::uint64_t token = 0;
-    std::vector<std::byte> letter;  // header, parts, control
+    Buffer letter;  // header, parts, control
     std::vector<Payload> payloads;
     Cursor cursor;
   };
@@ -151,23 +178,28 @@ class Endpoint {
     std::uint32_t owed = 0;       // credits to give back
     std::uint32_t transfers = 0;  // announced letters under way
     std::deque<Outgoing> queue;
-    std::size_t leaving = 0;   // letters that are queued or being sent
-    std::size_t arriving = 0;  // announced letters that are not here yet
+    std::size_t leaving = 0;     // letters that are queued or being sent
+    std::size_t arriving = 0;    // announced letters that are not here yet
+    std::uint64_t messages = 0;  // of MPI, to it: letters and the chunks of those that have been started
     bool silent = false;
     Clock::time_point heard;
     Clock::time_point sent;
   };
 
   [[nodiscard]] static std::size_t at(int peer) { return static_cast<std::size_t>(peer); }
+  void open(Role role, std::size_t slot);
   void post(Role role, std::size_t slot);
+  void post_idle();
   void pick_head(Role role);
+  [[nodiscard]] Ring& ring(Role role) { return role == Role::kControlRing ? control_ring_ : data_ring_; }
   void test_heads();
   bool test_all();
   void track(MPI_Request request, Role role, std::uint64_t number);
-  void send_small(int to, MPI_Comm communicator, int tag, std::vector<std::byte> bytes);
+  void send_small(int to, MPI_Comm communicator, int tag, Buffer& buffer);
   void start_queued(int to);
   void start(Outgoing letter);
   void send_chunks(std::uint64_t number, Outgoing& letter);
+  void sent(std::uint64_t number);
   void receive_letter(int from, std::span<const std::byte> bytes, bool frame);
   bool receive_inline(int from, std::span<const std::byte> control, std::span<const std::byte> parts,
                       std::span<const std::byte> bytes);
@@ -180,20 +212,23 @@ class Endpoint {
   void count_arriving(int peer, bool more);
   void handle(const Activity& activity, const MPI_Status& status);
   void complain(int peer, int error);
-  [[nodiscard]] std::vector<std::byte> small_buffer();
+  [[nodiscard]] Buffer spare_buffer();
 
   MPI_Comm control_;
   MPI_Comm data_;
   EndpointSettings settings_;
   LetterReceiver& receiver_;
   std::vector<Peer> peers_;
-  std::vector<RingSlot> control_ring_;
-  std::vector<RingSlot> data_ring_;
+  Ring control_ring_;
+  Ring data_ring_;
   std::uint64_t posts_ = 0;
-  // The receives of either ring that match next. They are kept apart: mostly it is enough to look at these two.
+  // The receives of either ring that match next. They are kept apart: mostly it is enough to look at these two. Open
+  // MPI's cost of a look grows with the number of requests.
   std::array<MPI_Request, 2> heads_{MPI_REQUEST_NULL, MPI_REQUEST_NULL};
   std::array<std::size_t, 2> head_slots_{0, 0};
   std::uint32_t looks_ = 0;
+  // Receives that have been through. They are posted again when there is nothing else to do: a letter waits for none.
+  std::vector<Activity> idle_;
 
   // What else MPI is doing for us; the rings first, at fixed places.
   std::vector<MPI_Request> requests_;
@@ -206,16 +241,20 @@ class Endpoint {
   std::uint32_t next_tag_ = 0;
   struct SmallSend {
     int to = 0;
-    std::vector<std::byte> bytes;
+    Buffer buffer;
   };
   std::unordered_map<std::uint64_t, SmallSend> small_sends_;
-  std::vector<std::vector<std::byte>> spare_buffers_;
+  Buffer letter_;  // that is being written; mostly MPI is through with it at once
+  std::vector<Buffer> spare_buffers_;
+  std::vector<Payload> arrived_;  // of a frame
   std::unordered_map<std::uint64_t, Outgoing> outgoing_;
   std::unordered_map<std::uint64_t, Incoming> incoming_;
   std::deque<Incoming> waiting_;  // announced, no room yet
   std::size_t staging_used_ = 0;
   std::size_t leaving_ = 0;  // to peers that are not silent
   std::size_t arriving_ = 0;
+  std::uint64_t messages_received_ = 0;
+  bool closing_ = false;
   BufferPool<float> float_pool_;
   BufferPool<std::byte> sum_pool_;
   Clock::time_point now_ = Clock::now();

@@ -73,6 +73,8 @@ Status RankLoop::run() {
     account(now, moved);
     if (phase_ != Phase::kOver) { pace(moved); }
   }
+  // With a rank that is lost there is no end that all could agree on.
+  closed_ = !session_.broken() && lost_ranks().empty() && endpoint_.close(kEndPatience);
   return outcome_;
 }
 
@@ -159,7 +161,7 @@ void RankLoop::on_sent(std::uint64_t token) {
   if (offer != offers_.end() && offer->second.id == token) { offer->second.moving = false; }
 }
 
-void RankLoop::on_node_letter(int from, std::span<const std::byte> bytes, std::vector<Payload> payloads) {
+void RankLoop::on_node_letter(int from, std::span<const std::byte> bytes, std::span<Payload> payloads) {
   Result<NodeLetter> letter = decode_letter(bytes, limits_);
   if (!letter.ok()) {
     on_trouble(from, letter.status().message());
@@ -181,10 +183,10 @@ void RankLoop::on_node_letter(int from, std::span<const std::byte> bytes, std::v
     }
   }
   if (std::holds_alternative<TaskMessage>(letter->message)) {
-    deliver_task(from, std::move(letter).value(), std::move(payloads));
+    deliver_task(from, std::move(letter).value(), payloads);
     return;
   }
-  if (Status attached = attach(*letter, std::move(payloads)); !attached.ok()) {
+  if (Status attached = attach(*letter, payloads); !attached.ok()) {
     on_trouble(from, attached.message());
     return;
   }
@@ -192,7 +194,7 @@ void RankLoop::on_node_letter(int from, std::span<const std::byte> bytes, std::v
 }
 
 // A model comes with the first task that names it; letters may overtake each other, so a later one may be here before.
-void RankLoop::deliver_task(int from, NodeLetter letter, std::vector<Payload> payloads) {
+void RankLoop::deliver_task(int from, NodeLetter letter, std::span<const Payload> payloads) {
   Received& received = received_[{from, letter.from}];
   const std::uint64_t id = letter.references.front().id;
   if (id < received.id) { return; }  // of a round that is over
@@ -219,7 +221,7 @@ void RankLoop::deliver_task(int from, NodeLetter letter, std::vector<Payload> pa
 
 // Letters.
 
-void RankLoop::on_letter(int from, std::span<const std::byte> control, std::vector<Payload> payloads) {
+void RankLoop::on_letter(int from, std::span<const std::byte> control, std::span<Payload> payloads) {
   if (phase_ == Phase::kOver || control.empty()) { return; }
   const auto kind = static_cast<RankLetter>(control.front());
   const std::span<const std::byte> bytes = control.subspan(1);
@@ -230,7 +232,7 @@ void RankLoop::on_letter(int from, std::span<const std::byte> control, std::vect
   };
   switch (kind) {
     case RankLetter::kNode:
-      if (phase_ == Phase::kRunning) { on_node_letter(from, bytes, std::move(payloads)); }
+      if (phase_ == Phase::kRunning) { on_node_letter(from, bytes, payloads); }
       return;
     case RankLetter::kBeat:
       if (const auto beat = read(BeatLetter()); beat.ok()) {

@@ -52,6 +52,8 @@ class RankLoop final : private HostDriver, private LetterReceiver {
   // After run(): of the whole run on rank 0, of this rank elsewhere.
   [[nodiscard]] DriverStatistics statistics() const;
   [[nodiscard]] std::vector<int> lost_ranks() const;
+  // After run(): nothing is under way between any two ranks, and the communicators may be freed.
+  [[nodiscard]] bool closed() const noexcept { return closed_; }
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -97,12 +99,12 @@ class RankLoop final : private HostDriver, private LetterReceiver {
   void note(NodeNote note) override;
 
   // LetterReceiver
-  void on_letter(int from, std::span<const std::byte> control, std::vector<Payload> payloads) override;
+  void on_letter(int from, std::span<const std::byte> control, std::span<Payload> payloads) override;
   void on_sent(std::uint64_t token) override;
   void on_trouble(int peer, std::string what) override;
 
-  void on_node_letter(int from, std::span<const std::byte> bytes, std::vector<Payload> payloads);
-  void deliver_task(int from, NodeLetter letter, std::vector<Payload> payloads);
+  void on_node_letter(int from, std::span<const std::byte> bytes, std::span<Payload> payloads);
+  void deliver_task(int from, NodeLetter letter, std::span<const Payload> payloads);
   void on_counted(int from, RankNumbers numbers);
 
   [[nodiscard]] int rank_of(NodeId node) const { return static_cast<int>(placement_.rank_of(node)); }
@@ -164,6 +166,7 @@ class RankLoop final : private HostDriver, private LetterReceiver {
   std::size_t answers_missing_ = 0;
   Clock::time_point answers_deadline_;
   bool halted_ = false;
+  bool closed_ = false;
   std::uint64_t tasks_told_ = 0;
   struct DeskAnswer {
     std::mutex mutex;

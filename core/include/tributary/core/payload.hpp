@@ -38,7 +38,10 @@ class Payload {
 
   [[nodiscard]] Encoding encoding() const noexcept { return encoding_; }
   [[nodiscard]] std::size_t elements() const noexcept { return elements_; }
-  [[nodiscard]] std::span<const std::byte> bytes() const noexcept;
+  [[nodiscard]] std::span<const std::byte> bytes() const noexcept {
+    if (floats_) { return std::as_bytes(std::span(*floats_)); }
+    return bytes_ ? std::span<const std::byte>(*bytes_) : std::span<const std::byte>();
+  }
   [[nodiscard]] std::size_t size() const noexcept { return bytes().size(); }
   // Requires kFloat32.
   [[nodiscard]] std::span<const float> values() const noexcept;
