@@ -25,7 +25,7 @@ FROM_FILES = SMALL.replace("{source: synthetic, samples: 600, shape: [16], class
                            "{source: csv, train: train.csv, test: train.csv,").replace("[2, 6]", "[2, 4]")
 
 
-class RefusalsTest(MpiTest):
+class TwoProgramsTest(MpiTest):
     def setUp(self):
         super().setUp()
         self.run_directory = self.work / "run"
@@ -46,6 +46,8 @@ class RefusalsTest(MpiTest):
         _, err = self.finish(self.job(*contexts), expect, timeout=60)
         return err
 
+
+class RefusalsTest(TwoProgramsTest):
     def test_another_configuration_model_or_seed(self):
         file = self.configuration(ECHO, "a.yaml")
         for name, before, after, what in [
@@ -157,6 +159,10 @@ class RefusalsTest(MpiTest):
     def test_a_wrong_command_line_is_told_once(self):
         _, err = self.run_ranks(3, "rum", expect=64)
         self.assertEqual(err.count("error: tributary has no command 'rum'"), 1, err)
+
+
+class PatienceTest(TwoProgramsTest):
+    """MPI starts together or, after a minute, not at all."""
 
     def test_ranks_that_do_something_else_are_not_waited_for_long(self):
         file = self.configuration(ECHO)
