@@ -16,10 +16,11 @@ Payload Payload::floats(std::shared_ptr<const std::vector<float>> values) {
 }
 
 Result<Payload> Payload::fixed(std::size_t elements, std::shared_ptr<const std::vector<std::byte>> sums) {
-  std::size_t expected = data_offset(elements);
-  if (sums->size() < expected) {
-    return bad_data(fmt::format("sums of {} values need at least {} bytes, got {}", elements, expected, sums->size()));
+  // Each value takes four bytes at least; with that known, nothing below can overflow.
+  if (elements > sums->size() / 4 || sums->size() < data_offset(elements)) {
+    return bad_data(fmt::format("{} bytes are too few for the sums of {} values", sums->size(), elements));
   }
+  std::size_t expected = data_offset(elements);
   for (std::size_t block = 0; block < blocks(elements); ++block) {
     const auto width = std::to_integer<std::size_t>((*sums)[block]);
     if (width != 4 && width != 8) {
@@ -45,12 +46,11 @@ Result<Payload> Payload::from_bytes(Encoding encoding, std::size_t elements, std
   if (encoding != Encoding::kFloat32) {
     return bad_data(fmt::format("unknown encoding {}", static_cast<int>(encoding)));
   }
-  if (bytes.size() != elements * sizeof(float)) {
-    return bad_data(fmt::format("a payload of {} values must have {} bytes, got {}", elements, elements * sizeof(float),
-                                bytes.size()));
+  if (bytes.size() % sizeof(float) != 0 || elements != bytes.size() / sizeof(float)) {
+    return bad_data(fmt::format("{} bytes are no {} values of {} bytes each", bytes.size(), elements, sizeof(float)));
   }
   auto values = std::make_shared<std::vector<float>>(elements);
-  std::memcpy(values->data(), bytes.data(), bytes.size());
+  if (elements > 0) { std::memcpy(values->data(), bytes.data(), bytes.size()); }
   return floats(std::move(values));
 }
 

@@ -234,6 +234,10 @@ TEST(Weight, TakesPositiveFiniteNumbersOnly) {
 TEST(Payload, RefusesBytesThatDoNotFit) {
   EXPECT_EQ(Payload::from_bytes(Encoding::kFloat32, 3, std::vector<std::byte>(11)).status().code(), Code::kBadData);
   EXPECT_EQ(Payload::from_bytes(Encoding::kFixed, 3, std::vector<std::byte>(7)).status().code(), Code::kBadData);
+  // Sizes that wrap around.
+  EXPECT_EQ(Payload::from_bytes(Encoding::kFloat32, std::size_t{1} << 62U, {}).status().code(), Code::kBadData);
+  EXPECT_EQ(Payload::from_bytes(Encoding::kFixed, SIZE_MAX, {}).status().code(), Code::kBadData);
+  EXPECT_TRUE(Payload::from_bytes(Encoding::kFloat32, 0, {}).ok());
   std::vector<std::byte> wrong_width(8 + 16);
   wrong_width[0] = std::byte{5};
   EXPECT_EQ(Payload::from_bytes(Encoding::kFixed, 3, wrong_width).status().message(),

@@ -262,8 +262,12 @@ TEST_F(EndpointTest, WhatCannotBeRightIsReportedAndTakesNoMemory) {
     MPI_Send(&letter, 3, MPI_BYTE, 1, 0, control_->get());              // no whole header
     letter.tag = 0;
     MPI_Send(&letter, sizeof letter, MPI_BYTE, 1, 0, data_->get());  // a frame without its payload
+    letter.encoding = 1;
+    letter.bytes = 0;
+    letter.elements = std::uint64_t{1} << 62U;
+    MPI_Send(&letter, sizeof letter, MPI_BYTE, 1, 0, data_->get());  // values whose size in bytes is 0 modulo 2^64
   } else if (second()) {
-    EXPECT_TRUE(until([this] { return recorder_.trouble.size() == 6; }));
+    EXPECT_TRUE(until([this] { return recorder_.trouble.size() == 7; }));
     EXPECT_TRUE(recorder_.letters.empty());
   }
   meet();

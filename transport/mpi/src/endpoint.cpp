@@ -273,14 +273,16 @@ bool Endpoint::receive_inline(int from, std::span<const std::byte> control, std:
     Part part{};
     std::memcpy(&part, parts.data(), sizeof part);
     if (part.bytes > bytes.size()) { return false; }
-    if (part.encoding == static_cast<std::uint64_t>(Encoding::kFloat32) && part.bytes == part.elements * 4) {
+    if (part.encoding == static_cast<std::uint64_t>(Encoding::kFloat32)) {
+      if (part.elements != part.bytes / sizeof(float) || part.bytes % sizeof(float) != 0) { return false; }
       auto values = std::make_shared<std::vector<float>>(part.elements);
-      std::memcpy(values->data(), bytes.data(), part.bytes);
+      if (part.bytes > 0) { std::memcpy(values->data(), bytes.data(), part.bytes); }
       arrived_.push_back(Payload::floats(std::move(values)));
     } else {
+      if (part.encoding != static_cast<std::uint64_t>(Encoding::kFixed)) { return false; }
       const auto* const first = bytes.data();
-      Result<Payload> payload = Payload::from_bytes(static_cast<Encoding>(part.encoding), part.elements,
-                                                    std::vector<std::byte>(first, first + part.bytes));
+      Result<Payload> payload =
+          Payload::from_bytes(Encoding::kFixed, part.elements, std::vector<std::byte>(first, first + part.bytes));
       if (!payload.ok()) { return false; }
       arrived_.push_back(std::move(payload).value());
     }
