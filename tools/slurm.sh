@@ -147,8 +147,8 @@ ReturnToService=2
 # Cores are handed out; up to 8 jobs share one.
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core
-NodeName=$host NodeHostname=$host NodeAddr=127.0.0.1 CPUs=$(nproc) RealMemory=$memory State=UNKNOWN
-PartitionName=main Nodes=ALL Default=YES MaxTime=60 DefaultTime=10 OverSubscribe=FORCE:8 State=UP
+NodeName=$host NodeHostname=$host NodeAddr=127.0.0.1 CPUs=$(getconf _NPROCESSORS_ONLN) RealMemory=$memory State=UNKNOWN
+PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE DefaultTime=10 OverSubscribe=FORCE:8 State=UP
 END
 }
 

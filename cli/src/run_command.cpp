@@ -26,6 +26,7 @@ namespace {
 std::atomic<bool> stop_requested{false};  // finish the round
 std::atomic<bool> stop_at_once{false};    // there is no time for that
 std::atomic<int> stop_signal{0};
+std::atomic<bool> stop_is_told{true};  // on one rank of a job
 
 void write_note(std::string_view text) {
   // Only what is safe in a signal handler. Where nobody reads it the note is lost, and that is all.
@@ -34,8 +35,9 @@ void write_note(std::string_view text) {
 
 // The first signal asks for a clean stop. A second Ctrl-C ends the process as usual; batch systems repeat theirs.
 void finish_round(int signal) {
-  if (stop_signal.exchange(signal) == 0) {
-    write_note("\nfinishing this round, then stopping; Ctrl-C again stops at once\n");
+  if (stop_signal.exchange(signal) == 0 && stop_is_told) {
+    write_note(signal == SIGINT ? "\nfinishing this round, then stopping; Ctrl-C again stops at once\n"
+                                : "\nfinishing this round, then stopping\n");
   }
   stop_requested = true;
   if (signal == SIGINT) { std::signal(signal, SIG_DFL); }
@@ -55,6 +57,7 @@ class SignalWatch {
     stop_requested = false;
     stop_at_once = false;
     stop_signal = 0;
+    stop_is_told = speaks_for_job();
     for (const int signal : {SIGINT, SIGTERM}) { std::signal(signal, job ? stop_now : finish_round); }
     std::signal(SIGUSR1, finish_round);
   }
@@ -145,6 +148,7 @@ struct Prepared {
   Loaded loaded;
   std::filesystem::path directory;
   bool resume = false;
+  std::string note;  // where the run goes, if it is not where one would look
 };
 
 Result<Prepared> prepare(const RunOptions& options, Configuration configuration) {
@@ -153,15 +157,20 @@ Result<Prepared> prepare(const RunOptions& options, Configuration configuration)
     return invalid_argument("--resume goes on in its own directory: --output does not belong to it");
   }
   std::filesystem::path directory = options.resume;
+  std::string note;
   if (!resume && !options.directory.empty()) {
     directory = options.directory;
   } else if (!resume && !configuration.output.directory.empty()) {
     directory = configuration.output.directory;
   } else if (!resume) {
-    directory = free_directory(std::filesystem::path("runs") / configuration.name);
+    const std::filesystem::path wanted = std::filesystem::path("runs") / configuration.name;
+    directory = free_directory(wanted);
+    if (directory != wanted) {
+      note = fmt::format("{} holds a run already: this one goes to {}", wanted.string(), directory.string());
+    }
   }
   TRIBUTARY_ASSIGN_OR_RETURN(Loaded loaded, load_federation(std::move(configuration)));
-  return Prepared{std::move(loaded), std::move(directory), resume};
+  return Prepared{std::move(loaded), std::move(directory), resume, std::move(note)};
 }
 
 // Who is told about the run besides its directory.
@@ -184,8 +193,10 @@ struct Audience {
   }
 };
 
-Result<std::unique_ptr<Federation>> open_federation(const Prepared& prepared, FederationOptions options) {
+Result<std::unique_ptr<Federation>> open_federation(const Context& context, const Prepared& prepared,
+                                                    FederationOptions options) {
   const Composition& composition = prepared.loaded.composition;
+  if (!prepared.note.empty()) { context.note(prepared.note); }
   options.directory = prepared.directory;
   options.resume = prepared.resume;
   options.preamble = composition.label_records();
@@ -235,7 +246,7 @@ Status run_here(const Context& context, const Prepared& prepared) {
   FederationOptions options;
   const Audience audience(context, options);
   TRIBUTARY_ASSIGN_OR_RETURN(const std::unique_ptr<Federation> federation,
-                             open_federation(prepared, std::move(options)));
+                             open_federation(context, prepared, std::move(options)));
   SimulationDriver driver(simulation_settings(composition.plan.configuration(), composition));
   return carry_out(context, prepared, *federation, driver);
 }
@@ -261,7 +272,7 @@ Status run_in_job(const Context& context, Job& job, const Result<Prepared>& prep
   }
   FederationOptions options;
   const Audience audience(context, options);
-  const Result<std::unique_ptr<Federation>> federation = open_federation(*prepared, std::move(options));
+  const Result<std::unique_ptr<Federation>> federation = open_federation(context, *prepared, std::move(options));
   // The others wait for the run to begin, or to hear why it does not.
   if (!federation.ok()) { return job.agree(federation.status(), &composition); }
   const SimulationConfig& simulation = composition.plan.configuration().simulation;
@@ -269,7 +280,11 @@ Status run_in_job(const Context& context, Job& job, const Result<Prepared>& prep
     context.warn("the section `simulation` of the configuration has no effect under mpirun");
   }
   const std::unique_ptr<Driver> driver = job.driver(job_settings(composition));
-  TRIBUTARY_RETURN_IF_ERROR(carry_out(context, *prepared, **federation, *driver));
+  if (Status status = carry_out(context, *prepared, **federation, *driver); !status.ok()) {
+    if (!job.has_lost_ranks()) { return status; }
+    return Status(status.code(), fmt::format("{}; go on with: tributary run --resume {}", status.message(),
+                                             prepared->directory.string()));
+  }
   if (job.has_lost_ranks()) {
     return unavailable(fmt::format(
         "the run has finished, but a rank was lost on the way: rounds were closed with the quorum that was left "

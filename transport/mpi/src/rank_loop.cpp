@@ -11,7 +11,10 @@ namespace {
 
 using std::chrono::nanoseconds;
 
-constexpr auto kCountPatience = std::chrono::seconds(2);
+// A round's numbers are not worth a longer wait: those of a rank that is late are counted with the next round. A rank
+// that has missed its beat is not asked at all.
+constexpr auto kCountPatience = std::chrono::milliseconds(500);
+constexpr auto kCountSilence = std::chrono::milliseconds(1500);
 constexpr auto kEndPatience = std::chrono::seconds(5);
 // How long a rank stays awake after something has moved. Longer while letters are on their way.
 constexpr auto kAwake = std::chrono::microseconds(20);
@@ -348,7 +351,8 @@ void RankLoop::ask_for_numbers() {
   answers_deadline_ = Clock::now() + kCountPatience;
   for (int r = 1; r < size_; ++r) {
     const RankLoad& load = placement_.load(static_cast<std::uint32_t>(r));
-    if (peer(r).silent || load.clients + load.inner_nodes == 0) { continue; }
+    const bool heard = Clock::now() - endpoint_.last_heard(r) < kCountSilence;
+    if (peer(r).silent || !heard || load.clients + load.inner_nodes == 0) { continue; }
     ++answers_missing_;
     endpoint_.send(r, rank_letter(RankLetter::kCount, BeatLetter{question_}));
   }
