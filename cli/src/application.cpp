@@ -147,7 +147,8 @@ UsageError wrong_arguments(const CLI::App& app, const CLI::ParseError& error) {
 }
 
 int report_usage_error(const Streams& streams, const Paint& paint, const UsageError& error) {
-  streams.err << paint.red("error:") << ' ' << error.message << "\nSee '" << error.path << " --help'.\n";
+  // At once, as in report_status().
+  streams.err << fmt::format("{} {}\nSee '{} --help'.\n", paint.red("error:"), error.message, error.path);
   return kUsage;
 }
 

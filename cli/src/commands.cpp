@@ -40,11 +40,12 @@ Action setup_group(CLI::App& app, std::span<const Command> members) {
 }
 
 void Context::note(std::string_view text) const {
-  if (!quiet) { err << text << '\n'; }
+  // In one piece, as warn() does: the ranks of a job share one standard error.
+  if (!quiet) { err << fmt::format("{}\n", text); }
 }
 
 void Context::warn(std::string_view text) const {
-  err << Paint(err_terminal.color).yellow("warning:") << ' ' << text << '\n';
+  err << fmt::format("{} {}\n", Paint(err_terminal.color).yellow("warning:"), text);
 }
 
 }  // namespace tributary::cli

@@ -6,9 +6,11 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <string_view>
+#include <thread>
 
 #include "build_information.hpp"
 #include "tributary/core/version.hpp"
@@ -16,6 +18,9 @@
 
 namespace tributary::cli {
 namespace {
+
+// The first rank may be slower to fail than the others; a rank that fails alone does not hold the job up for long.
+constexpr std::chrono::seconds kTimeToSayWhy{3};
 
 class MpiJob final : public Job {
  public:
@@ -87,7 +92,11 @@ Result<Job*> Job::join() {
 }
 
 int Job::leave(int exit_code) {
-  if (!joined()) { return exit_code; }
+  if (!joined()) {
+    // mpirun ends a job at its first failure: a rank that says nothing lets the one that speaks fail first.
+    if (exit_code != 0 && !speaks_for_job()) { std::this_thread::sleep_for(kTimeToSayWhy); }
+    return exit_code;
+  }
   const int code = joined()->end(exit_code);
   // At once, without the libraries' own last steps: the job waits for this process.
   std::fflush(nullptr);

@@ -37,7 +37,8 @@ class Job {
 
   // Starts MPI, at the first call. kUnsupported: this build has none.
   static Result<Job*> join();
-  // Ends the process with `exit_code` if a job was joined; returns it otherwise.
+  // Ends the process with `exit_code` if a job was joined; returns it otherwise, a failure of a silent rank after a
+  // moment in which the first can say what is wrong.
   static int leave(int exit_code);
 
   [[nodiscard]] virtual bool is_first() const noexcept = 0;

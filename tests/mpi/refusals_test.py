@@ -2,6 +2,7 @@
 """What must be equal on all ranks is compared before round 1: who differs is named, once, and nothing is left."""
 import json
 import re
+import shlex
 import shutil
 import socket
 import unittest
@@ -159,6 +160,17 @@ class RefusalsTest(TwoProgramsTest):
     def test_a_wrong_command_line_is_told_once(self):
         _, err = self.run_ranks(3, "rum", expect=64)
         self.assertEqual(err.count("error: tributary has no command 'rum'"), 1, err)
+
+    def test_the_rank_that_speaks_is_heard_though_others_fail_first(self):
+        slow = self.work / "slow-tributary"
+        slow.write_text(f'#!/bin/sh\nsleep 1\nexec {shlex.quote(str(PROGRAM))} "$@"\n')
+        slow.chmod(0o755)
+        nowhere = self.work / "nowhere.yaml"
+        for arguments, expect, said in [(["rum"], 64, "error: tributary has no command 'rum'"),
+                                        (["validate", nowhere], 66, f"error: cannot read {nowhere}")]:
+            with self.subTest(arguments[0]):
+                _, err = self.finish(self.job((1, arguments, str(slow)), (2, arguments)), expect)
+                self.assertEqual(err.count(said), 1, err)
 
 
 class PatienceTest(TwoProgramsTest):

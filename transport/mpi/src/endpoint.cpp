@@ -17,8 +17,6 @@ constexpr int kLetterTag = 0;
 constexpr int kCreditTag = 1;
 constexpr int kFirstChunkTag = 16;
 constexpr std::uint32_t kChunkTags = 1U << 20U;
-constexpr std::size_t kMostIdle = 8;  // receives that are not posted, of both planes
-constexpr std::uint32_t kLooks = 64;  // at the heads of the rings alone, before everything is looked at
 constexpr std::size_t kSpareBuffers = 64;
 
 // Keeps what `map` holds for ever.
@@ -39,6 +37,7 @@ Endpoint::Endpoint(MPI_Comm control, MPI_Comm data, EndpointSettings settings, L
       data_(data),
       settings_(settings),
       receiver_(receiver),
+      rings_({control, MPI_ANY_TAG, kLargestControl + 512}, {data, kLetterTag, kFrameBytes}),
       float_pool_(settings.staging_bytes),
       sum_pool_(settings.staging_bytes) {
   int size = 0;
@@ -49,21 +48,10 @@ Endpoint::Endpoint(MPI_Comm control, MPI_Comm data, EndpointSettings settings, L
     peer.heard = now_;
     peer.sent = now_;
   }
-  for (const Role role : {Role::kControlRing, Role::kDataRing}) {
-    for (std::size_t slot = 0; slot < kRing; ++slot) { open(role, slot); }
-    for (std::size_t slot = 0; slot < kRing; ++slot) { post(role, slot); }
-    pick_head(role);
-  }
 }
 
 Endpoint::~Endpoint() {
-  for (Ring* const ring : {&control_ring_, &data_ring_}) {
-    for (RingSlot& slot : ring->slots) {
-      if (slot.posted != 0) { MPI_Cancel(&slot.receive); }
-      MPI_Request_free(&slot.receive);
-    }
-  }
-  for (std::size_t i = 2 * kRing; i < requests_.size(); ++i) {
+  for (std::size_t i = 0; i < requests_.size(); ++i) {
     if (activities_[i].role == Role::kChunkReceive) { MPI_Cancel(&requests_[i]); }
     MPI_Request_free(&requests_[i]);
   }
@@ -71,44 +59,6 @@ Endpoint::~Endpoint() {
   abandon(small_sends_);
   abandon(outgoing_);
   abandon(incoming_);
-}
-
-void Endpoint::open(Role role, std::size_t slot) {
-  const bool control = role == Role::kControlRing;
-  const std::size_t size = control ? kLargestControl + 512 : kFrameBytes;
-  RingSlot& here = ring(role).slots[slot];
-  here.buffer = std::make_unique<std::byte[]>(size);
-  MPI_Recv_init(here.buffer.get(), static_cast<int>(size), MPI_BYTE, MPI_ANY_SOURCE, control ? MPI_ANY_TAG : kLetterTag,
-                control ? control_ : data_, &here.receive);
-  track(MPI_REQUEST_NULL, role, slot);
-}
-
-void Endpoint::post(Role role, std::size_t slot) {
-  RingSlot& here = ring(role).slots[slot];
-  here.posted = ++posts_;
-  ring(role).add(slot);
-  MPI_Start(&here.receive);
-  requests_[role == Role::kControlRing ? slot : kRing + slot] = here.receive;
-}
-
-void Endpoint::post_idle() {
-  for (const Activity& idle : idle_) { post(idle.role, idle.number); }
-  idle_.clear();
-  for (const Role role : {Role::kControlRing, Role::kDataRing}) {
-    if (heads_[role == Role::kControlRing ? 0 : 1] == MPI_REQUEST_NULL) { pick_head(role); }
-  }
-}
-
-void Endpoint::Ring::add(std::size_t slot) {
-  order[(first + posted++) % kRing] = slot;
-}
-
-void Endpoint::Ring::remove(std::size_t slot) {
-  std::size_t place = first;
-  while (order[place] != slot) { place = (place + 1) % kRing; }  // mostly the first
-  for (; place != first; place = (place + kRing - 1) % kRing) { order[place] = order[(place + kRing - 1) % kRing]; }
-  first = (first + 1) % kRing;
-  --posted;
 }
 
 void Endpoint::track(MPI_Request request, Role role, std::uint64_t number) {
@@ -130,6 +80,10 @@ Endpoint::Buffer Endpoint::spare_buffer() {
   Buffer buffer = std::move(spare_buffers_.back());
   spare_buffers_.pop_back();
   return buffer;
+}
+
+void Endpoint::give_back(Buffer buffer) {
+  if (spare_buffers_.size() < kSpareBuffers) { spare_buffers_.push_back(std::move(buffer)); }
 }
 
 void Endpoint::complain(int peer, int error) {
@@ -216,6 +170,7 @@ void Endpoint::start_queued(int to) {
       continue;
     }
     send_small(to, data_, kLetterTag, letter.letter);
+    give_back(std::move(letter.letter));
     count_leaving(to, false);
     if (letter.token != 0) { receiver_.on_sent(letter.token); }
   }
@@ -223,6 +178,7 @@ void Endpoint::start_queued(int to) {
 
 void Endpoint::start(Outgoing letter) {
   send_small(letter.to, control_, kLetterTag, letter.letter);
+  give_back(std::move(letter.letter));
   for (const Payload& payload : letter.payloads) {
     peers_[at(letter.to)].messages += (payload.size() + settings_.chunk_bytes - 1) / settings_.chunk_bytes;
   }
@@ -459,36 +415,34 @@ void Endpoint::set_silent(int number, bool silent) {
   admit_waiting();
 }
 
+void Endpoint::take_in(const LetterRings::Arrival& arrival) {
+  const int from = arrival.status.MPI_SOURCE;
+  ++messages_received_;
+  if (arrival.error != MPI_SUCCESS) {
+    complain(from, arrival.error);
+  } else {
+    const std::span<const std::byte> letter = rings_.bytes(arrival);
+    Peer& peer = peers_[at(from)];
+    peer.heard = now_;
+    if (arrival.plane == Plane::kControl && arrival.status.MPI_TAG == kCreditTag &&
+        letter.size() == sizeof(std::uint32_t)) {
+      std::uint32_t credits = 0;
+      std::memcpy(&credits, letter.data(), sizeof credits);
+      peer.credit += credits;
+      start_queued(from);
+    } else {
+      receive_letter(from, letter, arrival.plane == Plane::kData);
+    }
+  }
+  rings_.give_back(arrival);
+}
+
 void Endpoint::handle(const Activity& activity, const MPI_Status& status) {
   switch (activity.role) {
-    case Role::kControlRing:
-    case Role::kDataRing: {
-      const bool control = activity.role == Role::kControlRing;
-      const std::byte* const bytes = ring(activity.role).slots[activity.number].buffer.get();
-      ++messages_received_;
-      int size = 0;
-      MPI_Get_count(&status, MPI_BYTE, &size);
-      const std::span<const std::byte> letter(bytes, at(size));
-      peers_[at(status.MPI_SOURCE)].heard = now_;
-      if (control && status.MPI_TAG == kCreditTag && letter.size() == sizeof(std::uint32_t)) {
-        std::uint32_t credits = 0;
-        std::memcpy(&credits, bytes, sizeof credits);
-        peers_[at(status.MPI_SOURCE)].credit += credits;
-        start_queued(status.MPI_SOURCE);
-      } else {
-        receive_letter(status.MPI_SOURCE, letter, !control);
-      }
-      ring(activity.role).remove(activity.number);
-      ring(activity.role).slots[activity.number].posted = 0;
-      if (head_slots_[control ? 0 : 1] == activity.number) { pick_head(activity.role); }
-      idle_.push_back(activity);
-      if (idle_.size() >= kMostIdle) { post_idle(); }
-      return;
-    }
     case Role::kSmallSend: {
       const auto found = small_sends_.find(activity.number);
       count_leaving(found->second.to, false);
-      if (spare_buffers_.size() < kSpareBuffers) { spare_buffers_.push_back(std::move(found->second.buffer)); }
+      give_back(std::move(found->second.buffer));
       small_sends_.erase(found);
       return;
     }
@@ -523,82 +477,45 @@ void Endpoint::handle(const Activity& activity, const MPI_Status& status) {
   }
 }
 
-// The oldest receive of a ring matches the next letter.
-void Endpoint::pick_head(Role role) {
-  const bool control = role == Role::kControlRing;
-  const std::size_t which = control ? 0 : 1;
-  heads_[which] = MPI_REQUEST_NULL;
-  if (ring(role).posted == 0) { return; }
-  const std::size_t slot = ring(role).order[ring(role).first];
-  head_slots_[which] = slot;
-  heads_[which] = std::exchange(requests_[control ? slot : kRing + slot], MPI_REQUEST_NULL);
-}
-
-void Endpoint::test_heads() {
-  std::array<int, 2> which{};
-  std::array<MPI_Status, 2> statuses;
-  int count = 0;
-  MPI_Testsome(2, heads_.data(), &count, which.data(), statuses.data());
-  for (int i = 0; i < count; ++i) {
-    const std::size_t head = at(which[at(i)]);
-    happened_.emplace_back(Activity{head == 0 ? Role::kControlRing : Role::kDataRing, head_slots_[head]},
-                           statuses[at(i)]);
-  }
-}
-
-bool Endpoint::test_all() {
+// Finds out what has moved, for handle(). False: nothing.
+bool Endpoint::look_at_moving() {
+  if (requests_.empty()) { return false; }
   completed_.resize(requests_.size());
   statuses_.resize(requests_.size());
   int count = 0;
   const int error =
       MPI_Testsome(static_cast<int>(requests_.size()), requests_.data(), &count, completed_.data(), statuses_.data());
   if (count == MPI_UNDEFINED || count == 0) { return false; }
-  bool compact = false;
+  happened_.clear();
   for (int i = 0; i < count; ++i) {
-    const auto index = at(completed_[at(i)]);
     const MPI_Status& status = statuses_[at(i)];
     if (error == MPI_ERR_IN_STATUS && status.MPI_ERROR != MPI_SUCCESS) {
       complain(status.MPI_SOURCE, status.MPI_ERROR);
     }
-    happened_.emplace_back(activities_[index], status);
-    compact = compact || index >= 2 * kRing;
+    happened_.emplace_back(activities_[at(completed_[at(i)])], status);
   }
-  if (compact) {
-    std::size_t kept = 2 * kRing;
-    for (std::size_t i = kept; i < requests_.size(); ++i) {
-      if (requests_[i] == MPI_REQUEST_NULL) { continue; }
-      requests_[kept] = requests_[i];
-      activities_[kept++] = activities_[i];
-    }
-    requests_.resize(kept);
-    activities_.resize(kept);
+  std::size_t kept = 0;
+  for (std::size_t i = 0; i < requests_.size(); ++i) {
+    if (requests_[i] == MPI_REQUEST_NULL) { continue; }
+    requests_[kept] = requests_[i];
+    activities_[kept++] = activities_[i];
   }
+  requests_.resize(kept);
+  activities_.resize(kept);
   return true;
 }
 
 bool Endpoint::progress() {
-  happened_.clear();
-  test_heads();
-  // Further receives of the rings are matched while an earlier letter is still arriving from a slow or stopped rank.
-  const bool everything = requests_.size() > 2 * kRing || ++looks_ >= kLooks;
-  if (everything) {
-    looks_ = 0;
-    test_all();
-  }
-  if (happened_.empty()) {
-    if (!idle_.empty()) { post_idle(); }
+  const std::span<const LetterRings::Arrival> arrived = rings_.look(!requests_.empty());
+  const bool moved = look_at_moving();
+  if (arrived.empty() && !moved) {
+    rings_.post_again();
     return false;
   }
-  if (happened_.size() > 1) {
-    // Letters in the order in which they were matched.
-    const auto order = [this](const Activity& activity) -> std::uint64_t {
-      const bool ring_slot = activity.role == Role::kControlRing || activity.role == Role::kDataRing;
-      return ring_slot ? ring(activity.role).slots[activity.number].posted : UINT64_MAX;
-    };
-    std::stable_sort(happened_.begin(), happened_.end(),
-                     [&order](const auto& a, const auto& b) { return order(a.first) < order(b.first); });
+  for (const LetterRings::Arrival& arrival : arrived) { take_in(arrival); }
+  if (moved) {
+    for (const auto& [activity, status] : happened_) { handle(activity, status); }
   }
-  for (const auto& [activity, status] : happened_) { handle(activity, status); }
   return true;
 }
 

@@ -18,7 +18,6 @@
 
 #include <mpi.h>
 
-#include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -30,6 +29,7 @@
 #include <vector>
 
 #include "buffer_pool.hpp"
+#include "letter_rings.hpp"
 #include "tributary/core/payload.hpp"
 
 namespace tributary::internal {
@@ -114,26 +114,11 @@ class Endpoint {
     std::uint64_t bytes;
     std::uint64_t encoding;
   };
-  enum class Role : std::uint8_t { kControlRing, kDataRing, kSmallSend, kChunkSend, kChunkReceive };
+  // What a request of MPI is for, but for those that wait for letters.
+  enum class Role : std::uint8_t { kSmallSend, kChunkSend, kChunkReceive };
   struct Activity {
     Role role;
-    std::uint64_t number;  // ring slot, small send, or letter
-  };
-  static constexpr std::size_t kRing = 16;  // receives that wait for letters, per plane
-  struct RingSlot {
-    std::unique_ptr<std::byte[]> buffer;
-    MPI_Request receive = MPI_REQUEST_NULL;  // persistent
-    std::uint64_t posted = 0;                // order of posting, which is the order of matching; 0: not posted
-  };
-  struct Ring {
-    std::array<RingSlot, kRing> slots;
-    // The posted slots, the oldest at `first`, round and round.
-    std::array<std::size_t, kRing> order{};
-    std::size_t first = 0;
-    std::size_t posted = 0;
-
-    void add(std::size_t slot);
-    void remove(std::size_t slot);
+    std::uint64_t number;  // of the small send or letter
   };
   // Bytes that are written once: nothing is cleared first, as a vector would.
   struct Buffer {
@@ -187,13 +172,7 @@ class Endpoint {
   };
 
   [[nodiscard]] static std::size_t at(int peer) { return static_cast<std::size_t>(peer); }
-  void open(Role role, std::size_t slot);
-  void post(Role role, std::size_t slot);
-  void post_idle();
-  void pick_head(Role role);
-  [[nodiscard]] Ring& ring(Role role) { return role == Role::kControlRing ? control_ring_ : data_ring_; }
-  void test_heads();
-  bool test_all();
+  [[nodiscard]] bool look_at_moving();
   void track(MPI_Request request, Role role, std::uint64_t number);
   void send_small(int to, MPI_Comm communicator, int tag, Buffer& buffer);
   void start_queued(int to);
@@ -210,27 +189,19 @@ class Endpoint {
   void give_credit(int peer);
   void count_leaving(int peer, bool more);
   void count_arriving(int peer, bool more);
+  void take_in(const LetterRings::Arrival& arrival);
   void handle(const Activity& activity, const MPI_Status& status);
   void complain(int peer, int error);
   [[nodiscard]] Buffer spare_buffer();
+  void give_back(Buffer buffer);
 
   MPI_Comm control_;
   MPI_Comm data_;
   EndpointSettings settings_;
   LetterReceiver& receiver_;
   std::vector<Peer> peers_;
-  Ring control_ring_;
-  Ring data_ring_;
-  std::uint64_t posts_ = 0;
-  // The receives of either ring that match next. They are kept apart: mostly it is enough to look at these two. Open
-  // MPI's cost of a look grows with the number of requests.
-  std::array<MPI_Request, 2> heads_{MPI_REQUEST_NULL, MPI_REQUEST_NULL};
-  std::array<std::size_t, 2> head_slots_{0, 0};
-  std::uint32_t looks_ = 0;
-  // Receives that have been through. They are posted again when there is nothing else to do: a letter waits for none.
-  std::vector<Activity> idle_;
-
-  // What else MPI is doing for us; the rings first, at fixed places.
+  LetterRings rings_;
+  // What is moving: requests and what they are for.
   std::vector<MPI_Request> requests_;
   std::vector<Activity> activities_;
   std::vector<int> completed_;
