@@ -13,12 +13,9 @@ constexpr std::array kPlanes{Plane::kControl, Plane::kData};
 
 }  // namespace
 
-LetterRings::LetterRings(const PlaneSettings& control, const PlaneSettings& data) {
+LetterRings::LetterRings(const PlaneSettings& control, const PlaneSettings& data) : settings_{control, data} {
   others_.fill(MPI_REQUEST_NULL);
   for (const Plane plane : kPlanes) {
-    for (std::size_t slot = 0; slot < kSlots; ++slot) {
-      open({plane, slot}, plane == Plane::kControl ? control : data);
-    }
     for (std::size_t slot = 0; slot < kSlots; ++slot) { post({plane, slot}); }
     pick_head(plane);
   }
@@ -28,20 +25,19 @@ LetterRings::~LetterRings() {
   for (Ring& ring : rings_) {
     for (Slot& slot : ring.slots) {
       if (slot.posted != 0) { MPI_Cancel(&slot.receive); }
-      MPI_Request_free(&slot.receive);
+      if (slot.receive != MPI_REQUEST_NULL) { MPI_Request_free(&slot.receive); }
     }
   }
 }
 
-void LetterRings::open(Place place, const PlaneSettings& settings) {
-  Slot& slot = at(place);
-  slot.buffer = std::make_unique<std::byte[]>(settings.largest_bytes);
-  MPI_Recv_init(slot.buffer.get(), static_cast<int>(settings.largest_bytes), MPI_BYTE, MPI_ANY_SOURCE, settings.tag,
-                settings.communicator, &slot.receive);
-}
-
 void LetterRings::post(Place place) {
   Slot& slot = at(place);
+  if (slot.receive == MPI_REQUEST_NULL) {
+    const PlaneSettings& plane = settings_[index(place.plane)];
+    if (!slot.buffer) { slot.buffer = std::make_unique<std::byte[]>(plane.largest_bytes); }
+    MPI_Recv_init(slot.buffer.get(), static_cast<int>(plane.largest_bytes), MPI_BYTE, MPI_ANY_SOURCE, plane.tag,
+                  plane.communicator, &slot.receive);
+  }
   slot.posted = ++posts_;
   rings_[index(place.plane)].add(place.slot);
   MPI_Start(&slot.receive);
@@ -85,6 +81,10 @@ void LetterRings::look_at(std::array<MPI_Request, kCount>& receives, const Place
   const int error = MPI_Testsome(static_cast<int>(kCount), receives.data(), &count, which.data(), statuses.data());
   for (std::size_t i = 0; std::cmp_less(i, count); ++i) {  // MPI_UNDEFINED, which is negative, if none is posted
     const auto [plane, slot] = place_of(static_cast<std::size_t>(which[i]));
+    // Open MPI frees a receive that went wrong, even a persistent one.
+    if (receives[static_cast<std::size_t>(which[i])] == MPI_REQUEST_NULL) {
+      at({plane, slot}).receive = MPI_REQUEST_NULL;
+    }
     arrived_.push_back({plane, slot, statuses[i], error == MPI_ERR_IN_STATUS ? statuses[i].MPI_ERROR : MPI_SUCCESS});
   }
 }

@@ -56,7 +56,7 @@ class LetterRings {
   static constexpr std::size_t kSlots = 16;
   struct Slot {
     std::unique_ptr<std::byte[]> buffer;
-    MPI_Request receive = MPI_REQUEST_NULL;  // persistent
+    MPI_Request receive = MPI_REQUEST_NULL;  // persistent; made when it is posted first
     std::uint64_t posted = 0;                // order of posting, which is the order of matching; 0: not posted
   };
   struct Ring {
@@ -78,12 +78,12 @@ class LetterRings {
   [[nodiscard]] static std::size_t index(Plane plane) { return static_cast<std::size_t>(plane); }
   [[nodiscard]] static std::size_t index(Place place) { return index(place.plane) * kSlots + place.slot; }
   [[nodiscard]] Slot& at(Place place) { return rings_[index(place.plane)].slots[place.slot]; }
-  void open(Place place, const PlaneSettings& settings);
   void post(Place place);
   void pick_head(Plane plane);
   template <std::size_t kCount, typename PlaceOf>
   void look_at(std::array<MPI_Request, kCount>& receives, const PlaceOf& place_of);
 
+  const std::array<PlaneSettings, 2> settings_;
   std::array<Ring, 2> rings_;
   std::array<MPI_Request, 2> heads_{MPI_REQUEST_NULL, MPI_REQUEST_NULL};
   std::array<MPI_Request, 2 * kSlots> others_;
