@@ -261,14 +261,19 @@ JobSettings job_settings(const Composition& composition) {
 
 // The same in a job: the first rank runs, the others serve it.
 Status run_in_job(const Context& context, Job& job, const Result<Prepared>& prepared) {
-  TRIBUTARY_RETURN_IF_ERROR(job.agree(prepared.status(), prepared.ok() ? &prepared->loaded.composition : nullptr));
+  // What the first rank cannot tell any more.
+  const auto speak_for_the_first = [&job](const Status& status) {
+    if (!status.ok() && !job.is_first() && job.has_lost_ranks()) {
+      write_note(fmt::format("error: {}\n", status.message()));
+    }
+    return status;
+  };
+  TRIBUTARY_RETURN_IF_ERROR(
+      speak_for_the_first(job.agree(prepared.status(), prepared.ok() ? &prepared->loaded.composition : nullptr)));
   const Composition& composition = prepared->loaded.composition;
   if (!job.is_first()) {
     context.note(job.describe());
-    const Status served = job.serve(composition, job_settings(composition));
-    // What the first rank cannot tell any more.
-    if (!served.ok() && job.has_lost_ranks()) { write_note(fmt::format("error: {}\n", served.message())); }
-    return served;
+    return speak_for_the_first(job.serve(composition, job_settings(composition)));
   }
   FederationOptions options;
   const Audience audience(context, options);

@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """What must be equal on all ranks is compared before round 1: who differs is named, once, and nothing is left."""
+import contextlib
 import json
+import pathlib
 import re
 import shlex
 import shutil
+import signal
 import socket
 import unittest
 
-from mpirun import MpiTest
+from mpirun import MpiTest, send, wait_until
 from program import PROGRAM, SMALL, settings
 
 HOST = re.escape(socket.gethostname())
@@ -182,6 +185,43 @@ class PatienceTest(TwoProgramsTest):
         self.finish(job, expect=None, timeout=150)
         self.assertNotEqual(job.process.returncode, 0)
         self.assertFalse(self.run_directory.exists())
+
+    def test_a_rank_that_stops_before_it_says_who_it_is(self):
+        """After MPI has started, while it reads its data: nobody knows its process yet. Without --enable-recovery mpirun
+        ends it at the failure of another rank; with it, the others must."""
+        data = self.work / "train.csv"
+        data.write_text("x,y,label\n" + "0.1,0.2,0\n0.3,0.4,1\n" * 5_000_000)
+        slow = self.configuration(FROM_FILES, "slow.yaml")
+        fast = self.configuration(ECHO, "fast.yaml")
+        expected = {0: r"^error: rank 0, which holds the root, has not answered within 120 s$",
+                    1: r"^error: 1 of 3 ranks did not come within 60 s, the first of them rank 1$"}
+        jobs = []
+        for number, what in expected.items():
+            for recovery in (False, True):
+                contexts = [(1, ["run", slow if rank == number else fast, "--output", self.run_directory])
+                            for rank in range(3)]
+                job = self.job(*contexts, recovery=recovery)
+                rank = job.rank(number)
+                self.assertTrue(wait_until(lambda: reads(rank, data)), "it was never seen to read its data")
+                send(rank, signal.SIGSTOP)
+                jobs.append((job, what, recovery))
+        for job, what, recovery in jobs:
+            with self.subTest(what, recovery=recovery):
+                _, err = self.finish(job, expect=None, timeout=180)
+                self.assertRegex(err, re.compile(what, re.MULTILINE))
+                # With --enable-recovery mpirun says 0 whatever happens.
+                self.assertIn(job.process.returncode, [0] if recovery else [75])
+        self.assertFalse(self.run_directory.exists())
+
+
+def reads(process, file):
+    """Whether a process has opened a file."""
+    with contextlib.suppress(FileNotFoundError):
+        for entry in pathlib.Path(f"/proc/{process}/fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                if entry.readlink() == file:
+                    return True
+    return False
 
 
 if __name__ == "__main__":

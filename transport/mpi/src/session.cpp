@@ -140,7 +140,9 @@ bool is_stopped(std::int64_t process) {
   return state_of(process).state == 'T' && runs_this_program(process);
 }
 
-// Before ranks know each other: ends those that the same launcher has started here and that are stopped.
+// Before ranks know each other: ends those that the same launcher has started here and that are stopped. Under
+// --enable-recovery nobody else does; otherwise mpirun does it at the first failure, and has that rank's exit code to
+// return.
 void put_out_stopped_siblings() {
   std::error_code error;
   for (const auto& entry : std::filesystem::directory_iterator("/proc", error)) {
@@ -239,8 +241,9 @@ Result<std::unique_ptr<MpiSession>> MpiSession::start() {
   std::unique_ptr<MpiSession> session(new MpiSession());
   const internal::Watchdog watchdog(
       kStartPatience, exit_code(Code::kDeadlineExceeded),
-      fmt::format("error: MPI did not start within {} s: a rank of the job is missing", kStartPatience.count()),
-      put_out_stopped_siblings);
+      fmt::format("error: MPI did not start within {} s: a rank of the job is missing", kStartPatience.count()), [] {
+        if (recovery()) { put_out_stopped_siblings(); }
+      });
   int provided = MPI_THREAD_SINGLE;
   if (MPI_Init_thread(nullptr, nullptr, MPI_THREAD_SERIALIZED, &provided) != MPI_SUCCESS) {
     return unavailable("MPI could not be started");
@@ -301,7 +304,8 @@ Status MpiSession::agree(const Status& mine, const MpiCredentials& credentials, 
         answer.resize(at(size));
       } else if (Clock::now() >= longer) {
         mark_broken({0});
-        return deadline_exceeded("rank 0, which holds the root, has not answered");
+        return deadline_exceeded(fmt::format("rank 0, which holds the root, has not answered within {} s",
+                                             std::chrono::duration_cast<std::chrono::seconds>(2 * patience).count()));
       } else {
         std::this_thread::sleep_for(kPause);
       }
@@ -422,6 +426,9 @@ int MpiSession::end(int code) {
   // Ends all, also who is stopped. Leaving without MPI_Finalize would become another exit code under srun.
   if (!recovery() && code != 0) { MPI_Abort(MPI_COMM_WORLD, code); }
   for (const int lost : lost_) { put_out(peers_[at(lost)]); }
+  if (std::any_of(lost_.begin(), lost_.end(), [this](int lost) { return peers_[at(lost)].process == 0; })) {
+    put_out_stopped_siblings();
+  }
   std::fflush(nullptr);
   ::_exit(code);
 }
