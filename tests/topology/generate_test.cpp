@@ -36,6 +36,32 @@ TEST(Generate, BalancedMultipliesByTheBranchingInEachTier) {
   EXPECT_EQ(tier_sizes(balanced_topology(1, 2).value()), (Sizes{1, 1, 1}));
 }
 
+// The same tree by way of the builder, which checks everything.
+Topology built(const std::vector<std::uint32_t>& widths) {
+  Topology::Builder builder;
+  std::vector<Topology::Builder::Entry> above{builder.add_root()};
+  for (std::size_t tier = 0; tier < widths.size(); ++tier) {
+    std::vector<Topology::Builder::Entry> here;
+    const auto parents = static_cast<std::uint32_t>(above.size());
+    for (std::uint32_t i = 0; i < parents; ++i) {
+      const std::uint32_t count = widths[tier] / parents + (i < widths[tier] % parents ? 1 : 0);
+      if (tier + 1 == widths.size()) { builder.add_group(above[i], count); }
+      for (std::uint32_t child = 0; tier + 1 < widths.size() && child < count; ++child) {
+        here.push_back(builder.add(above[i]));
+      }
+    }
+    above = std::move(here);
+  }
+  return std::move(builder).build().value();
+}
+
+TEST(Generate, RegularTreesAreThoseOfTheBuilder) {
+  for (const std::vector<std::uint32_t>& widths : std::vector<std::vector<std::uint32_t>>{
+           {1}, {7}, {1, 1, 1}, {3, 10}, {2, 4, 8, 16}, {5, 7, 7, 100}, {4, 34}, {1, 300, 301}}) {
+    EXPECT_EQ(widths_topology(widths).value(), built(widths));
+  }
+}
+
 TEST(Generate, BalancedLeavesUsesTheFewestTiers) {
   EXPECT_EQ(tier_sizes(balanced_leaves_topology(4, 37).value()), (Sizes{1, 3, 10, 37}));
   EXPECT_EQ(tier_sizes(balanced_leaves_topology(16, 256).value()), (Sizes{1, 16, 256}));

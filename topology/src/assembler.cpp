@@ -82,8 +82,8 @@ class Checker {
     check_kinds();
   }
 
-  [[nodiscard]] const std::vector<std::uint32_t>& order() const { return order_; }
-  [[nodiscard]] const std::vector<std::uint32_t>& parent() const { return parent_; }
+  [[nodiscard]] std::vector<std::uint32_t> take_order() { return std::move(order_); }
+  [[nodiscard]] std::vector<std::uint32_t> take_parent() { return std::move(parent_); }
 
  private:
   void check_names() {
@@ -315,15 +315,19 @@ std::string TopologyAssembler::describe(const RawNode& node) {
 }
 
 std::optional<Topology> TopologyAssembler::assemble(RawTopology raw, IssueList& issues) {
-  Checker checker(raw, issues);
-  checker.run();
-  if (!issues.empty()) { return std::nullopt; }
-
+  std::vector<std::uint32_t> order;
+  std::vector<std::uint32_t> parent;
+  {
+    Checker checker(raw, issues);
+    checker.run();
+    if (!issues.empty()) { return std::nullopt; }
+    order = checker.take_order();
+    parent = checker.take_parent();
+  }
+  std::vector<RawEdge>().swap(raw.edges);
   std::vector<Place> places;
   places.reserve(raw.nodes.size());
-  for (const std::uint32_t old : checker.order()) { places.push_back(raw.nodes[old].place); }
-  const std::vector<std::uint32_t> order = checker.order();
-  const std::vector<std::uint32_t> parent = checker.parent();
+  for (const std::uint32_t old : order) { places.push_back(raw.nodes[old].place); }
   Topology topology = arrange(std::move(raw), order, parent);
   check_generated_names(topology, places, issues);
   if (!issues.empty()) { return std::nullopt; }
@@ -338,21 +342,59 @@ Topology TopologyAssembler::arrange(RawTopology raw, const std::vector<std::uint
 
   Topology topology;
   topology.nodes_.resize(size);
-  std::uint32_t first_node = 0;
   for (std::uint32_t entry = 0; entry < size; ++entry) {
     RawNode& from = raw.nodes[order[entry]];
     TopologyNode& node = topology.nodes_[entry];
     node.name = std::move(from.name);
     node.group = from.group;
     node.count = from.count;
-    node.first_node = NodeId{first_node};
-    first_node += from.count;
     if (from.attributes != TopologyNode::kNoAttributes) {
       node.attributes = static_cast<std::uint32_t>(topology.attributes_.size());
       topology.attributes_.push_back(std::move(raw.attributes[from.attributes]));
     }
+    if (entry > 0) { node.parent = entry_of[parent[order[entry]]]; }
+  }
+  complete(topology);
+  return topology;
+}
+
+Topology TopologyAssembler::regular(std::span<const std::uint32_t> widths) {
+  Topology topology;
+  std::size_t entries = 1;
+  for (std::size_t tier = 0; tier + 1 < widths.size(); ++tier) { entries += widths[tier]; }
+  entries += widths.size() > 1 ? widths[widths.size() - 2] : 1;
+  topology.nodes_.reserve(entries);
+  topology.nodes_.emplace_back();
+  std::uint32_t first_parent = 0;
+  for (std::size_t tier = 0; tier < widths.size(); ++tier) {
+    const bool clients = tier + 1 == widths.size();
+    const auto end = static_cast<std::uint32_t>(topology.nodes_.size());
+    const std::uint32_t parents = end - first_parent;
+    const std::uint32_t share = widths[tier] / parents;
+    const std::uint32_t remainder = widths[tier] % parents;
+    for (std::uint32_t i = 0; i < parents; ++i) {
+      const std::uint32_t count = share + (i < remainder ? 1 : 0);
+      for (std::uint32_t child = 0; child < (clients ? 1 : count); ++child) {
+        TopologyNode& node = topology.nodes_.emplace_back();
+        node.parent = first_parent + i;
+        node.group = clients;
+        node.count = clients ? count : 1;
+      }
+    }
+    first_parent = end;
+  }
+  complete(topology);
+  return topology;
+}
+
+void TopologyAssembler::complete(Topology& topology) {
+  const auto size = static_cast<std::uint32_t>(topology.nodes_.size());
+  std::uint32_t first_node = 0;
+  for (std::uint32_t entry = 0; entry < size; ++entry) {
+    TopologyNode& node = topology.nodes_[entry];
+    node.first_node = NodeId{first_node};
+    first_node += node.count;
     if (entry == 0) { continue; }
-    node.parent = entry_of[parent[order[entry]]];
     TopologyNode& above = topology.nodes_[node.parent];
     node.tier = above.tier + 1;
     if (above.child_entries == 0) { above.first_child = entry; }
@@ -375,7 +417,6 @@ Topology TopologyAssembler::arrange(RawTopology raw, const std::vector<std::uint
       next += child.clients;
     }
   }
-  return topology;
 }
 
 // Names that nobody wrote, those of group members and default ones, must not meet written names either.

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -51,7 +52,14 @@ class TopologyAssembler {
   static Topology arrange(RawTopology raw, const std::vector<std::uint32_t>& order,
                           const std::vector<std::uint32_t>& parent);
 
+  // So many nodes in each tier below the root, in equal parts below each parent; the last tier are the clients, in one
+  // group per parent. `widths` never falls and fits the limits. Straight into the final form: a tree of millions of
+  // nodes takes no more memory on the way.
+  static Topology regular(std::span<const std::uint32_t> widths);
+
  private:
+  // Whatever follows from the nodes' order, parents and counts.
+  static void complete(Topology& topology);
   static void check_generated_names(const Topology& topology, const std::vector<Place>& places, IssueList& issues);
 };
 

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "assembler.hpp"
 #include "text.hpp"
 
 namespace tributary {
@@ -78,25 +79,7 @@ Result<Topology> widths_topology(std::span<const std::uint32_t> widths) {
         fmt::format("{} nodes are too many; at most {} are allowed", internal::with_commas(total), limit()));
   }
 
-  Topology::Builder builder;
-  std::vector<Topology::Builder::Entry> above{builder.add_root()};
-  for (std::size_t tier = 0; tier < widths.size(); ++tier) {
-    const bool clients = tier + 1 == widths.size();
-    const auto parents = static_cast<std::uint32_t>(above.size());
-    const std::uint32_t share = widths[tier] / parents;
-    const std::uint32_t remainder = widths[tier] % parents;
-    std::vector<Topology::Builder::Entry> here;
-    for (std::uint32_t i = 0; i < parents; ++i) {
-      const std::uint32_t count = share + (i < remainder ? 1 : 0);
-      if (clients) {
-        builder.add_group(above[i], count);
-      } else {
-        for (std::uint32_t child = 0; child < count; ++child) { here.push_back(builder.add(above[i])); }
-      }
-    }
-    above = std::move(here);
-  }
-  return finish(std::move(builder));
+  return internal::TopologyAssembler::regular(widths);
 }
 
 Result<Topology> sites_topology(std::span<const SiteClients> sites) {

@@ -170,7 +170,7 @@ Result<Topology> Topology::Builder::build(TopologyIssues* issues) {
     }
     raw.edges.push_back({from.parent, i, {}});
   }
-  nodes_.clear();
+  std::vector<Node>().swap(nodes_);
   std::optional<Topology> topology = internal::TopologyAssembler::assemble(std::move(raw), found);
   if (!topology) { return found.to_status(issues); }
   return std::move(*topology);
