@@ -23,9 +23,17 @@ auto guarded(Call&& call) -> decltype(call()) {
 
 // A measurement of all samples from measurements of its parts.
 Result<Evaluation> merge(const std::vector<Result<Evaluation>>& parts) {
+  constexpr std::uint64_t kMostSamples = std::uint64_t{1}
+                                         << 53U;  // the largest count that means are divided by exactly
   Evaluation whole;
   for (const Result<Evaluation>& part : parts) {
     if (!part.ok()) { return part.status(); }
+    if (part->samples > kMostSamples - whole.samples) {
+      return bad_data(
+          fmt::format("the trainer says that one of {} parts of the evaluation has {} samples; all of them "
+                      "together may have at most {}",
+                      parts.size(), part->samples, kMostSamples));
+    }
     for (const auto& [name, value] : part->metrics) {
       whole.metrics[name] += value * static_cast<double>(part->samples);
     }

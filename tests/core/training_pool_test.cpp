@@ -67,6 +67,23 @@ TEST(TrainingPool, TurnsExceptionsIntoAStatus) {
   EXPECT_EQ(pool->take(job).status().message(), "the trainer threw: no such layer");
 }
 
+TEST(TrainingPool, RefusesAnEvaluationOfMoreSamplesThanCanBeCounted) {
+  for (const std::uint64_t samples : {~std::uint64_t{0}, std::uint64_t{1} << 62U, std::uint64_t{1} << 51U}) {
+    FunctionTrainerFactory factory = noisy_pull(10);
+    factory.set_measure([samples](std::span<const float>, std::uint32_t) {
+      return Evaluation{.samples = samples, .metrics = {{"accuracy", 0.5}}};
+    });
+    const auto pool = TrainingPool::create(factory, 1).value();
+
+    const Result<Evaluation> evaluation = pool->evaluate(std::vector<float>(10, 0.0F));
+
+    ASSERT_FALSE(evaluation.ok()) << samples;
+    EXPECT_EQ(evaluation.status().code(), Code::kBadData);
+    EXPECT_NE(evaluation.status().message().find(std::to_string(samples) + " samples"), std::string::npos)
+        << evaluation.status().message();
+  }
+}
+
 TEST(TrainingPool, ReturningTheBaseIsAZeroChange) {
   const FunctionTrainerFactory factory(3, [](const TrainTask& task) -> Result<TrainOutcome> {
     return TrainOutcome{.model = task.base, .weight = 2.0, .samples = 1, .steps = 0, .metrics = {}};
