@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <exception>
+#include <filesystem>
 #include <map>
 #include <new>
 #include <optional>
@@ -15,6 +16,7 @@
 #include "command.hpp"
 #include "job.hpp"
 #include "suggest.hpp"
+#include "tributary/core/printable.hpp"
 
 namespace tributary::cli {
 namespace {
@@ -133,10 +135,25 @@ const CLI::App& chosen_command(const CLI::App& app) {
 }
 
 UsageError wrong_arguments(const CLI::App& app, const CLI::ParseError& error) {
-  const std::string message = error.what();
+  std::string message = error.what();
   const std::vector<std::string> names = names_of_subcommands(chosen_command(app));
   if (dynamic_cast<const CLI::RequiredError*>(&error) != nullptr && !names.empty()) {
     return {fmt::format("{} needs a command: one of {}", path_of(app), fmt::join(names, ", ")), path_of(app)};
+  }
+  // CLI11's own words for these two name neither what is meant nor what would do.
+  if (dynamic_cast<const CLI::RequiredError*>(&error) != nullptr) {
+    for (const CLI::Option* option : chosen_command(app).get_options()) {
+      if (message.starts_with(option->get_name() + " ")) {
+        message = fmt::format("{} needs {}: {}", path_of(app), option->get_name(), option->get_description());
+      }
+    }
+  } else if (dynamic_cast<const CLI::ConversionError*>(&error) != nullptr) {
+    constexpr std::string_view kStart = "Could not convert: ";
+    const std::size_t equals = message.find(" = ");
+    if (message.starts_with(kStart) && equals != std::string::npos) {
+      message = fmt::format("{}: '{}' is not a whole number, or not one that fits",
+                            message.substr(kStart.size(), equals - kStart.size()), message.substr(equals + 3));
+    }
   }
   // An option of the program is in its help, not in that of the command it stood beside.
   const std::vector<const CLI::Option*> options = app.get_options();
@@ -148,7 +165,8 @@ UsageError wrong_arguments(const CLI::App& app, const CLI::ParseError& error) {
 
 int report_usage_error(const Streams& streams, const Paint& paint, const UsageError& error) {
   // At once, as in report_status().
-  streams.err << fmt::format("{} {}\nSee '{} --help'.\n", paint.red("error:"), error.message, error.path);
+  streams.err << fmt::format("{} {}\nSee '{} --help'.\n", paint.red("error:"), printable_text(error.message),
+                             error.path);
   return kUsage;
 }
 
@@ -173,6 +191,8 @@ Status guarded(const Action& action, const Context& context) {
     return action(context);
   } catch (const std::bad_alloc&) {
     return resource_exhausted("not enough memory");
+  } catch (const std::filesystem::filesystem_error& error) {
+    return io_error(fmt::format("{}: {}", error.path1().string(), error.code().message()));
   } catch (const std::exception& error) { return internal_error(fmt::format("unexpected: {}", error.what())); }
 }
 
@@ -183,9 +203,10 @@ int report_status(const Streams& streams, const Paint& paint, const Status& stat
   std::string text;
   if (const std::size_t mistakes = listed_mistakes(status); mistakes > 1) {
     // Each line begins with its place, so that editors can jump to it.
-    text = fmt::format("{}\n{} {} mistakes, listed above\n", status.message(), paint.red("error:"), mistakes);
+    text = fmt::format("{}\n{} {} mistakes, listed above\n", printable_lines(status.message()), paint.red("error:"),
+                       mistakes);
   } else {
-    text = fmt::format("{} {}\n", paint.red("error:"), status.message());
+    text = fmt::format("{} {}\n", paint.red("error:"), printable_lines(status.message()));
   }
   // At once: the ranks of a job may share one standard error.
   streams.err << text;

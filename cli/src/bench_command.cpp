@@ -12,8 +12,10 @@
 
 #include "bench_transport.hpp"
 #include "command.hpp"
+#include "json_output.hpp"
 #include "load.hpp"
 #include "tributary/core/exact_accumulator.hpp"
+#include "tributary/core/printable.hpp"
 #include "tributary/transport/simulation.hpp"
 
 namespace tributary::cli {
@@ -34,12 +36,13 @@ double median(std::vector<double> values) {
 
 void print(const Context& context, bool json, const Facts& facts) {
   if (json) {
-    context.out << facts.dump() << '\n';
+    print_json(context.out, facts, -1);
     return;
   }
   for (const auto& [key, value] : facts.items()) {
     if (key == "schema") { continue; }
-    context.out << fmt::format("{:<28} {}\n", key, value.is_string() ? value.get<std::string>() : value.dump());
+    context.out << fmt::format("{:<28} {}\n", key,
+                               value.is_string() ? printable_text(value.get<std::string>()) : value.dump());
   }
 }
 

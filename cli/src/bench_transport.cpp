@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "job.hpp"
+#include "json_output.hpp"
 #include "load.hpp"
 #include "tributary/topology/read.hpp"
 #ifdef TRIBUTARY_WITH_MPI
@@ -168,10 +169,9 @@ Status run_mpi(const Context& context, const Options& options) {
       }
       sizes.push_back(std::move(facts));
     }
-    context.out
-        << Facts{{"schema", 1}, {"bench", "transport"}, {"driver", "mpi"}, {"sizes", sizes}, {"idle_driver", idle}}
-               .dump()
-        << '\n';
+    print_json(context.out,
+               Facts{{"schema", 1}, {"bench", "transport"}, {"driver", "mpi"}, {"sizes", sizes}, {"idle_driver", idle}},
+               -1);
     return {};
   }
   context.out << "bytes        plain MPI          letter            update message\n";

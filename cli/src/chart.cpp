@@ -35,7 +35,8 @@ struct Scale {
   double to = 1.0;
 
   [[nodiscard]] double operator()(double value) const {
-    return high > low ? from + (value - low) / (high - low) * (to - from) : (from + to) / 2;
+    // Halves, so that the distance of two finite numbers is finite.
+    return high > low ? from + (value / 2 - low / 2) / (high / 2 - low / 2) * (to - from) : (from + to) / 2;
   }
 };
 
@@ -186,9 +187,16 @@ double longest(const std::vector<StackedBars::Bar>& bars) {
 
 }  // namespace
 
+NumberFormat accuracy_format(bool is_share) {
+  if (is_share) {
+    return [](double value) { return fmt::format("{:.4g} %", value * 100.0); };
+  }
+  return [](double value) { return fmt::format("{:.4g}", value); };
+}
+
 std::vector<double> ticks(double low, double high, int count) {
-  if (!(high > low) || !std::isfinite(low) || !std::isfinite(high)) { return {low}; }
   const double rough = (high - low) / std::max(1, count);
+  if (!(rough > 0.0) || !std::isfinite(rough)) { return {low}; }
   const double magnitude = std::pow(10.0, std::floor(std::log10(rough)));
   double step = 10.0 * magnitude;
   for (const double factor : {1.0, 2.0, 2.5, 5.0}) {
@@ -200,6 +208,8 @@ std::vector<double> ticks(double low, double high, int count) {
   std::vector<double> result;
   const double first = std::floor(low / step + 1e-9);
   const double last = std::ceil(high / step - 1e-9);
+  // Beyond 2^53 steps from zero the numbers of neighbouring steps are the same.
+  if (!(first + 1.0 > first) || !(last + 1.0 > last)) { return {low}; }
   for (double i = first; i <= last; i += 1.0) { result.push_back(i * step); }
   return result;
 }
@@ -235,16 +245,19 @@ std::string line_chart(const LineChart& chart) {
     }
   }
   if (names.empty()) { return "<p class=\"note\">Nothing was measured.</p>"; }
+  // What was measured beyond a bound is shown all the same.
+  const double y_least = y_low < chart.y_least ? -kInfinity : chart.y_least;
+  const double y_most = y_high > chart.y_most ? kInfinity : chart.y_most;
   // A range that nearly reaches down to the bound starts there; a flat curve gets some room.
-  if (y_low - chart.y_least < 0.6 * (y_high - chart.y_least)) { y_low = chart.y_least; }
-  if (!(y_high > y_low)) {
-    const double room = std::max(std::abs(y_high) * 0.1, 1e-3);
-    y_low = std::max(chart.y_least, y_low - room);
-    y_high = std::min(chart.y_most, y_high + room);
-    if (!(y_high > y_low)) { y_low -= room; }
+  if (y_low - y_least < 0.6 * (y_high - y_least)) { y_low = y_least; }
+  const double room = std::max(std::abs(y_high) * 0.1, 1e-3);
+  if (y_high - y_low < 0.01 * room) {
+    y_low = std::max({y_least, y_low - room, std::numeric_limits<double>::lowest()});
+    y_high = std::min({y_most, y_high + room, std::numeric_limits<double>::max()});
   }
   std::vector<double> y_ticks = ticks(y_low, y_high, 5);
-  std::erase_if(y_ticks, [&chart](double t) { return t > chart.y_most + 1e-9 || t < chart.y_least - 1e-9; });
+  std::erase_if(y_ticks, [&](double t) { return t > y_most + 1e-9 || t < y_least - 1e-9; });
+  if (y_ticks.empty()) { y_ticks = {y_low}; }
   const Scale y{std::min(y_low, y_ticks.front()), std::max(y_high, y_ticks.back()), kHeight - kBottom, kTop};
   std::vector<double> x_ticks = ticks(x_low, x_high, 7);
   std::erase_if(x_ticks, [&](double t) { return t < x_low - 1e-9 || t > x_high + 1e-9; });

@@ -16,13 +16,15 @@ struct Series {
 };
 
 using NumberFormat = std::function<std::string(double)>;
+// Of an axis of accuracies: in per cent if they are shares.
+[[nodiscard]] NumberFormat accuracy_format(bool is_share);
 
 struct LineChart {
   std::string description;  // for those who cannot see it
   std::string x_title;
   NumberFormat x_format;  // ticks and hover labels
   NumberFormat y_format;
-  double y_least = 0.0;  // bounds beyond which the axis never reaches
+  double y_least = 0.0;  // bounds beyond which the axis reaches only if a point does
   double y_most = 1e300;
   std::vector<Series> series;
   bool area = false;  // shade below the first curve

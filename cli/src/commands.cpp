@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "command.hpp"
+#include "tributary/core/printable.hpp"
 
 namespace tributary::cli {
 
@@ -41,11 +42,11 @@ Action setup_group(CLI::App& app, std::span<const Command> members) {
 
 void Context::note(std::string_view text) const {
   // In one piece, as warn() does: the ranks of a job share one standard error.
-  if (!quiet) { err << fmt::format("{}\n", text); }
+  if (!quiet) { err << fmt::format("{}\n", printable_lines(text)); }
 }
 
 void Context::warn(std::string_view text) const {
-  err << fmt::format("{} {}\n", Paint(err_terminal.color).yellow("warning:"), text);
+  err << fmt::format("{} {}\n", Paint(err_terminal.color).yellow("warning:"), printable_lines(text));
 }
 
 }  // namespace tributary::cli

@@ -35,20 +35,28 @@ Reached reach(const RunData& run, double target) {
   for (const Record& round : run.rounds) {
     seconds += round.number("seconds");
     bytes += round.number("bytes_down") + round.number("bytes_up");
-    if (round.number("accuracy", -1.0) >= target) { return {round.number("round"), seconds, bytes}; }
+    if (round.number("accuracy", kNaN) >= target) { return {round.number("round"), seconds, bytes}; }
   }
   return {};
 }
 
-// The highest half per cent that all runs reached.
+// Whether their accuracies may be set against one another: all shares, or none.
+bool have_one_scale(std::span<const RunData> runs) {
+  return std::all_of(runs.begin(), runs.end(),
+                     [&runs](const RunData& run) { return run.accuracy_is_share == runs.front().accuracy_is_share; });
+}
+
+// The highest half per cent that all runs reached, or half point where they do not report shares.
 std::optional<double> common_target(std::span<const RunData> runs) {
-  double target = 1.0;
+  if (!have_one_scale(runs)) { return std::nullopt; }
+  double target = std::numeric_limits<double>::infinity();
   for (const RunData& run : runs) {
     const Record* best = run.best_round();
     if (best == nullptr) { return std::nullopt; }
     target = std::min(target, best->number("accuracy"));
   }
-  target = std::floor(target * 200.0) / 200.0;
+  const double steps = runs.front().accuracy_is_share ? 200.0 : 2.0;
+  target = std::floor(target * steps) / steps;
   return target > 0 ? std::optional(target) : std::nullopt;
 }
 
@@ -130,9 +138,14 @@ Comparison compare(std::span<const RunData> runs) {
     for (const RunData& run : runs) { row.values.push_back(value(run)); }
     comparison.results.push_back(std::move(row));
   };
-  const NumberFormat percent = [](double v) { return human_percent(v); };
+  const auto accuracies = [&](std::string name, const std::function<double(const RunData&)>& value) {
+    Comparison::Row row = numbers_row(std::move(name), each(value), human_accuracy, Better::kHigher);
+    for (std::size_t i = 0; i < runs.size(); ++i) { row.values[i] = runs[i].accuracy_text(value(runs[i])); }
+    if (!have_one_scale(runs)) { row.best = -1; }
+    return row;
+  };
   const NumberFormat loss = [](double v) { return fmt::format("{:.4f}", v); };
-  const NumberFormat count = [](double v) { return human_count(static_cast<std::uint64_t>(std::max(0.0, v))); };
+  const NumberFormat count = [](double v) { return human_count(saturated_count(v)); };
   const auto add = [&comparison](Comparison::Row row) {
     const bool empty =
         std::all_of(row.values.begin(), row.values.end(), [](const std::string& v) { return v == kNone; });
@@ -140,12 +153,15 @@ Comparison compare(std::span<const RunData> runs) {
   };
 
   texts("outcome", [](const RunData& run) { return run.outcome(); });
-  add(numbers_row("accuracy", each([](const RunData& r) { return r.last("accuracy"); }), percent, Better::kHigher));
-  add(numbers_row("best accuracy", each([](const RunData& r) {
-                    const Record* best = r.best_round();
-                    return best == nullptr ? kNaN : best->number("accuracy");
-                  }),
-                  percent, Better::kHigher));
+  add(accuracies("accuracy", [](const RunData& r) { return r.last("accuracy"); }));
+  add(accuracies("best accuracy", [](const RunData& r) {
+    const Record* best = r.best_round();
+    return best == nullptr ? kNaN : best->number("accuracy");
+  }));
+  if (!have_one_scale(runs)) {
+    comparison.note =
+        "Some of the runs report accuracies above 1 or below 0, the others shares: the two are not compared.";
+  }
   add(numbers_row("loss", each([](const RunData& r) { return r.last("loss"); }), loss, Better::kLower));
   Comparison::Row rounds = numbers_row(
       "rounds", each([](const RunData& r) { return static_cast<double>(r.rounds.size()); }), count, Better::kLower);
@@ -160,7 +176,7 @@ Comparison compare(std::span<const RunData> runs) {
   add(numbers_row("memory", each([](const RunData& r) { return r.end.number("max_rss_bytes", kNaN); }), human_bytes,
                   Better::kLower));
   if (const auto target = common_target(runs)) {
-    const std::string goal = human_percent(*target, 1);
+    const std::string goal = runs.front().accuracy_is_share ? human_percent(*target, 1) : fmt::format("{:g}", *target);
     add(numbers_row("rounds to " + goal, each([&](const RunData& r) { return reach(r, *target).round; }), count,
                     Better::kLower));
     add(numbers_row("time to " + goal, each([&](const RunData& r) { return reach(r, *target).seconds; }),
@@ -208,6 +224,7 @@ std::string comparison_text(const Comparison& comparison, const Paint& paint, bo
     return table.render(paint, utf8);
   };
   std::string out = render("result", comparison.results);
+  if (!comparison.note.empty()) { out += fmt::format("\n  {}\n", comparison.note); }
   if (comparison.settings.empty()) { return out + "\n  The configurations are the same.\n"; }
   return out + "\n" + render("configuration", comparison.settings);
 }
@@ -223,6 +240,8 @@ std::string comparison_page(std::span<const RunData> runs, const Comparison& com
       "class=\"facts\">{}</div></header>\n",
       runs.size(), facts);
 
+  const bool all_shares =
+      std::all_of(runs.begin(), runs.end(), [](const RunData& run) { return run.accuracy_is_share; });
   const auto by_round = [](const Record& round, double&) { return round.number("round"); };
   const auto by_seconds = [](const Record& round, double& sum) { return sum += round.number("seconds"); };
   const auto by_bytes = [](const Record& round, double& sum) {
@@ -235,8 +254,8 @@ std::string comparison_page(std::span<const RunData> runs, const Comparison& com
     lines.x_title = x_title;
     lines.x_format = x_format;
     if (field == "accuracy") {
-      lines.y_most = 1.0;
-      lines.y_format = [](double v) { return fmt::format("{:.4g} %", v * 100.0); };
+      lines.y_format = accuracy_format(all_shares);
+      if (all_shares) { lines.y_most = 1.0; }
     } else {
       lines.y_format = [](double v) { return fmt::format("{:.4g}", v); };
     }
@@ -246,7 +265,7 @@ std::string comparison_page(std::span<const RunData> runs, const Comparison& com
     return line_chart(lines);
   };
   const NumberFormat plain = [](double v) { return fmt::format("{:g}", v); };
-  page.open_section("Results");
+  page.open_section("Results", comparison.note);
   page.card("", comparison_table(comparison, comparison.results, false));
   page.close_section();
   page.open_section("Learning");

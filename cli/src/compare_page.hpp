@@ -20,6 +20,7 @@ struct Comparison {
   std::vector<std::string> names;  // of the runs, made unique
   std::vector<Row> results;
   std::vector<Row> settings;  // configuration keys in which the runs differ
+  std::string note;           // what to know before comparing the results; may be empty
 };
 
 [[nodiscard]] Comparison compare(std::span<const RunData> runs);

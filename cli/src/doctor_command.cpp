@@ -7,7 +7,9 @@
 
 #include "command.hpp"
 #include "doctor_checks.hpp"
+#include "json_output.hpp"
 #include "tributary/core/human.hpp"
+#include "tributary/core/printable.hpp"
 
 namespace tributary::cli {
 namespace {
@@ -31,7 +33,7 @@ Status act(Options options, const Context& context) {
       if (!check.advice.empty()) { entry["advice"] = check.advice; }
       document["checks"].push_back(std::move(entry));
     }
-    context.out << document.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) << '\n';
+    print_json(context.out, document);
     return ok_status();
   }
   const Paint paint = context.paint();
@@ -42,10 +44,11 @@ Status act(Options options, const Context& context) {
     std::string mark = utf8 ? paint.green("✓") : paint.green("ok");
     if (check.level == Check::Level::kNote) { mark = paint.dim(utf8 ? "·" : "--"); }
     if (check.level == Check::Level::kWarning) { mark = paint.yellow(utf8 ? "!" : "!!"); }
-    context.out << fmt::format("  {} {}  {}\n", mark, paint.bold(pad_right(check.subject, width)), check.value);
+    context.out << fmt::format("  {} {}  {}\n", mark, paint.bold(pad_right(check.subject, width)),
+                               printable_text(check.value));
     if (!check.advice.empty()) {
       context.out << fmt::format("  {}   {} {}\n", std::string(utf8 ? 1 : 2, ' ') + std::string(width, ' '),
-                                 paint.yellow(utf8 ? "→" : "->"), check.advice);
+                                 paint.yellow(utf8 ? "→" : "->"), printable_text(check.advice));
     }
   }
   context.out << '\n'

@@ -10,15 +10,20 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "command.hpp"
+#include "json_output.hpp"
 #include "run_data.hpp"
 #include "text_table.hpp"
 #include "tributary/core/checkpoint.hpp"
 #include "tributary/core/file_digest.hpp"
 #include "tributary/core/human.hpp"
 #include "tributary/core/model_file.hpp"
+#include "tributary/core/printable.hpp"
 #include "tributary/core/safetensors.hpp"
 
 namespace tributary::cli {
@@ -26,6 +31,11 @@ namespace {
 
 namespace fs = std::filesystem;
 using Facts = nlohmann::ordered_json;
+
+// Adds what is not there yet: operator[] would look through all that is there, and a file may have 100,000 entries.
+void append(Facts& facts, std::string key, Facts value) {
+  facts.get_ref<Facts::object_t&>().emplace_back(std::move(key), std::move(value));
+}
 
 struct Options {
   std::string path;
@@ -92,15 +102,15 @@ struct TensorReport {
 
 Result<std::vector<TensorReport>> tensors_of(const SafetensorsFile& file) {
   const Result<ParameterSpec> spec = model_spec(file);
+  std::unordered_map<std::string_view, TensorKind> kinds;
+  if (spec.ok()) {
+    for (const TensorSpec& known : spec->tensors()) { kinds.emplace(known.name, known.kind); }
+  }
   std::vector<TensorReport> reports;
   for (const SafetensorsTensor& tensor : file.tensors()) {
     TensorReport report{tensor.name, std::string(to_string(tensor.dtype)), tensor.shape, "other", tensor.elements, {},
                         false};
-    if (spec.ok()) {
-      for (const TensorSpec& known : spec->tensors()) {
-        if (known.name == tensor.name) { report.kind = kind_name(known.kind); }
-      }
-    }
+    if (const auto kind = kinds.find(tensor.name); kind != kinds.end()) { report.kind = kind_name(kind->second); }
     if (is_floating(tensor.dtype)) {
       std::vector<float> values(tensor.elements);
       TRIBUTARY_RETURN_IF_ERROR(file.read_floats(tensor, values));
@@ -166,12 +176,12 @@ std::string fact_text(const Facts& value) {
 
 void print_facts(const Facts& facts, const Context& context) {
   std::size_t width = 0;
-  for (const auto& [key, value] : facts.items()) { width = std::max(width, display_width(key)); }
+  for (const auto& [key, value] : facts.items()) { width = std::max(width, display_width(printable_text(key))); }
   for (const auto& [key, value] : facts.items()) {
-    std::string label = key;
+    std::string label = printable_text(key);
     std::replace(label.begin(), label.end(), '_', ' ');
     // A seed is a name rather than a quantity: as it is written in a configuration.
-    const std::string text = key == "seed" ? value.dump() : fact_text(value);
+    const std::string text = key == "seed" ? value.dump() : printable_text(fact_text(value));
     context.out << fmt::format("  {}  {}\n", context.paint().dim(pad_right(label, width)), text);
   }
   context.out << '\n';
@@ -179,8 +189,8 @@ void print_facts(const Facts& facts, const Context& context) {
 
 void print_json(const Facts& facts, const Context& context) {
   Facts document{{"schema", 1}};
-  document.update(facts);
-  context.out << document.dump(2, ' ', false, Facts::error_handler_t::replace) << '\n';
+  for (const auto& [key, value] : facts.items()) { append(document, key, value); }
+  cli::print_json(context.out, document);
 }
 
 Status inspect_tensors(const SafetensorsFile& file, Facts facts, const Options& options, const Context& context) {
@@ -232,12 +242,12 @@ Status inspect_file(const Options& options, const Context& context) {
                 {"records_bytes", checkpoint.state.records_bytes},
                 {"bytes", checkpoint.bytes}};
     for (const auto& [key, value] : checkpoint.state.extra) {
-      facts["extra." + key] = fmt::format("{} bytes", value.size());
+      append(facts, "extra." + key, fmt::format("{} bytes", value.size()));
     }
     return inspect_tensors(file, std::move(facts), options, context);
   }
   Facts facts{{"what", "model"}, {"bytes", file.data_bytes()}};
-  for (const auto& [key, value] : file.metadata()) { facts["metadata." + key] = value; }
+  for (const auto& [key, value] : file.metadata()) { append(facts, "metadata." + key, value); }
   return inspect_tensors(file, std::move(facts), options, context);
 }
 
@@ -250,11 +260,11 @@ Status inspect_run(const Options& options, const Context& context) {
   const auto number = [&](const char* name, double value, const std::string& text) {
     if (std::isfinite(value)) { facts[name] = options.json ? Facts(value) : Facts(text); }
   };
-  number("accuracy", run.last("accuracy"), human_percent(run.last("accuracy")));
+  number("accuracy", run.last("accuracy"), run.accuracy_text(run.last("accuracy")));
   number("loss", run.last("loss"), fmt::format("{:.4f}", run.last("loss")));
   number("seconds", run.seconds(), human_duration(run.seconds()));
   if (options.json) {
-    facts["bytes_moved"] = static_cast<std::uint64_t>(run.bytes_moved());
+    facts["bytes_moved"] = saturated_count(run.bytes_moved());
   } else {
     facts["bytes_moved"] = human_bytes(run.bytes_moved());
   }
@@ -299,7 +309,8 @@ Status act(const Options& options, const Context& context) {
 Command inspect_command() {
   return {"inspect", "Say what is in a model, a checkpoint or a run directory", [](CLI::App& app) -> Action {
             auto options = std::make_shared<Options>();
-            app.add_option("path", options->path, "A .safetensors model or checkpoint, or a run directory")
+            app.add_option("path", options->path,
+                           "A .safetensors model or checkpoint, or a run directory (or its records.jsonl)")
                 ->required()
                 ->type_name("PATH");
             app.add_flag("--json", options->json, "One JSON object");

@@ -35,7 +35,7 @@ std::vector<Client> clients_of(const RunData& data, std::size_t& classes) {
   std::vector<Client> clients;
   for (const Record& record : data.labels) {
     const auto counts = record.numbers("counts");
-    Client client{static_cast<std::uint64_t>(std::max(0.0, record.number("client"))), {counts.begin(), counts.end()}};
+    Client client{saturated_count(record.number("client")), {counts.begin(), counts.end()}};
     for (double& count : client.counts) { count = std::isfinite(count) ? std::max(0.0, count) : 0.0; }
     client.counts.resize(std::min(client.counts.size(), kMaxClasses));
     classes = std::max(classes, client.counts.size());
@@ -80,8 +80,8 @@ std::string heat_map(const std::vector<Client>& all, std::size_t classes) {
     fmt::format_to(to,
                    "<g><title>client {}: {} samples</title><rect class=\"bar c7\" x=\"{:.1f}\" y=\"{:.1f}\" "
                    "width=\"{:.1f}\" height=\"{:.1f}\" rx=\"1.5\"/></g>",
-                   client.index, human_count(static_cast<std::uint64_t>(client.size())), left + gap / 2,
-                   kSizes - 4 - bar, cell - gap, bar);
+                   client.index, human_count(saturated_count(client.size())), left + gap / 2, kSizes - 4 - bar,
+                   cell - gap, bar);
     for (std::size_t k = 0; k < classes; ++k) {
       const double count = client.counts[k];
       const double top = kSizes + row * static_cast<double>(k);
@@ -94,7 +94,7 @@ std::string heat_map(const std::vector<Client>& all, std::size_t classes) {
                      "<rect class=\"cell\" x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"{:.1f}\" rx=\"2\" "
                      "fill-opacity=\"{:.3f}\"><title>client {}, class {}: {} samples</title></rect>",
                      left + gap / 2, top + gap / 2, cell - gap, row - gap, std::sqrt(count / largest_cell),
-                     client.index, k, human_count(static_cast<std::uint64_t>(count)));
+                     client.index, k, human_count(saturated_count(count)));
     }
     if (c % label_every == 0) {
       fmt::format_to(to, "<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"middle\">{}</text>\n", left + cell / 2,
@@ -110,7 +110,7 @@ std::string heat_map(const std::vector<Client>& all, std::size_t classes) {
                  "<rect width=\"120\" height=\"11\" rx=\"3\" fill=\"var(--grid)\"/>"
                  "<rect width=\"120\" height=\"11\" rx=\"3\" fill=\"url(#heat)\"/></svg> {} samples of a class at one "
                  "client (square-root scale)</span></div>",
-                 human_count(static_cast<std::uint64_t>(largest_cell)));
+                 human_count(saturated_count(largest_cell)));
   return out;
 }
 

@@ -10,6 +10,7 @@
 
 #include "catalog.hpp"
 #include "command.hpp"
+#include "json_output.hpp"
 #include "load.hpp"
 #include "suggest.hpp"
 #include "text_table.hpp"
@@ -72,7 +73,7 @@ Status act(const Options& options, const Context& context) {
       }
       document[section.name] = std::move(entries);
     }
-    context.out << document.dump(2) << '\n';
+    print_json(context.out, document);
     return ok_status();
   }
   const Paint paint = context.paint();

@@ -5,6 +5,8 @@
 
 #include <iterator>
 
+#include "tributary/core/printable.hpp"
+
 namespace tributary::cli {
 namespace {
 
@@ -43,6 +45,8 @@ h3 { font-size: 14px; margin: 0; font-weight: 620; }
 .note { color: var(--soft); font-size: 13px; margin: -8px 0 12px; max-width: 120ch; }
 .card .note { margin: 2px 0 0; }
 .facts { color: var(--soft); }
+/* A name written from right to left must not turn what stands beside it. */
+.facts span, .legend span, .pill, code { unicode-bidi: isolate; }
 .facts span + span::before { content: "·"; margin: 0 .5em; color: var(--faint); }
 .pill {
   display: inline-block; vertical-align: .32em; margin-left: 10px; padding: 1px 11px; border-radius: 99px;
@@ -117,7 +121,7 @@ footer { margin-top: 40px; color: var(--faint); font-size: 12.5px; }
 std::string escape_html(std::string_view text) {
   std::string out;
   out.reserve(text.size());
-  for (const char c : text) {
+  for (const char c : printable_lines(text)) {
     switch (c) {
       case '&':
         out += "&amp;";

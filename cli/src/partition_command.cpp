@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "command.hpp"
+#include "json_output.hpp"
 #include "load.hpp"
 #include "text_table.hpp"
 #include "tributary/core/human.hpp"
@@ -78,11 +79,11 @@ void print_json(const Partition& partition, const Dataset& data, const Context& 
                                 {"classes", data.classes},
                                 {"samples", data.size()},
                                 {"sha256", partition.digest().hex()}};
-  context.out << header.dump() << '\n';
+  cli::print_json(context.out, header, -1);
   for (std::uint32_t client = 0; client < partition.clients(); ++client) {
     const ClientLabels labels = labels_of(partition, data, client);
     nlohmann::ordered_json line{{"schema", 1}, {"event", "labels"}, {"client", client}, {"counts", labels.counts}};
-    context.out << line.dump() << '\n';
+    cli::print_json(context.out, line, -1);
   }
 }
 

@@ -12,9 +12,11 @@
 #include <vector>
 
 #include "command.hpp"
+#include "json_output.hpp"
 #include "load.hpp"
 #include "text_table.hpp"
 #include "tributary/core/human.hpp"
+#include "tributary/core/printable.hpp"
 #include "tributary/topology/cost.hpp"
 #include "tributary/topology/read.hpp"
 #include "tributary/transport/placement.hpp"
@@ -69,7 +71,7 @@ std::string describe(const Plan& plan, std::uint32_t distance) {
 
 // Expected values need not be whole; bytes are.
 std::uint64_t whole(double value) {
-  return static_cast<std::uint64_t>(std::round(value));
+  return saturated_count(std::round(value));
 }
 
 Facts facts_of(const Plan& plan, const CostEstimate& cost) {
@@ -105,7 +107,7 @@ void print_text(const Context& context, const Plan& plan, const CostEstimate& co
   const Tree& tree = plan.tree();
   const Paint paint = context.paint();
   auto& out = context.out;
-  out << paint.bold(plan.configuration().name)
+  out << paint.bold(printable_text(plan.configuration().name))
       << fmt::format(": {}, {}, {}\n", human_plural(tree.clients(), "client"),
                      human_plural(tree.size() - tree.clients() - 1, "aggregator"),
                      human_plural(tree.height() + 1, "tier"));
@@ -370,7 +372,7 @@ Command plan_command() {
           if (*json) {
             Facts facts = facts_of(plan, cost);
             if (placement) { facts["placement"] = facts_of(plan, *placement); }
-            context.out << facts.dump(2) << '\n';
+            print_json(context.out, facts);
           } else {
             print_text(context, plan, cost);
             if (placement) { print_text(context, plan, *placement); }
@@ -400,9 +402,9 @@ Command validate_command() {
               if (*json) {
                 Facts facts{{"schema", 1}, {"file", options->file}, {"valid", true}};
                 if (!*shallow) { facts["digest"] = digest.hex(); }
-                context.out << facts.dump() << '\n';
+                print_json(context.out, facts, -1);
               } else {
-                context.out << fmt::format("{}: valid\n", options->file);
+                context.out << fmt::format("{}: valid\n", printable_text(options->file));
               }
               return {};
             };

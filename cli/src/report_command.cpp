@@ -10,9 +10,11 @@
 
 #include "command.hpp"
 #include "compare_page.hpp"
+#include "json_output.hpp"
 #include "report_page.hpp"
 #include "run_data.hpp"
 #include "tributary/core/human.hpp"
+#include "tributary/core/printable.hpp"
 
 namespace tributary::cli {
 namespace {
@@ -32,7 +34,7 @@ nlohmann::ordered_json facts_of(const RunData& run) {
   facts["best_accuracy"] = run.best_round() == nullptr ? std::nan("") : run.best_round()->number("accuracy");
   facts["loss"] = run.last("loss");
   facts["seconds"] = run.seconds();
-  facts["bytes_moved"] = static_cast<std::uint64_t>(run.bytes_moved());
+  facts["bytes_moved"] = saturated_count(run.bytes_moved());
   facts["model_sha256"] = std::string(run.end.text("model_sha256"));
   return facts;
 }
@@ -59,11 +61,11 @@ Status act(const Options& options, const Context& context) {
       document["differences"] = nlohmann::ordered_json::object();
       for (const auto& row : comparison.settings) { document["differences"][row.name] = row.values; }
     }
-    context.out << document.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) << '\n';
+    print_json(context.out, document);
     return ok_status();
   }
   if (one) {
-    context.out << output.string() << '\n';
+    context.out << printable_text(output.string()) << '\n';
   } else {
     context.out << comparison_text(comparison, context.paint(), context.out_terminal.utf8);
     context.note("\n  charts in " + output.string());
@@ -74,21 +76,20 @@ Status act(const Options& options, const Context& context) {
 }  // namespace
 
 Command report_command() {
-  return {"report", "Write the report of a run, or compare several", [](CLI::App& app) -> Action {
-            auto options = std::make_shared<Options>();
-            app.add_option("runs", options->runs, "Run directories (or their records.jsonl)")
-                ->required()
-                ->type_name("DIR...");
-            app.add_option("-o,--output", options->output,
-                           "The page to write (default: report.html in the run directory; comparison.html for several)")
-                ->type_name("FILE");
-            app.add_flag("--json", options->json, "Key numbers and differences as one JSON object");
-            app.footer(
-                "Examples:\n"
-                "  tributary report runs/fashion\n"
-                "  tributary report runs/flat runs/tree -o comparison.html");
-            return [options](const Context& context) { return act(*options, context); };
-          }};
+  return {
+      "report", "Write the report of a run, or compare several", [](CLI::App& app) -> Action {
+        auto options = std::make_shared<Options>();
+        app.add_option("runs", options->runs, "Run directories (or their records.jsonl)")->required()->type_name("DIR");
+        app.add_option("-o,--output", options->output,
+                       "The page to write (default: report.html in the run directory; comparison.html for several)")
+            ->type_name("FILE");
+        app.add_flag("--json", options->json, "Key numbers and differences as one JSON object");
+        app.footer(
+            "Examples:\n"
+            "  tributary report runs/fashion\n"
+            "  tributary report runs/flat runs/tree -o comparison.html");
+        return [options](const Context& context) { return act(*options, context); };
+      }};
 }
 
 }  // namespace tributary::cli

@@ -25,10 +25,6 @@ constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 constexpr std::size_t kMaxTableRows = 500;
 constexpr std::size_t kMaxFaultRows = 100;
 
-std::uint64_t whole(double value) {
-  return static_cast<std::uint64_t>(std::max(0.0, value));
-}
-
 std::string fixed(double value) {
   return std::isfinite(value) ? fmt::format("{:.4f}", value) : "–";
 }
@@ -63,15 +59,15 @@ void header(Page& page, const RunData& data) {
     if (!text.empty()) { fmt::format_to(std::back_inserter(facts), "<span>{}</span>", escape_html(text)); }
   };
   const Record& run = data.run;
-  if (run.find("tiers") != nullptr) { fact(human_plural(whole(run.number("tiers")), "tier")); }
-  if (run.number("aggregators") > 0) { fact(human_plural(whole(run.number("aggregators")), "aggregator")); }
-  if (run.find("clients") != nullptr) { fact(human_plural(whole(run.number("clients")), "client")); }
-  if (run.find("parameters") != nullptr) { fact(human_plural(whole(run.number("parameters")), "parameter")); }
+  if (run.find("tiers") != nullptr) { fact(human_plural(saturated_count(run.number("tiers")), "tier")); }
+  if (run.number("aggregators") > 0) { fact(human_plural(saturated_count(run.number("aggregators")), "aggregator")); }
+  if (run.find("clients") != nullptr) { fact(human_plural(saturated_count(run.number("clients")), "client")); }
+  if (run.find("parameters") != nullptr) { fact(human_plural(saturated_count(run.number("parameters")), "parameter")); }
   if (run.find("seed") != nullptr) { fact(fmt::format("seed {}", whole_field(run, "seed"))); }
   if (data.where.size() > 1) {
     fact(human_plural(data.where.size(), "rank"));
   } else if (run.number("threads") > 0) {
-    fact(human_plural(whole(run.number("threads")), "thread"));
+    fact(human_plural(saturated_count(run.number("threads")), "thread"));
   }
   fact(run.text("driver"));
   fact(run.text("host"));
@@ -95,10 +91,11 @@ void key_numbers(Page& page, const RunData& data) {
   std::vector<Page::Tile> tiles;
   if (const double accuracy = data.last("accuracy"); std::isfinite(accuracy)) {
     const Record* best = data.best_round();
-    tiles.push_back({"Test accuracy", human_percent(accuracy),
-                     best == nullptr ? ""
-                                     : fmt::format("best {} in round {:.0f}", human_percent(best->number("accuracy")),
-                                                   best->number("round"))});
+    tiles.push_back({"Test accuracy", data.accuracy_text(accuracy),
+                     best == nullptr
+                         ? ""
+                         : fmt::format("best {} in round {:.0f}", data.accuracy_text(best->number("accuracy")),
+                                       best->number("round"))});
   }
   if (const double loss = data.last("loss"); std::isfinite(loss)) {
     const double training = data.last("train_loss");
@@ -106,8 +103,8 @@ void key_numbers(Page& page, const RunData& data) {
   }
   const double rounds = data.end.number("rounds", static_cast<double>(data.rounds.size()));
   const double asked = data.run.number("rounds");
-  tiles.push_back(
-      {"Rounds", human_count(whole(rounds)), asked > 0 ? fmt::format("of {}", human_count(whole(asked))) : ""});
+  tiles.push_back({"Rounds", human_count(saturated_count(rounds)),
+                   asked > 0 ? fmt::format("of {}", human_count(saturated_count(asked))) : ""});
   tiles.push_back({"Time", human_duration(data.seconds()),
                    data.rounds.empty()
                        ? ""
@@ -120,7 +117,7 @@ void key_numbers(Page& page, const RunData& data) {
   }
   if (const double updates = data.total("contributors"); updates > 0) {
     const double committed = static_cast<double>(data.rounds.size()) - static_cast<double>(abandoned_rounds(data));
-    tiles.push_back({"Client updates", human_count(whole(updates)),
+    tiles.push_back({"Client updates", human_count(saturated_count(updates)),
                      committed > 0 ? fmt::format("{:.4g} per round", updates / committed) : ""});
   }
   if (const double memory = data.end.number("max_rss_bytes"); memory > 0) {
@@ -137,8 +134,8 @@ void learning(Page& page, const RunData& data) {
   accuracy.description = "Accuracy by round";
   accuracy.x_title = "round";
   accuracy.x_format = plain_number;
-  accuracy.y_format = [](double value) { return fmt::format("{:.4g} %", value * 100.0); };
-  accuracy.y_most = 1.0;
+  accuracy.y_format = accuracy_format(data.accuracy_is_share);
+  if (data.accuracy_is_share) { accuracy.y_most = 1.0; }
   accuracy.area = true;
   accuracy.series = {series_of(data, "accuracy", "held-out data", 0),
                      series_of(data, "client_accuracy", "clients' own data", 1)};
@@ -216,7 +213,7 @@ void traffic(Page& page, const RunData& data) {
   };
   std::map<std::uint64_t, Sum> tiers;
   for (const Record& record : data.tiers) {
-    Sum& sum = tiers[whole(record.number("tier"))];
+    Sum& sum = tiers[saturated_count(record.number("tier"))];
     sum.nodes = std::max(sum.nodes, record.number("nodes"));
     sum.messages += record.number("messages");
     sum.down += record.number("bytes_down");
@@ -245,7 +242,7 @@ void traffic(Page& page, const RunData& data) {
       for (const auto& [tier, sum] : tiers) { cells.push_back(value(sum)); }
       table.rows.push_back(std::move(cells));
     };
-    row("nodes", [](const Sum& sum) { return human_count(whole(sum.nodes)); });
+    row("nodes", [](const Sum& sum) { return human_count(saturated_count(sum.nodes)); });
     row("down", [](const Sum& sum) { return human_bytes(sum.down); });
     row("up", [](const Sum& sum) { return human_bytes(sum.up); });
     row("bytes per round", [](const Sum& sum) { return human_bytes((sum.down + sum.up) / sum.rounds); });
@@ -253,7 +250,7 @@ void traffic(Page& page, const RunData& data) {
       row("models per round",
           [payload](const Sum& sum) { return fmt::format("{:.1f}", (sum.down + sum.up) / sum.rounds / payload); });
     }
-    row("messages", [](const Sum& sum) { return human_count(whole(sum.messages)); });
+    row("messages", [](const Sum& sum) { return human_count(saturated_count(sum.messages)); });
     row("merging", [](const Sum& sum) { return human_duration(sum.merge); });
     page.card("By tier", Page::table(table), "Tier 1 is below the root; its bytes are those of the edges to the root.");
   }
@@ -265,7 +262,7 @@ void troubles(Page& page, const RunData& data) {
   page.open_section("Faults and rejections");
   Page::Table counts{{"what", "how often"}, {false, true}, {}};
   const auto row = [&counts](std::string_view what, double count) {
-    if (count > 0) { counts.rows.push_back({escape_html(what), human_count(whole(count))}); }
+    if (count > 0) { counts.rows.push_back({escape_html(what), human_count(saturated_count(count))}); }
   };
   row("children of the root that failed", data.total("failed"));
   row("updates too late for their round", data.total("late"));
@@ -288,8 +285,8 @@ void troubles(Page& page, const RunData& data) {
     chart.y_format = [](double value) { return value == std::floor(value) ? plain_number(value) : std::string(); };
     chart.names = {"faults"};
     chart.colors = {4};
-    const std::uint64_t last =
-        data.rounds.empty() ? data.faults_by_round.rbegin()->first : whole(data.rounds.back().number("round"));
+    const std::uint64_t last = data.rounds.empty() ? data.faults_by_round.rbegin()->first
+                                                   : saturated_count(data.rounds.back().number("round"));
     for (std::uint64_t round = 1; round <= std::min<std::uint64_t>(last, 100'000); ++round) {
       const auto place = data.faults_by_round.find(round);
       const double count = place == data.faults_by_round.end() ? 0.0 : static_cast<double>(place->second);
@@ -305,8 +302,14 @@ void troubles(Page& page, const RunData& data) {
                             escape_html(fault.text("kind")), escape_html(fault.text("detail"))});
       if (table.rows.size() == kMaxFaultRows) { break; }
     }
+    double all = 0.0;
+    for (const auto& [kind, count] : data.fault_kinds) { all += static_cast<double>(count); }
+    const bool shows_all = static_cast<double>(table.rows.size()) >= all;
     page << "<div style=\"height:14px\"></div>"
-         << Page::folded(fmt::format("The first {} faults", table.rows.size()), Page::table(table));
+         << Page::folded(shows_all ? human_plural(table.rows.size(), "fault")
+                                   : fmt::format("The first {} of {} faults", table.rows.size(),
+                                                 human_count(saturated_count(all))),
+                         Page::table(table));
   }
   page.close_section();
 }
@@ -319,8 +322,9 @@ std::string rounds_table(const RunData& data) {
   for (std::size_t i = count > kMaxTableRows ? count - kMaxTableRows : 0; i < count; ++i) {
     const Record& round = data.rounds[i];
     table.rows.push_back({plain_number(round.number("round")), escape_html(round.text("outcome")),
-                          human_percent(round.number("accuracy", kNaN)), fixed(round.number("loss", kNaN)),
-                          fixed(round.number("train_loss", kNaN)), human_count(whole(round.number("contributors"))),
+                          data.accuracy_text(round.number("accuracy", kNaN)), fixed(round.number("loss", kNaN)),
+                          fixed(round.number("train_loss", kNaN)),
+                          human_count(saturated_count(round.number("contributors"))),
                           human_duration(round.number("seconds")), human_bytes(round.number("bytes_down")),
                           human_bytes(round.number("bytes_up"))});
   }

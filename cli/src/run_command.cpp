@@ -16,6 +16,7 @@
 #include "report.hpp"
 #include "tributary/core/console_sink.hpp"
 #include "tributary/core/federation.hpp"
+#include "tributary/core/printable.hpp"
 #include "tributary/core/record_sinks.hpp"
 #include "tributary/topology/write.hpp"
 #include "tributary/transport/simulation.hpp"
@@ -264,7 +265,7 @@ Status run_in_job(const Context& context, Job& job, const Result<Prepared>& prep
   // What the first rank cannot tell any more.
   const auto speak_for_the_first = [&job](const Status& status) {
     if (!status.ok() && !job.is_first() && job.has_lost_ranks()) {
-      write_note(fmt::format("error: {}\n", status.message()));
+      write_note(fmt::format("error: {}\n", printable_lines(status.message())));
     }
     return status;
   };

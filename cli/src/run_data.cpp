@@ -8,6 +8,7 @@
 #include <cmath>
 #include <limits>
 
+#include "tributary/core/human.hpp"
 #include "tributary/core/record_sinks.hpp"
 
 namespace tributary::cli {
@@ -16,7 +17,7 @@ namespace {
 constexpr std::uint64_t kMaxTextBytes = std::uint64_t{64} << 20U;
 
 std::uint64_t whole(const Record& record, std::string_view field) {
-  return static_cast<std::uint64_t>(std::max(0.0, record.number(field)));
+  return saturated_count(record.number(field));
 }
 
 Result<std::string> read_text_if_there(FileSystem& files, const std::filesystem::path& path) {
@@ -38,6 +39,10 @@ void add_record(RunData& data, const Record& record) {
     data.edges.clear();
   } else if (event == "round") {
     data.rounds.push_back(record);
+    for (const char* const field : {"accuracy", "client_accuracy"}) {
+      const double accuracy = record.number(field);
+      data.accuracy_is_share = data.accuracy_is_share && accuracy >= 0.0 && accuracy <= 1.0;
+    }
   } else if (event == "tier") {
     data.tiers.push_back(record);
   } else if (event == "labels") {
@@ -132,7 +137,10 @@ Result<RunData> read_run(FileSystem& files, const std::filesystem::path& path) {
   TRIBUTARY_ASSIGN_OR_RETURN(data.topology, read_text_if_there(files, data.directory / "topology.yaml"));
   data.settings = flatten_yaml(data.configuration);
   data.name = data.run.text("name");
-  if (data.name.empty()) { data.name = std::filesystem::weakly_canonical(data.directory).filename().string(); }
+  if (data.name.empty()) {
+    std::error_code unknown;
+    data.name = std::filesystem::weakly_canonical(data.directory, unknown).filename().string();
+  }
   return data;
 }
 
@@ -151,6 +159,10 @@ double RunData::seconds() const {
   return end.number("seconds", total("seconds"));
 }
 
+std::string RunData::accuracy_text(double accuracy) const {
+  return accuracy_is_share || !std::isfinite(accuracy) ? human_percent(accuracy) : fmt::format("{:.6g}", accuracy);
+}
+
 double RunData::last(std::string_view field) const {
   constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
   for (auto round = rounds.rbegin(); round != rounds.rend(); ++round) {
@@ -162,7 +174,8 @@ double RunData::last(std::string_view field) const {
 const Record* RunData::best_round() const {
   const Record* best = nullptr;
   for (const Record& round : rounds) {
-    if (round.number("accuracy", -1.0) > (best == nullptr ? -1.0 : best->number("accuracy"))) { best = &round; }
+    const double accuracy = round.number("accuracy", std::numeric_limits<double>::quiet_NaN());
+    if (std::isfinite(accuracy) && (best == nullptr || accuracy > best->number("accuracy"))) { best = &round; }
   }
   return best;
 }
@@ -173,7 +186,7 @@ std::uint64_t whole_field(const Record& record, std::string_view field) {
   if (const auto* small = std::get_if<std::int64_t>(value); small != nullptr) {
     return static_cast<std::uint64_t>(std::max<std::int64_t>(0, *small));
   }
-  return static_cast<std::uint64_t>(std::max(0.0, record.number(field)));
+  return saturated_count(record.number(field));
 }
 
 }  // namespace tributary::cli

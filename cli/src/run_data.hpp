@@ -35,6 +35,7 @@ struct RunData {
   std::vector<Record> faults;                        // the first kMaxFaults
   std::map<std::string, std::uint64_t> fault_kinds;  // all
   std::map<std::uint64_t, std::uint64_t> faults_by_round;
+  bool accuracy_is_share = true;                // every accuracy lies in [0, 1]; some programs report 85 instead
   std::string configuration;                    // text of configuration.yaml; empty if there is none
   std::map<std::string, std::string> settings;  // the same, as dotted keys
   std::string topology;                         // text of topology.yaml; empty if there is none
@@ -47,6 +48,8 @@ struct RunData {
   [[nodiscard]] double bytes_moved() const { return total("bytes_down") + total("bytes_up"); }
   // Of the whole run; without an end record, of its rounds.
   [[nodiscard]] double seconds() const;
+  // A share in per cent, any other accuracy as it is. All of one run alike.
+  [[nodiscard]] std::string accuracy_text(double accuracy) const;
   // The last measured value; NaN if there is none.
   [[nodiscard]] double last(std::string_view field) const;
   // The round of the highest accuracy; null if none was measured.

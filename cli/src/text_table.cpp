@@ -4,8 +4,18 @@
 #include <algorithm>
 
 #include "tributary/core/human.hpp"
+#include "tributary/core/printable.hpp"
 
 namespace tributary::cli {
+
+TextTable::TextTable(std::vector<Column> columns) : columns_(std::move(columns)) {
+  for (Column& column : columns_) { column.title = printable_text(column.title); }
+}
+
+void TextTable::add(std::vector<std::string> cells) {
+  for (std::string& cell : cells) { cell = printable_text(cell); }
+  rows_.push_back(std::move(cells));
+}
 
 std::string TextTable::render(const Paint& paint, bool utf8) const {
   std::vector<std::size_t> widths;

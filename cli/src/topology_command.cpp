@@ -12,9 +12,11 @@
 #include <vector>
 
 #include "command.hpp"
+#include "json_output.hpp"
 #include "text_table.hpp"
 #include "tributary/core/configuration.hpp"
 #include "tributary/core/human.hpp"
+#include "tributary/core/printable.hpp"
 #include "tributary/topology/generate.hpp"
 #include "tributary/topology/read.hpp"
 #include "tributary/topology/svg.hpp"
@@ -223,7 +225,7 @@ class TreeText {
     const TopologyNode& root = topology_.node(0);
     out_ = "  " + paint_.bold(topology_.label(root)) + "\n";
     below(root, "  ");
-    if (hidden_ > 0) { out_ += paint_.dim(fmt::format("  ({} more lines: --lines)\n", human_count(hidden_))); }
+    if (hidden_ > 0) { out_ += paint_.dim(fmt::format("  ({}: --lines)\n", human_plural(hidden_, "more line"))); }
     return out_;
   }
 
@@ -251,7 +253,7 @@ class TreeText {
     if (node.count > 1) { note(human_plural(node.count, "client")); }
     if (node.role != Role::kClient) { note(human_plural(node.clients, "client")); }
     const NodeAttributes& attributes = topology_.attributes(node);
-    if (!attributes.site.empty()) { note("site " + attributes.site); }
+    if (!attributes.site.empty()) { note("site " + printable_text(attributes.site)); }
     if (attributes.link.bytes_per_second > 0) { note(human_bytes(attributes.link.bytes_per_second) + "/s"); }
     if (attributes.link.latency.count() > 0) {
       note(human_duration(std::chrono::duration<double>(attributes.link.latency).count()));
@@ -292,7 +294,7 @@ Status show(const Shown& wanted, const Context& context) {
       document["tiers"].push_back(
           {{"tier", tier}, {"inner_nodes", tiers[tier].aggregators}, {"clients", tiers[tier].clients}});
     }
-    context.out << document.dump(2) << '\n';
+    print_json(context.out, document);
     return ok_status();
   }
   const bool utf8 = context.out_terminal.utf8;
@@ -305,7 +307,8 @@ Status show(const Shown& wanted, const Context& context) {
   }
   context.out << table.render(context.paint(), utf8);
   if (!sites.empty()) {
-    context.out << fmt::format("\n  {}: {}\n", human_plural(sites.size(), "site"), fmt::join(sites, ", "));
+    context.out << fmt::format("\n  {}: {}\n", human_plural(sites.size(), "site"),
+                               printable_text(fmt::format("{}", fmt::join(sites, ", "))));
   }
   return ok_status();
 }
@@ -323,13 +326,13 @@ Action setup_generate(CLI::App& app) {
   wanted->widths_option =
       app.add_option("--widths", wanted->widths, "Nodes per tier below the root, the last are the clients")
           ->delimiter(',')
-          ->type_name("N,N,...");
+          ->type_name("N,N");
   app.add_option("--branching", wanted->branching, "Children of every inner node")->type_name("N");
   app.add_option("--height", wanted->height, "With --branching: tiers below the root")->type_name("N");
   app.add_option("--clients", wanted->clients, "With --branching: clients in all")->type_name("N");
   wanted->sites_option = app.add_option("--sites", wanted->sites, "An aggregator per site, with its clients")
                              ->delimiter(',')
-                             ->type_name("NAME=N,...");
+                             ->type_name("NAME=N");
   app.add_option("-o,--output", wanted->output, "File to write (default: standard output)")->type_name("FILE");
   app.add_option("--format", wanted->format, kFormats)->type_name("FORMAT");
   app.footer(
@@ -348,7 +351,7 @@ Action setup_show(CLI::App& app) {
   app.add_option("file", wanted->file, "A topology file")->required()->type_name("FILE");
   app.add_option("--format", wanted->format, "yaml, json, edges or matrix (default: by the file's extension)")
       ->type_name("FORMAT");
-  app.add_option("--lines", wanted->lines, "Longest drawing")->type_name("N")->capture_default_str();
+  app.add_option("--lines", wanted->lines, "Most lines of the drawing")->type_name("N")->capture_default_str();
   app.add_flag("--json", wanted->json, "Numbers as one JSON object");
   app.footer("Example:\n  tributary topology show tree.yaml");
   return [wanted](const Context& context) { return show(*wanted, context); };

@@ -92,8 +92,7 @@ std::string tree_drawing(const RunData& data) {
     style.color = each > 0 ? "color-mix(in srgb, var(--accent) 60%, var(--card))" : "";
     style.label = human_bytes(sum.down + sum.up);
     style.tooltip = fmt::format("{}: {} down, {} up, {} messages", count == 1 ? sum.name : human_plural(count, "node"),
-                                human_bytes(sum.down), human_bytes(sum.up),
-                                human_count(static_cast<std::uint64_t>(std::max(0.0, sum.messages))));
+                                human_bytes(sum.down), human_bytes(sum.up), human_count(saturated_count(sum.messages)));
     return style;
   };
   return svg(*topology, options);

@@ -8,6 +8,7 @@
 
 #include "build_information.hpp"
 #include "command.hpp"
+#include "json_output.hpp"
 #include "tributary/core/version.hpp"
 
 namespace tributary::cli {
@@ -40,7 +41,7 @@ Command version_command() {
                                              {"build_type", kBuildType},
                                              {"sanitizers", kSanitizers},
                                              {"openssl", OpenSSL_version(OPENSSL_VERSION)}};
-                context.out << facts.dump(2) << '\n';
+                print_json(context.out, facts);
                 return ok_status();
               }
               context.out << "tributary " << version_text();

@@ -10,6 +10,7 @@
 #include <limits>
 
 #include "tributary/core/human.hpp"
+#include "tributary/core/printable.hpp"
 
 namespace tributary {
 namespace {
@@ -36,7 +37,7 @@ std::string fixed(double value) {
 }
 
 std::uint64_t count_of(const Record& record, std::string_view key) {
-  return static_cast<std::uint64_t>(std::max(0.0, record.number(key)));
+  return saturated_count(record.number(key));
 }
 
 // All 64 bits of it, which a double would round.
@@ -45,6 +46,16 @@ std::string seed_text(const Record& run) {
   if (const auto* large = std::get_if<std::uint64_t>(seed); large != nullptr) { return fmt::format("{}", *large); }
   if (const auto* small = std::get_if<std::int64_t>(seed); small != nullptr) { return fmt::format("{}", *small); }
   return fmt::format("{:.0f}", run.number("seed"));
+}
+
+// Names, details and errors may be those of files and other machines: nothing of them may steer the terminal.
+Record printable(const Record& record) {
+  Record shown(record.event());
+  for (const auto& [key, value] : record.fields()) {
+    const auto* const text = std::get_if<std::string>(&value);
+    shown.set(printable_text(key), text == nullptr ? value : Record::Value{printable_lines(*text)});
+  }
+  return shown;
 }
 
 // "– " and block characters where the output has no UTF-8.
@@ -69,7 +80,8 @@ ConsoleSink::~ConsoleSink() {
   remove_bar();
 }
 
-Status ConsoleSink::write(const Record& record) {
+Status ConsoleSink::write(const Record& given) {
+  const Record record = printable(given);
   const std::string& event = record.event();
   if (event == "run") {
     write_header(record);
@@ -157,7 +169,7 @@ void ConsoleSink::write_round(const Record& round) {
   const std::uint64_t reported = count_of(round, "reported");
   std::array<std::string, kColumns.size()> cells;
   cells[kRound] = rounds_asked_ > 0 ? fmt::format("{}/{}", round_, rounds_asked_) : fmt::format("{}", round_);
-  cells[kAccuracy] = human_percent(accuracy);
+  cells[kAccuracy] = human_accuracy(accuracy);
   cells[kLoss] = fixed(round.number("loss", kAbsent));
   cells[kTrainLoss] = fixed(round.number("train_loss", kAbsent));
   cells[kClients] = human_count(count_of(round, "contributors"));
@@ -200,10 +212,10 @@ void ConsoleSink::write_end(const Record& end) {
                              human_duration(end.number("seconds", totals_.seconds))));
   if (!end.text("error").empty()) { row("because", std::string(end.text("error"))); }
   if (const double accuracy = end.number("accuracy", kAbsent); std::isfinite(accuracy)) {
-    std::string text = paint_.bold(human_percent(accuracy));
+    std::string text = paint_.bold(human_accuracy(accuracy));
     if (accuracies_.size() > 1) { text += "  " + paint_.cyan(sparkline(accuracies_, kSparkCells, utf8)); }
     if (best_accuracy_ > accuracy) {
-      text += fmt::format("  best {} in round {}", human_percent(best_accuracy_), best_round_);
+      text += fmt::format("  best {} in round {}", human_accuracy(best_accuracy_), best_round_);
     }
     row("accuracy", text);
   }
@@ -223,8 +235,7 @@ void ConsoleSink::write_end(const Record& end) {
   std::string troubles;
   const auto trouble = [&troubles](double count, std::string_view what) {
     if (count > 0) {
-      troubles +=
-          fmt::format("{}{} {}", troubles.empty() ? "" : " · ", human_count(static_cast<std::uint64_t>(count)), what);
+      troubles += fmt::format("{}{} {}", troubles.empty() ? "" : " · ", human_count(saturated_count(count)), what);
     }
   };
   trouble(totals_.failed, "failed");

@@ -8,10 +8,51 @@
 #include <cmath>
 #include <limits>
 
+#include "utf8.hpp"
+
 namespace tributary {
 namespace {
 
 constexpr std::string_view kNothing = "–";
+
+struct Range {
+  std::uint32_t first;
+  std::uint32_t last;
+};
+
+template <std::size_t size>
+bool is_in(const std::array<Range, size>& ranges, std::uint32_t value) noexcept {
+  return std::any_of(ranges.begin(), ranges.end(),
+                     [value](const Range& r) { return value >= r.first && value <= r.last; });
+}
+
+// The blocks that names are written in; a rare character outside them shifts its line by a cell, and that is all.
+std::size_t cells_of(std::uint32_t value) noexcept {
+  constexpr std::array<Range, 11> kCombining{{{0x300, 0x36F},
+                                              {0x483, 0x489},
+                                              {0x591, 0x5BD},
+                                              {0x610, 0x61A},
+                                              {0x64B, 0x65F},
+                                              {0x1AB0, 0x1AFF},
+                                              {0x1DC0, 0x1DFF},
+                                              {0x200C, 0x200D},
+                                              {0x20D0, 0x20FF},
+                                              {0xFE00, 0xFE0F},
+                                              {0xFE20, 0xFE2F}}};
+  constexpr std::array<Range, 11> kWide{{{0x1100, 0x115F},
+                                         {0x2E80, 0x303E},
+                                         {0x3041, 0x33FF},
+                                         {0x3400, 0x4DBF},
+                                         {0x4E00, 0x9FFF},
+                                         {0xA960, 0xA97F},
+                                         {0xAC00, 0xD7A3},
+                                         {0xF900, 0xFAFF},
+                                         {0xFF00, 0xFF60},
+                                         {0x1F300, 0x1FAFF},
+                                         {0x20000, 0x3FFFD}}};
+  if (value < 0x300) { return 1; }
+  return is_in(kCombining, value) ? 0 : is_in(kWide, value) ? 2 : 1;
+}
 
 // Three significant digits without an exponent, for values in [0, 1000).
 std::string three_digits(double value) {
@@ -58,13 +99,29 @@ std::string human_percent(double share, int digits) {
   return fmt::format("{:.{}f} %", share * 100.0, digits);
 }
 
+std::string human_accuracy(double accuracy) {
+  const bool is_share = accuracy >= 0.0 && accuracy <= 1.0;
+  return is_share || !std::isfinite(accuracy) ? human_percent(accuracy) : fmt::format("{:.6g}", accuracy);
+}
+
+std::uint64_t saturated_count(double number) noexcept {
+  constexpr double kBeyond = 0x1p64;
+  if (!(number > 0.0)) { return 0; }
+  return number < kBeyond ? static_cast<std::uint64_t>(number) : std::numeric_limits<std::uint64_t>::max();
+}
+
 std::string human_plural(std::uint64_t count, std::string_view noun) {
   return fmt::format("{} {}{}", human_count(count), noun, count == 1 ? "" : "s");
 }
 
 std::size_t display_width(std::string_view text) noexcept {
-  return static_cast<std::size_t>(
-      std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U; }));
+  std::size_t cells = 0;
+  while (!text.empty()) {
+    const internal::CodePoint found = internal::first_code_point(text);
+    cells += cells_of(found.value);
+    text.remove_prefix(std::max<std::size_t>(1, found.bytes));
+  }
+  return cells;
 }
 
 std::string pad_left(std::string_view text, std::size_t width) {

@@ -3,22 +3,13 @@
 
 #include <fmt/ranges.h>
 
+#include "tributary/core/printable.hpp"
+
 namespace tributary::internal {
 
 std::string printable(std::string_view text) {
   constexpr std::size_t kLongest = 80;
-  std::string shown;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const auto byte = static_cast<unsigned char>(text[i]);
-    const bool starts_character = (byte & 0xC0U) != 0x80U;
-    if (shown.size() >= kLongest && starts_character) { return shown + "..."; }
-    if (byte < 0x20U || byte == 0x7FU) {
-      shown += fmt::format("\\x{:02x}", byte);
-    } else {
-      shown += text[i];
-    }
-  }
-  return shown;
+  return printable_text(text, kLongest);
 }
 
 std::string shape_text(std::span<const std::int64_t> shape) {

@@ -18,7 +18,7 @@ namespace tributary::internal {
 // More classes than any data set has; a larger label is damage, and would size histograms.
 inline constexpr std::int64_t kMaxClasses = std::int64_t{1} << 20U;
 
-// Text of a file for a message: control characters escaped, long text cut.
+// Text of a file for a message: as printable_text() shows it, long text cut.
 [[nodiscard]] std::string printable(std::string_view text);
 
 // "[3, 5]"

@@ -163,7 +163,9 @@ Result<Record> Record::from_json(std::string_view line) {
   const auto shallow = [](int depth, Json::parse_event_t, Json&) { return depth <= 2; };
   try {
     json = Json::parse(line, shallow);
-  } catch (const Json::exception& error) { return bad_data(fmt::format("a record is not JSON: {}", error.what())); }
+  } catch (const Json::parse_error& error) {
+    return bad_data(fmt::format("a record is not JSON from byte {} on", error.byte));
+  } catch (const Json::exception&) { return bad_data("a record holds a number that is out of range"); }
   if (!json.is_object()) { return bad_data(fmt::format("a record is a JSON {}, not an object", json.type_name())); }
   const auto schema = json.find(kSchemaKey);
   if (schema == json.end() || !schema->is_number_integer()) { return bad_data("a record has no \"schema\" number"); }

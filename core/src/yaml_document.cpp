@@ -14,29 +14,13 @@
 #include <sstream>
 #include <utility>
 
+#include "utf8.hpp"
 #include "yaml_text.hpp"
 
 namespace tributary::internal::config {
 namespace {
 
 constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
-
-// Number of bytes of the UTF-8 character at the start of `text`; 0 if it is not one.
-std::size_t utf8_length(std::string_view text) {
-  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-  const unsigned char first = byte(0);
-  if (first < 0x80) { return 1; }
-  const std::size_t length = first >= 0xF0 ? 4 : first >= 0xE0 ? 3 : 2;
-  if (first < 0xC2 || first > 0xF4 || text.size() < length) { return 0; }
-  std::uint32_t point = first & (0xFFU >> (length + 1));
-  for (std::size_t i = 1; i < length; ++i) {
-    if ((byte(i) & 0xC0U) != 0x80U) { return 0; }
-    point = (point << 6U) | (byte(i) & 0x3FU);
-  }
-  const bool overlong = (length == 3 && point < 0x800) || (length == 4 && point < 0x10000);
-  const bool surrogate = point >= 0xD800 && point <= 0xDFFF;
-  return overlong || surrogate || point > 0x10FFFF ? 0 : length;
-}
 
 // More than any honest text leaves open, quoted ones included. The library keeps what stands between them in memory, at
 // 200 bytes for each, before it looks at the depth.
@@ -53,7 +37,7 @@ std::optional<Mistake> check_bytes(std::string_view text, int source) {
   int open_brackets = 0;
   std::size_t tab = 0;  // column of the first tab in this line's indentation
   for (std::size_t i = text.starts_with(kByteOrderMark) ? kByteOrderMark.size() : 0; i < text.size();) {
-    const std::size_t length = utf8_length(text.substr(i));
+    const std::size_t length = first_code_point(text.substr(i)).bytes;
     const auto byte = static_cast<unsigned char>(text[i]);
     if (length == 0) { return Mistake{place, fmt::format("byte 0x{:02x} is not UTF-8 text", byte)}; }
     if (byte == '\n') {

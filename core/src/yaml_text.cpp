@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <array>
 
+#include "tributary/core/printable.hpp"
+
 namespace tributary::internal::config {
 namespace {
 
@@ -121,21 +123,11 @@ class PlacedWriter {
 std::string quoted(std::string_view text) {
   std::string result = "\"";
   for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (c == '"' || c == '\\') {
-      result += '\\';
-      result += c;
-    } else if (c == '\n') {
-      result += "\\n";
-    } else if (c == '\t') {
-      result += "\\t";
-    } else if (byte < 0x20 || byte == 0x7F) {
-      result += fmt::format("\\x{:02x}", byte);
-    } else {
-      result += c;
-    }
+    if (c == '"' || c == '\\') { result += '\\'; }
+    result += c;
   }
-  return result + '"';
+  // YAML reads these escapes back as the characters they stand for.
+  return printable_text(result) + '"';
 }
 
 std::string scalar(std::string_view text) {

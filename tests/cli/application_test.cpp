@@ -148,5 +148,14 @@ TEST(Suggestions, SwappedMissingWrongAndAdditionalLettersAreForgiven) {
   EXPECT_EQ(nearest(std::string(10'000, 'x'), words), "");
 }
 
+TEST(Application, WrongAndMissingArgumentsAreNamedInWords) {
+  const Outcome negative = run({"topology", "show", "tree.yaml", "--lines", "-1"});
+  EXPECT_EQ(negative.exit_code, 64);
+  EXPECT_TRUE(contains(negative.err, "--lines: '-1' is not a whole number")) << negative.err;
+  const Outcome missing = run({"report"});
+  EXPECT_EQ(missing.exit_code, 64);
+  EXPECT_TRUE(contains(missing.err, "tributary report needs runs: Run directories")) << missing.err;
+}
+
 }  // namespace
 }  // namespace tributary::cli

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <set>
@@ -7,6 +8,7 @@
 #include <vector>
 
 #include "catalog.hpp"
+#include "core/file_bytes.hpp"
 #include "core/scratch_directory.hpp"
 #include "doctor_checks.hpp"
 #include "program.hpp"
@@ -342,6 +344,30 @@ TEST(TextTable, AlignsByCharactersAndLeavesTheLastColumnUnpadded) {
             "  ----  --  ----\n"
             "  µ     10  x\n"
             "  long   9  \n");
+}
+
+// Looking through all entries for each of them took half a minute.
+TEST_F(Commands, InspectReadsAHundredThousandEntries) {
+  constexpr int kEntries = 100'000;
+  std::string metadata;
+  std::string tensors;
+  for (int i = 0; i < kEntries; ++i) {
+    metadata += fmt::format("{}\"key-{}\":\"{}\"", i == 0 ? "" : ",", i, i);
+    tensors +=
+        fmt::format(",\"t{}\":{{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[{},{}]}}", i, 4 * i, 4 * i + 4);
+  }
+  const std::string header = "{\"__metadata__\":{" + metadata + "}" + tensors + "}";
+  const std::string path =
+      scratch_.write("m.safetensors", testing::safetensors_bytes(header, std::string(std::size_t{4} * kEntries, '\0')));
+
+  const Outcome text = run({"inspect", path});
+  const Outcome json = run({"inspect", path, "--json"});
+
+  ASSERT_EQ(text.exit_code, 0) << text.err;
+  EXPECT_TRUE(contains(text.out, "  metadata.key-99999")) << text.err;
+  EXPECT_TRUE(contains(text.out, "100,000 values in 100,000 tensors"));
+  EXPECT_EQ(json.json()["metadata.key-99999"], "99999");
+  EXPECT_EQ(json.json()["tensors"].size(), std::size_t{kEntries});
 }
 
 }  // namespace

@@ -6,13 +6,13 @@
 #include <string>
 #include <vector>
 
-#include "chart.hpp"
 #include "compare_page.hpp"
 #include "core/scratch_directory.hpp"
 #include "program.hpp"
 #include "report.hpp"
 #include "report_page.hpp"
 #include "run_data.hpp"
+#include "tributary/core/printable.hpp"
 #include "tributary/core/record_sinks.hpp"
 
 namespace tributary::cli {
@@ -251,7 +251,7 @@ TEST_F(Report, LoadsNothingAndRunsNoScript) {
 }
 
 TEST_F(Report, HostileTextIsEscapedEverywhere) {
-  const std::string evil = "<script>alert('x')</script>\"&";
+  const std::string evil = "<script>alert('x')</script>\"&\u202e\x1b[31m\xff";
   std::vector<Record> records = whole_run(evil, 0.3);
   records.push_back(Record("warning").set("text", evil));
   records.push_back(Record("where").set("process", 1).set("host", evil).set("lost", true));
@@ -264,6 +264,8 @@ TEST_F(Report, HostileTextIsEscapedEverywhere) {
   EXPECT_FALSE(contains(page, "<script"));
   EXPECT_FALSE(contains(page, "alert('x')"));
   EXPECT_TRUE(contains(page, "&lt;script&gt;"));
+  EXPECT_TRUE(contains(page, "\\u202e\\x1b[31m"));
+  EXPECT_EQ(printable_lines(page), page);
   EXPECT_TRUE(is_balanced(page));
 }
 
@@ -373,6 +375,52 @@ TEST_F(Report, CommandComparesRunsAndNamesTheBestAndTheDifferences) {
   EXPECT_TRUE(is_balanced(scratch_.read("both.html")));
 }
 
+// Some programs report an accuracy of 85 and mean per cent.
+std::vector<Record> run_in_per_cent(const std::string& name, double rate) {
+  std::vector<Record> records = whole_run(name, rate);
+  for (Record& record : records) {
+    if (record.event() == "round") { record.set("accuracy", 100.0 * record.number("accuracy")); }
+  }
+  return records;
+}
+
+TEST_F(Report, AccuraciesBeyondOneAreShownAsTheyAre) {
+  const std::string page = page_of(run_in_per_cent("points", 0.3));
+
+  EXPECT_TRUE(contains(page, "<div class=\"value\">90</div>"));
+  EXPECT_TRUE(contains(page, "best 90 in round 3"));
+  EXPECT_FALSE(contains(page, "9000"));
+  EXPECT_TRUE(is_balanced(page));
+}
+
+TEST_F(Report, RunsThatReportInPerCentAreComparedAmongThemselves) {
+  const std::string a = write_run("a", run_in_per_cent("a", 0.2)).string();
+  const std::string b = write_run("b", run_in_per_cent("b", 0.3)).string();
+
+  const Outcome outcome = run({"report", a, b, "-o", (scratch_ / "both.html").string()});
+
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_TRUE(contains(outcome.out, "90 *")) << outcome.out;
+  EXPECT_TRUE(contains(outcome.out, "rounds to 60 ")) << outcome.out;
+  EXPECT_FALSE(contains(outcome.out, "%")) << outcome.out;
+}
+
+TEST_F(Report, SharesAndPointsAreNotCompared) {
+  const std::string shares = write_run("shares", whole_run("shares", 0.3)).string();
+  const std::string points = write_run("points", run_in_per_cent("points", 0.2)).string();
+
+  const Outcome outcome = run({"report", shares, points, "-o", (scratch_ / "both.html").string()});
+
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_TRUE(contains(outcome.out, "90.00 %  ")) << outcome.out;
+  EXPECT_FALSE(contains(outcome.out, "60 *")) << outcome.out;
+  EXPECT_FALSE(contains(outcome.out, "rounds to")) << outcome.out;
+  EXPECT_TRUE(contains(outcome.out, "the two are not compared")) << outcome.out;
+  const std::string page = scratch_.read("both.html");
+  EXPECT_TRUE(contains(page, "the two are not compared"));
+  EXPECT_TRUE(is_balanced(page));
+}
+
 TEST_F(Report, RunsOfOneNameAreToldApart) {
   const Result<RunData> a = read_run(real_file_system(), write_run("a", whole_run("same", 0.2)));
   const Result<RunData> b = read_run(real_file_system(), write_run("b", whole_run("same", 0.3)));
@@ -397,13 +445,6 @@ TEST_F(Report, CsvIsWrittenFromTheRecords) {
 
   const std::string text = scratch_.read("csv/records.csv");
   EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 4);
-}
-
-TEST(Ticks, AreRoundNumbersThatCoverTheRange) {
-  EXPECT_EQ(ticks(0.0, 1.0, 5), (std::vector<double>{0.0, 0.2, 0.4, 0.6000000000000001, 0.8, 1.0}));
-  EXPECT_EQ(ticks(0.0, 97.0, 5), (std::vector<double>{0, 20, 40, 60, 80, 100}));
-  EXPECT_EQ(ticks(3.0, 3.0, 5), std::vector<double>{3.0});
-  EXPECT_LE(ticks(-1e300, 1e300, 5).size(), 12U);
 }
 
 TEST(FlattenYaml, GivesDottedKeysAndListsAsOneValue) {

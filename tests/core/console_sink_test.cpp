@@ -173,5 +173,38 @@ TEST(ConsoleSink, AClosedOutputIsAnError) {
   EXPECT_EQ(sink.write(run_record()).code(), Code::kIo);
 }
 
+TEST(ConsoleSink, ObeysNothingThatARecordHolds) {
+  const std::string hostile = "\x1b[31m\u202e\u009b\r\xff";
+  std::ostringstream out;
+  std::ostringstream notes;
+  ConsoleSink sink(out, notes, {.show_faults = true});
+
+  ASSERT_TRUE(sink.write(run_record().set("name", hostile)).ok());
+  ASSERT_TRUE(sink.write(Record("warning").set("text", hostile)).ok());
+  ASSERT_TRUE(sink.write(Record("fault").set("kind", hostile).set("node", hostile).set("detail", hostile)).ok());
+  ASSERT_TRUE(
+      sink.write(Record("end").set("outcome", hostile).set("error", hostile).set("model_sha256", hostile)).ok());
+
+  const std::string shown = out.str() + notes.str();
+  for (const char* const raw : {"\x1b", "\u202e", "\u009b", "\r", "\xff"}) {
+    EXPECT_FALSE(contains(shown, raw)) << raw;
+  }
+  EXPECT_TRUE(contains(out.str(), "\\x1b[31m\\u202e\\u009b\\r\\xff")) << out.str();
+}
+
+TEST(ConsoleSink, AccuraciesBeyondOneAreShownAsTheyAre) {
+  std::ostringstream out;
+  std::ostringstream notes;
+  ConsoleSink sink(out, notes, {});
+  ASSERT_TRUE(sink.write(run_record()).ok());
+  ASSERT_TRUE(sink.write(round_record(1, 85.5)).ok());
+  ASSERT_TRUE(sink.write(round_record(2, -3.0)).ok());
+  ASSERT_TRUE(sink.write(Record("end").set("outcome", "finished").set("accuracy", -3.0)).ok());
+
+  EXPECT_TRUE(contains(lines_of(out.str())[5], "  85.5  ")) << out.str();
+  EXPECT_TRUE(contains(out.str(), "best 85.5 in round 1")) << out.str();
+  EXPECT_FALSE(contains(out.str(), "8550")) << out.str();
+}
+
 }  // namespace
 }  // namespace tributary

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdint>
 #include <limits>
 #include <vector>
 
@@ -41,6 +42,32 @@ TEST(Human, CountsAreGroupedByThousands) {
   EXPECT_EQ(human_count(1'234'567), "1,234,567");
   EXPECT_EQ(human_plural(1, "client"), "1 client");
   EXPECT_EQ(human_plural(1'000, "client"), "1,000 clients");
+}
+
+TEST(Human, AccuraciesOutsideOfSharesStayAsTheyAre) {
+  EXPECT_EQ(human_accuracy(0.0), "0.00 %");
+  EXPECT_EQ(human_accuracy(0.8512), "85.12 %");
+  EXPECT_EQ(human_accuracy(1.0), "100.00 %");
+  EXPECT_EQ(human_accuracy(85.0), "85");
+  EXPECT_EQ(human_accuracy(-0.25), "-0.25");
+  EXPECT_EQ(human_accuracy(kNaN), "–");
+}
+
+TEST(Human, CountsOfAnySizeAreWholeNumbers) {
+  EXPECT_EQ(saturated_count(3.7), 3U);
+  EXPECT_EQ(saturated_count(-1e300), 0U);
+  EXPECT_EQ(saturated_count(kNaN), 0U);
+  EXPECT_EQ(saturated_count(0x1p63), std::uint64_t{1} << 63U);
+  EXPECT_EQ(saturated_count(0x1p64), std::numeric_limits<std::uint64_t>::max());
+  EXPECT_EQ(saturated_count(1e300), std::numeric_limits<std::uint64_t>::max());
+}
+
+TEST(Human, WidthsAreThoseOfATerminal) {
+  EXPECT_EQ(display_width("東京"), 4U);
+  EXPECT_EQ(display_width("한글"), 4U);
+  EXPECT_EQ(display_width("e\u0301"), 1U) << "an accent over the letter before it";
+  EXPECT_EQ(display_width("👍"), 2U);
+  EXPECT_EQ(display_width("\xff"), 1U);
 }
 
 TEST(Human, PaddingCountsCharactersNotBytes) {

@@ -92,6 +92,8 @@ TEST(Record, WrongLinesAreBadDataWithAReason) {
   const std::pair<const char*, const char*> cases[] = {
       {"", "not JSON"},
       {"{", "not JSON"},
+      {"{\"schema\":1,\"event\":\"\x1b[31m", "a record is not JSON from byte 22 on"},
+      {R"({"schema":1,"event":"x","n":1e999})", "a record holds a number that is out of range"},
       {"[1]", "a record is a JSON array"},
       {R"({"event":"round"})", "no \"schema\""},
       {R"({"schema":"1","event":"round"})", "no \"schema\""},

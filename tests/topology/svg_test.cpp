@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "random_topology.hpp"
+#include "tributary/core/printable.hpp"
 #include "tributary/topology/generate.hpp"
 
 namespace tributary {
@@ -171,6 +172,24 @@ TEST(Svg, HasNoScriptsAndLoadsNothing) {
 
 TEST(Svg, LeavesTheBackgroundToThePageWhenAsked) {
   EXPECT_THAT(svg(star_topology(3).value(), {.background = false}), Not(HasSubstr("class=\"tt-bg\"")));
+}
+
+TEST(Svg, NamesOfATreeThatNobodyCheckedAreSafeAndCutBetweenCharacters) {
+  std::string town;
+  for (int i = 0; i < 30; ++i) { town += "\u6771"; }
+  Tree::Builder builder;
+  builder.child_counts = {3, 0, 0, 0};
+  builder.attributes[1].name = town;
+  builder.attributes[2].name = "\x1b[31m<b>\u202e\xff";
+  builder.attributes[3].name = std::string(33, 'x') + "\u00e9\u00e9";
+
+  const std::string text = svg(Tree::create(std::move(builder)).value());
+
+  EXPECT_EQ(xml_problem(text), "");
+  EXPECT_EQ(printable_lines(text), text);
+  EXPECT_THAT(text, HasSubstr(">" + town.substr(0, std::size_t{16} * 3) + "\u2026</text>"));
+  EXPECT_THAT(text, HasSubstr(">\\x1b[31m&lt;b&gt;\\u202e\\xff</text>"));
+  EXPECT_THAT(text, HasSubstr(">" + std::string(33, 'x') + "\u2026</text>"));
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include <span>
 
 #include "text.hpp"
+#include "tributary/core/printable.hpp"
 #include "tributary/topology/errors.hpp"
 
 namespace tributary::internal {
@@ -18,7 +19,7 @@ std::string text_problem(std::string_view text, std::size_t least) {
   if (text.size() < least || text.size() > TopologyLimits::kTextBytes) {
     return fmt::format("must have {} to {} bytes, got {}", least, TopologyLimits::kTextBytes, text.size());
   }
-  if (!is_printable(text)) { return fmt::format("must be printable UTF-8, got {}", quoted(text)); }
+  if (!is_printable_text(text)) { return fmt::format("must be printable UTF-8, got {}", quoted(text)); }
   return {};
 }
 

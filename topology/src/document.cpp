@@ -12,6 +12,7 @@
 #include <streambuf>
 
 #include "text.hpp"
+#include "tributary/core/printable.hpp"
 
 namespace tributary::internal {
 namespace {
@@ -135,6 +136,18 @@ class CountingIterator {
 };
 
 // An event comes when the lexer has read its token, and for numbers one character more.
+// What is wrong, out of "[json.exception.parse_error.101] parse error at line 1, column 5: what is wrong".
+std::string reason(std::string_view what) {
+  constexpr std::size_t kLongest = 200;
+  if (const std::size_t name = what.find("] "); what.starts_with('[') && name != std::string_view::npos) {
+    what.remove_prefix(name + 2);
+  }
+  if (const std::size_t colon = what.find(": "); what.starts_with("parse error") && colon != std::string_view::npos) {
+    what.remove_prefix(colon + 2);
+  }
+  return printable_text(what, kLongest);
+}
+
 class JsonEvents final : public nlohmann::json_sax<nlohmann::json> {
  public:
   JsonEvents(Document& document, std::string_view text, const char* const& furthest, IssueList& issues)
@@ -157,13 +170,9 @@ class JsonEvents final : public nlohmann::json_sax<nlohmann::json> {
   bool end_array() override { return end_object(); }
   bool parse_error(std::size_t position, const std::string& /*token*/,
                    const nlohmann::json::exception& error) override {
-    // "[json.exception.parse_error.101] parse error at line 1, column 5: what is wrong".
-    std::string_view what = error.what();
-    if (const std::size_t colon = what.find(": "); colon != std::string_view::npos) { what.remove_prefix(colon + 2); }
-    std::string message;
-    for (const char c : what) { message += is_printable({&c, 1}) ? c : '?'; }
     PlaceCursor cursor(text_);
-    issues_.add(TopologyError::kSyntax, cursor.at(position > 0 ? position - 1 : 0), "not JSON: " + message);
+    issues_.add(TopologyError::kSyntax, cursor.at(position > 0 ? position - 1 : 0),
+                "not JSON: " + reason(error.what()));
     return false;
   }
 
@@ -270,7 +279,7 @@ std::optional<Document> Document::parse_yaml(std::string_view text, IssueList& i
     const std::string why = is_indented_by_tab(text, place) ? "a tab cannot indent, use spaces" : error.msg;
     issues.add(TopologyError::kSyntax, place, fmt::format("not YAML: {}", why));
   } catch (const std::exception& error) {
-    issues.add(TopologyError::kSyntax, {}, std::string("not YAML: ") + error.what());
+    issues.add(TopologyError::kSyntax, {}, "not YAML: " + printable_text(error.what()));
   }
   return std::nullopt;
 }
@@ -284,9 +293,7 @@ std::optional<Document> Document::parse_json(std::string_view text, IssueList& i
     const CountingIterator begin(text.data(), &furthest);
     const CountingIterator end(text.data() + text.size(), &furthest);
     if (nlohmann::json::sax_parse(begin, end, &events)) { return document; }
-  } catch (const std::exception& error) {
-    issues.add(TopologyError::kSyntax, {}, std::string("not JSON: ") + error.what());
-  }
+  } catch (const std::exception& error) { issues.add(TopologyError::kSyntax, {}, "not JSON: " + reason(error.what())); }
   return std::nullopt;
 }
 

@@ -11,6 +11,8 @@
 
 #include "svg_layout.hpp"
 #include "text.hpp"
+#include "tributary/core/human.hpp"
+#include "tributary/core/printable.hpp"
 
 namespace tributary {
 namespace {
@@ -61,15 +63,23 @@ constexpr std::string_view kStyle = R"(<style>
 </style>
 )";
 
+// In letters of common width.
 std::size_t letters(std::string_view text) {
-  return static_cast<std::size_t>(
-      std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U; }));
+  return display_width(printable_text(text));
 }
 
 // Long names lose their end. Not so groups and summaries: they end with their numbers.
 std::string shortened(const Box& box) {
-  if (box.summary || box.stack || box.label.size() <= kLabelLetters) { return box.label; }
-  return box.label.substr(0, kLabelLetters - 1) + "\u2026";
+  std::string label = printable_text(box.label);
+  if (box.summary || box.stack || display_width(label) <= kLabelLetters) { return label; }
+  std::size_t end = 0;
+  for (std::size_t i = 1; i <= label.size(); ++i) {
+    const bool inside = i < label.size() && (static_cast<unsigned char>(label[i]) & 0xC0U) == 0x80U;
+    if (inside) { continue; }
+    if (display_width(std::string_view(label).substr(0, i)) >= kLabelLetters) { break; }
+    end = i;
+  }
+  return label.substr(0, end) + "\u2026";
 }
 
 std::string_view class_of(const Topology& topology, const Box& box) {

@@ -10,6 +10,8 @@
 #include <system_error>
 #include <vector>
 
+#include "tributary/core/printable.hpp"
+
 namespace tributary::internal {
 namespace {
 
@@ -24,38 +26,6 @@ bool is_name_character(char c) noexcept {
 }
 char lower(char c) noexcept {
   return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-}
-
-bool is_printable_code_point(std::uint32_t c) noexcept {
-  const bool control = c < 0x20 || (c >= 0x7F && c <= 0x9F);
-  const bool surrogate = c >= 0xD800 && c <= 0xDFFF;
-  const bool separator = c == 0x2028 || c == 0x2029 || c == 0xFEFF;
-  const bool noncharacter = (c & 0xFFFEU) == 0xFFFEU || (c >= 0xFDD0 && c <= 0xFDEF);
-  return !control && !surrogate && !separator && !noncharacter && c <= 0x10FFFF;
-}
-
-// Bytes of the code point that starts `text`, which must not be empty; 0 if it is no printable one.
-std::size_t printable_prefix(std::string_view text) noexcept {
-  const auto byte = [&](std::size_t i) { return static_cast<std::uint32_t>(static_cast<unsigned char>(text[i])); };
-  const std::uint32_t first = byte(0);
-  std::size_t length = 1;
-  std::uint32_t code = first;
-  std::uint32_t least = 0;
-  if (first >= 0xF0 && first < 0xF8) {
-    length = 4, code = first & 0x07U, least = 0x10000;
-  } else if (first >= 0xE0 && first < 0xF0) {
-    length = 3, code = first & 0x0FU, least = 0x800;
-  } else if (first >= 0xC0 && first < 0xE0) {
-    length = 2, code = first & 0x1FU, least = 0x80;
-  } else if (first >= 0x80) {
-    return 0;
-  }
-  if (text.size() < length) { return 0; }
-  for (std::size_t i = 1; i < length; ++i) {
-    if ((byte(i) & 0xC0U) != 0x80U) { return 0; }
-    code = (code << 6U) | (byte(i) & 0x3FU);
-  }
-  return code >= least && is_printable_code_point(code) ? length : 0;
 }
 
 // Optimal string alignment: insert, delete, replace, swap neighbours; letters compare without case.
@@ -125,29 +95,9 @@ bool is_name(std::string_view text) noexcept {
   return !text.empty() && text.size() <= 64 && std::all_of(text.begin(), text.end(), is_name_character);
 }
 
-bool is_printable(std::string_view text) noexcept {
-  while (!text.empty()) {
-    const std::size_t length = printable_prefix(text);
-    if (length == 0) { return false; }
-    text.remove_prefix(length);
-  }
-  return true;
-}
-
 std::string quoted(std::string_view text) {
   constexpr std::size_t kShown = 80;
-  std::string result = "\"";
-  while (!text.empty() && result.size() <= kShown) {
-    const std::size_t length = printable_prefix(text);
-    if (length == 0) {
-      result += '?';
-    } else {
-      result += text.substr(0, length);
-    }
-    text.remove_prefix(std::max<std::size_t>(length, 1));
-  }
-  if (!text.empty()) { result += "..."; }
-  return result + '"';
+  return '"' + printable_text(text, kShown) + '"';
 }
 
 std::string with_commas(std::uint64_t number) {
@@ -220,7 +170,7 @@ std::optional<std::uint64_t> parse_whole(std::string_view text) noexcept {
 std::string xml_escaped(std::string_view text) {
   std::string result;
   result.reserve(text.size());
-  for (const char c : text) {
+  for (const char c : printable_text(text)) {
     switch (c) {
       case '&':
         result += "&amp;";
@@ -238,7 +188,7 @@ std::string xml_escaped(std::string_view text) {
         result += "&#39;";
         break;
       default:
-        result += static_cast<unsigned char>(c) < 0x20 ? ' ' : c;
+        result += c;
     }
   }
   return result;

@@ -13,10 +13,7 @@ namespace tributary::internal {
 
 // 1 to 64 of [A-Za-z0-9._-].
 [[nodiscard]] bool is_name(std::string_view text) noexcept;
-// Valid UTF-8 without control characters, line separators or what XML forbids.
-[[nodiscard]] bool is_printable(std::string_view text) noexcept;
-
-// In double quotes, shortened to 80 bytes, with '?' for what cannot be printed.
+// In double quotes, shortened to 80 bytes, with escapes for what cannot be printed.
 [[nodiscard]] std::string quoted(std::string_view text);
 // 1000000 -> "1,000,000".
 [[nodiscard]] std::string with_commas(std::uint64_t number);

@@ -9,6 +9,7 @@
 
 #include <array>
 #include <cstdint>
+#include <limits>
 #include <map>
 #include <ostream>
 #include <string>
@@ -34,7 +35,7 @@ class ConsoleSink final : public RecordSink {
   ConsoleSink(const ConsoleSink&) = delete;
   ConsoleSink& operator=(const ConsoleSink&) = delete;
 
-  Status write(const Record& record) override;
+  Status write(const Record& given) override;
   Status flush() override;
 
   // Within the current round: `done` of `of` tasks. Cheap: draws only what changes on the screen.
@@ -80,7 +81,7 @@ class ConsoleSink final : public RecordSink {
     std::uint64_t abandoned = 0;
   } totals_;
   std::vector<double> accuracies_;
-  double best_accuracy_ = -1.0;
+  double best_accuracy_ = -std::numeric_limits<double>::infinity();
   std::uint64_t best_round_ = 0;
   std::map<std::string, std::uint64_t> faults_;
 };

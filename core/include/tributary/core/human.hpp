@@ -20,10 +20,16 @@ namespace tributary {
 [[nodiscard]] std::string human_count(std::uint64_t count);
 // Of a share in [0, 1]: "62.31 %".
 [[nodiscard]] std::string human_percent(double share, int digits = 2);
+// An accuracy: a share as human_percent(); what lies outside [0, 1], as some programs report theirs, as it is: "85".
+[[nodiscard]] std::string human_accuracy(double accuracy);
+// The whole number at or below a measured or recorded one, for human_count(): 0 for negative ones and NaN, 2^64 - 1 for
+// what is larger than that.
+[[nodiscard]] std::uint64_t saturated_count(double number) noexcept;
 // "1 client", "32 clients"
 [[nodiscard]] std::string human_plural(std::uint64_t count, std::string_view noun);
 
-// Number of characters of UTF-8 text: its width on a terminal for everything this program prints.
+// Cells that UTF-8 text takes on a terminal: two for a character of East Asia and for an emoji, none for an accent that
+// combines with the letter before it.
 [[nodiscard]] std::size_t display_width(std::string_view text) noexcept;
 // Filled with spaces up to `width`.
 [[nodiscard]] std::string pad_left(std::string_view text, std::size_t width);
