@@ -3,18 +3,33 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cmath>
 #include <iterator>
 
 namespace tributary {
 namespace {
 
-// Names come from the network: so many of them are kept.
-constexpr std::size_t kMaxScalars = 64;
+// Names the tensor of the first value that the sums cannot hold; `refused` as it is if all can be held.
+Status explain(const Status& refused, const ParameterSpec& spec, std::span<const float> values,
+               const ExactScale& scale) {
+  if (refused.ok() || values.size() != spec.parameters()) { return refused; }
+  const auto bad = std::ranges::find_if(
+      values, [&](float value) { return !(std::fabs(static_cast<double>(value)) <= scale.value_bound); });
+  if (bad == values.end()) { return refused; }
+  return invalid_argument(
+      fmt::format("the change of tensor {} holds {}, and the sums of this tree take at most {}: training diverged (a "
+                  "lower learning "
+                  "rate helps), or the model's numbers need scaling",
+                  spec.tensor_at(static_cast<std::size_t>(bad - values.begin())).name, static_cast<double>(*bad),
+                  scale.value_bound));
+}
 
 }  // namespace
 
 void WeightedSum::begin(const ParameterSpec& spec, const ExactScale& scale) {
   spec_ = &spec;
+  scale_ = scale;
   sums_.begin(spec.parameters(), scale);
   contributors_ = 0;
   scalars_.clear();
@@ -31,14 +46,19 @@ Status WeightedSum::add(const Update& update) {
     return invalid_argument(fmt::format("a weighted sum takes the segment \"{}\" alone", kDeltaSegment));
   }
   if (update.contributors == 0) { return invalid_argument("an update without contributors"); }
-  TRIBUTARY_RETURN_IF_ERROR(delta->payload.encoding() == Encoding::kFloat32
-                                ? sums_.add(delta->payload.values(), update.weight)
-                                : sums_.add(delta->payload, update.weight));
+  if (update.scalars.size() > kMostScalars) {
+    return invalid_argument(
+        fmt::format("an update with {} metrics: at most {} are carried", update.scalars.size(), kMostScalars));
+  }
+  const Payload& payload = delta->payload;
+  TRIBUTARY_RETURN_IF_ERROR(payload.encoding() == Encoding::kFloat32
+                                ? explain(sums_.add(payload.values(), update.weight), *spec_, payload.values(), scale_)
+                                : sums_.add(payload, update.weight));
   contributors_ += update.contributors;
   for (const auto& [name, sum] : update.scalars) {
     scalars_[name].add(sum);
-    // The smallest names stay: those are the same in any order and tree.
-    if (scalars_.size() > kMaxScalars) { scalars_.erase(std::prev(scalars_.end())); }
+    // Names come from the network. The smallest stay: those are the same in any order and tree.
+    if (scalars_.size() > kMostScalars) { scalars_.erase(std::prev(scalars_.end())); }
   }
   return {};
 }

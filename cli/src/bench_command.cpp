@@ -57,7 +57,7 @@ Status bench_merge(const Context& context, bool json, std::uint64_t parameters, 
   std::vector<float> plain(parameters, 0.0F);
   const Weight weight = Weight::from(100.0).value();
   ExactAccumulator sums;
-  sums.begin(parameters, ExactScale::compact(Weight::from(100.0 * (repeats + 1)).value()));
+  sums.begin(parameters, ExactScale::fine(Weight::from(100.0 * (repeats + 1)).value(), repeats + 1));
   const double gigabytes = static_cast<double>(parameters) * sizeof(float) / 1e9;
   std::vector<double> exact_rates;
   std::vector<double> axpy_rates;

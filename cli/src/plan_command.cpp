@@ -93,8 +93,9 @@ Facts facts_of(const Plan& plan, const CostEstimate& cost) {
           {"parameters", plan.spec().parameters()},
           {"payload_bytes", plan.payload_bytes()},
           {"clients_per_round", plan.clients_per_round()},
-          {"exact_sums", plan.compact() ? "compact" : "full"},
-          {"mean_resolution", std::ldexp(1.0 / plan.scale().weight_bound.value(), -plan.scale().fraction_bits)},
+          {"client_resolution", plan.coarsest_resolution()},
+          {"mean_resolution", plan.scale().resolution(plan.scale().weight_bound)},
+          {"largest_change", plan.scale().value_bound},
           {"payloads_per_round", cost.payloads},
           {"bytes_per_round", whole(cost.bytes)},
           {"bytes_per_round_forwarding", whole(cost.forwarding_bytes)},
@@ -113,8 +114,9 @@ void print_text(const Context& context, const Plan& plan, const CostEstimate& co
                      human_plural(tree.height() + 1, "tier"));
   out << fmt::format("model       {}, {} per payload\n", human_plural(plan.spec().parameters(), "parameter"),
                      human_bytes(static_cast<double>(plan.payload_bytes())));
-  out << fmt::format("round       at most {}; exact sums on the {} grid\n",
-                     human_plural(plan.clients_per_round(), "client"), plan.compact() ? "compact" : "full");
+  out << fmt::format("round       at most {}\n", human_plural(plan.clients_per_round(), "client"));
+  out << fmt::format("sums        exact; each client's change is resolved to {:.1e} or better, and may reach {:.0f}\n",
+                     plan.coarsest_resolution(), plan.scale().value_bound);
   out << fmt::format("network     {}, {} a round; forwarding each update would take {}\n",
                      human_plural(whole(cost.payloads), "payload"), human_bytes(cost.bytes),
                      human_bytes(cost.forwarding_bytes));

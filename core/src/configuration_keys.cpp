@@ -2,6 +2,7 @@
 #include <type_traits>
 
 #include "configuration_schema.hpp"
+#include "tributary/core/weight.hpp"
 
 namespace tributary::internal::config {
 namespace {
@@ -427,7 +428,7 @@ std::vector<Key> make_schema() {
       {.path = "algorithm.weight_cap",
        .meaning = "Largest weight of one client.",
        .field = in<kAlgorithm, &AlgorithmConfig::weight_cap>,
-       .range = kPositive,
+       .range = {.least = Weight::kSmallest, .most = Weight::kLargest},
        .when = "algorithm.weighting=capped",
        .required = true,
        .example = "500"},
@@ -436,7 +437,9 @@ std::vector<Key> make_schema() {
        .field = in<kAlgorithm, &AlgorithmConfig::server_lr>,
        .range = kPositive},
       {.path = "algorithm.precision",
-       .meaning = "Of the exact sums: `compact` sends half the bytes of `full`; `auto` chooses by the weights.",
+       .meaning =
+           "Of the exact sums: `auto` resolves each client's change to 2^-34 and sends 4 to 6 bytes a value upwards; "
+           "`compact` sends 4, and resolves the mean to 2^-32; `full` is as fine as 8 bytes allow.",
        .field = in<kAlgorithm, &AlgorithmConfig::precision>,
        .choices = {"auto", "compact", "full"}},
 

@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
+#include <cmath>
 #include <memory>
 #include <mutex>
 
@@ -11,12 +13,7 @@ namespace tributary {
 namespace {
 
 // Metrics travel on the control plane, whose letters are small.
-constexpr std::size_t kMostMetrics = 256;
 constexpr std::size_t kLongestMetricName = 100;
-
-double square(float value) {
-  return static_cast<double>(value) * static_cast<double>(value);
-}
 
 bool has_statistics(const ParameterSpec& spec) {
   return std::any_of(spec.tensors().begin(), spec.tensors().end(),
@@ -48,34 +45,56 @@ std::vector<float> model_difference(const ParameterSpec& spec, std::span<const f
     const std::size_t variance = spec.offset(t);
     const std::size_t mean = spec.offset(t - 1);
     for (std::size_t i = 0; i < spec.tensors()[t].elements(); ++i) {
-      const double now = static_cast<double>(after[variance + i]) + square(after[mean + i]);
-      const double then = static_cast<double>(before[variance + i]) + square(before[mean + i]);
-      difference[variance + i] = static_cast<float>(now - then);
+      // About the mean before, not about zero: beside a large mean a variance would drown in rounding.
+      const double moved = static_cast<double>(after[mean + i]) - static_cast<double>(before[mean + i]);
+      difference[variance + i] = static_cast<float>(static_cast<double>(after[variance + i]) + moved * moved -
+                                                    static_cast<double>(before[variance + i]));
     }
   }
   return difference;
 }
+
+namespace {
+
+// A step that went too far leaves values that are not numbers: said here, where the tensor and its value are known.
+Status check_finite(const ParameterSpec& spec, const std::vector<float>& delta) {
+  // Magnitudes compare as their bit patterns do; whole numbers, unlike a chain of additions, are compared many at a
+  // time.
+  constexpr std::uint32_t kLargestFinite = 0x7F7FFFFFU;
+  std::uint32_t largest = 0;
+  for (const float value : delta) { largest = std::max(largest, std::bit_cast<std::uint32_t>(value) & 0x7FFFFFFFU); }
+  if (largest <= kLargestFinite) { return {}; }
+  const auto bad = std::ranges::find_if(delta, [](float value) { return !std::isfinite(value); });
+  const auto index = static_cast<std::size_t>(bad - delta.begin());
+  return invalid_argument(fmt::format("training diverged: the change of tensor {} is {}; a lower learning rate helps",
+                                      spec.tensor_at(index).name, static_cast<double>(*bad)));
+}
+
+}  // namespace
 
 Result<Contribution> make_contribution(const ParameterSpec& spec, const ModelValues& base, TrainOutcome outcome) {
   if (!outcome.model || outcome.model->size() != spec.parameters()) {
     return invalid_argument(fmt::format("the trainer returned a model of {} values, not of {}",
                                         outcome.model ? outcome.model->size() : 0, spec.parameters()));
   }
-  if (outcome.metrics.size() > kMostMetrics ||
+  if (outcome.metrics.size() > kMostClientScalars ||
       std::any_of(outcome.metrics.begin(), outcome.metrics.end(),
                   [](const auto& metric) { return metric.first.size() > kLongestMetricName; })) {
     return invalid_argument(
         fmt::format("the trainer reported {} metrics: at most {} are carried, with names of at most {} bytes",
-                    outcome.metrics.size(), kMostMetrics, kLongestMetricName));
+                    outcome.metrics.size(), kMostClientScalars, kLongestMetricName));
   }
   Contribution contribution;
   TRIBUTARY_ASSIGN_OR_RETURN(contribution.weight, Weight::from(outcome.weight));
   contribution.samples = outcome.samples;
   contribution.metrics = std::move(outcome.metrics);
-  contribution.delta =
-      Payload::floats(outcome.model == base
-                          ? shared_zeros(spec.parameters())
-                          : std::make_shared<const std::vector<float>>(model_difference(spec, *base, *outcome.model)));
+  if (outcome.model == base) {
+    contribution.delta = Payload::floats(shared_zeros(spec.parameters()));
+    return contribution;
+  }
+  auto delta = std::make_shared<const std::vector<float>>(model_difference(spec, *base, *outcome.model));
+  TRIBUTARY_RETURN_IF_ERROR(check_finite(spec, *delta));
+  contribution.delta = Payload::floats(std::move(delta));
   return contribution;
 }
 
@@ -114,12 +133,10 @@ void apply_mean(const ParameterSpec& spec, const Aggregator& aggregator, ServerO
       case TensorKind::kRunningVariance: {
         const std::size_t mean = spec.offset(t - 1);
         for (std::size_t i = 0; i < size; ++i) {
-          const double moved = change[offset + i];
-          const double old_mean = static_cast<double>(model[mean + i]);
-          const double new_mean = old_mean + change[mean + i];
-          if (moved == 0.0 && change[mean + i] == 0.0) { continue; }
-          const double moment = static_cast<double>(model[offset + i]) + old_mean * old_mean + moved;
-          model[offset + i] = static_cast<float>(std::max(0.0, moment - new_mean * new_mean));
+          if (change[offset + i] == 0.0 && change[mean + i] == 0.0) { continue; }
+          // The moment is about the mean that all clients were given, which the model still holds.
+          const double moment = static_cast<double>(model[offset + i]) + change[offset + i];
+          model[offset + i] = static_cast<float>(std::max(0.0, moment - change[mean + i] * change[mean + i]));
         }
         break;
       }

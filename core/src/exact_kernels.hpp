@@ -1,26 +1,43 @@
 // SPDX-License-Identifier: Apache-2.0
-// The inner loops of exact_accumulator.cpp, compiled for the processor at hand. All variants give the same bits.
+// The inner loops of exact_accumulator.cpp, compiled for several kinds of processor. All variants give the same bits.
+//
+// A sum is kept in two parts: its low 32 bits, and its high part in 0, 1, 2 or 4 bytes, each part in an array of its
+// own. Without a high part the low 32 bits are a signed number.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 namespace tributary::internal {
 
+// Bytes of a high part, by its place in the arrays below.
+inline constexpr std::array<std::size_t, 4> kHighBytes{0, 1, 2, 4};
+
 struct ExactKernels {
+  const char* name;
+
   // Largest magnitude among `count` floats, as its bit pattern: above 0x7F7FFFFF if one is not finite.
   std::uint32_t (*largest_bits)(const float* values, std::size_t count);
   // Largest magnitude among `count` integers.
-  std::uint32_t (*largest_narrow)(const std::int32_t* values, std::size_t count);
-  std::uint64_t (*largest_wide)(const std::int64_t* values, std::size_t count);
-  // sums[i] += rint(values[i] * factor). Requires |values[i] * factor| < 2^31, and 2^51 for the wide one.
-  void (*add_narrow)(std::int32_t* sums, const float* values, double factor, std::size_t count);
-  void (*add_wide)(std::int64_t* sums, const float* values, double factor, std::size_t count);
+  std::uint64_t (*largest)(const std::int64_t* values, std::size_t count);
+
+  // sums[i] += rint(values[i] * factor + dither[i]). Requires |values[i] * factor| < 2^51, and sums that fit.
+  using AddFloats = void (*)(std::uint32_t* low, void* high, const float* values, double factor, const double* dither,
+                             std::size_t count);
+  std::array<AddFloats, 4> add_floats;
+  // sums[i] += terms[i]. Requires sums that fit.
+  using AddIntegers = void (*)(std::uint32_t* low, void* high, const std::int64_t* terms, std::size_t count);
+  std::array<AddIntegers, 4> add_integers;
+  // out[i] = sums[i].
+  using Expand = void (*)(const std::uint32_t* low, const void* high, std::int64_t* out, std::size_t count);
+  std::array<Expand, 4> expand;
 };
 
 // Chosen once, by what the processor has.
 const ExactKernels& exact_kernels();
-// The variant without special instructions, for comparison in tests.
-const ExactKernels& portable_exact_kernels();
+// All variants that this processor can run, the portable one first: tests compare them.
+std::span<const ExactKernels* const> supported_exact_kernels();
 
 }  // namespace tributary::internal

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <cmath>
 #include <ctime>
 #include <utility>
 
@@ -295,6 +296,7 @@ Status Federation::write_round_records(const RoundReport& report, const DriverSt
   set_scalar(record, "client_accuracy", report.scalars, "base_accuracy");
   set_scalar(record, "client_loss", report.scalars, "base_loss");
   TRIBUTARY_RETURN_IF_ERROR(write(record));
+  TRIBUTARY_RETURN_IF_ERROR(warn_of(report));
   for (const auto& [tier, total] : statistics.traffic.tiers) {
     const auto earlier = before_.traffic.tiers.find(tier);
     const EdgeTraffic change = earlier == before_.traffic.tiers.end() ? total : total - earlier->second;
@@ -318,6 +320,36 @@ Status Federation::write_round_records(const RoundReport& report, const DriverSt
   checkpoint_time_ = {};
   round_start_ = now;
   tasks_this_round_ = 0;
+  return {};
+}
+
+Status Federation::warn_once(const std::string& subject, const std::string& text) {
+  if (!warned_of_.insert(subject).second) { return {}; }
+  return write(Record("warning").set("text", text));
+}
+
+// What a round shows that makes its numbers less than they seem.
+Status Federation::warn_of(const RoundReport& report) {
+  // The grid of the sums follows from announced weights: eight bits of it lost are worth a word.
+  constexpr double kWasted = 256.0;
+  const double weight = report.weight.value();
+  const double announced = report.weight_bound.value();
+  if (report.committed && announced > kWasted * weight) {
+    TRIBUTARY_RETURN_IF_ERROR(warn_once(
+        "weight", fmt::format("the updates of round {} weigh {:g} together, and {:g} was announced for them: the exact "
+                              "sums lose {:.0f} bits of resolution; announce what clients weigh (trainer.weight_bound, "
+                              "or TrainerFactory::weight_bound() of a library)",
+                              report.round.value, weight, announced, std::log2(announced / weight))));
+  }
+  for (const auto& [name, sum] : report.scalars) {
+    if (sum.left_out() == 0) { continue; }
+    TRIBUTARY_RETURN_IF_ERROR(warn_once(
+        "metric " + name,
+        fmt::format(
+            "in round {} the metric {} of {} clients was not a finite number below 2^36, and is left out of its "
+            "mean",
+            report.round.value, name, sum.left_out())));
+  }
   return {};
 }
 

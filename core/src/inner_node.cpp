@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "tributary/core/contribution.hpp"
 #include "tributary/core/random.hpp"
@@ -13,8 +14,12 @@ namespace {
 
 // Leaves room for repeated parent rounds between two incarnations.
 constexpr std::uint32_t kEpochsPerIncarnation = 1U << 16U;
-// What an aggregator leaves of its parent's time for the way back.
-constexpr double kShareOfParentTime = 0.9;
+// What an aggregator leaves of its parent's time for both ways where it does not know its link, and beside the ways'
+// time where it does.
+constexpr double kShareForUnknownWays = 0.1;
+constexpr double kShareBesideKnownWays = 0.02;
+// A child that forgets one task so often, because it keeps crashing on it, is given up for the round.
+constexpr std::uint32_t kMostRestarts = 16;
 
 }  // namespace
 
@@ -63,9 +68,8 @@ void InnerNode::open_round(NodeContext& context) {
   std::chrono::nanoseconds deadline = cohort_.deadline;
   std::chrono::nanoseconds hard_deadline = cohort_.hard_deadline;
   if (remaining_.count() > 0) {
-    // The parent will not wait longer: its time is shared by the local rounds, less the way back.
-    const std::chrono::nanoseconds share{static_cast<std::int64_t>(
-        static_cast<double>(remaining_.count()) * kShareOfParentTime / settings_.rounds_per_parent_round)};
+    // The parent will not wait longer.
+    const std::chrono::nanoseconds share = time_for_children();
     hard_deadline = hard_deadline.count() > 0 ? std::min(hard_deadline, share) : share;
     deadline = deadline.count() > 0 ? std::min(deadline, hard_deadline) : hard_deadline;
   }
@@ -80,10 +84,22 @@ void InnerNode::open_round(NodeContext& context) {
   decide(context);
 }
 
+// For one local round, of what the parent leaves. At least 1 ns: 0 would mean that there is no deadline.
+std::chrono::nanoseconds InnerNode::time_for_children() const {
+  const double left = static_cast<double>(remaining_.count());
+  const double ways = static_cast<double>(settings_.way.count());
+  const double usable = ways > 0.0 ? left * (1.0 - kShareBesideKnownWays) - ways : left * (1.0 - kShareForUnknownWays);
+  return std::chrono::nanoseconds(
+      std::max<std::int64_t>(1, static_cast<std::int64_t>(usable / settings_.rounds_per_parent_round)));
+}
+
 void InnerNode::ask(NodeContext& context, NodeId child, const Member& member) {
-  const std::chrono::nanoseconds remaining =
-      cohort_.deadline.count() > 0 ? std::max(context.time_left(TimerId::kDeadline), std::chrono::nanoseconds{1})
-                                   : std::chrono::nanoseconds{0};
+  std::chrono::nanoseconds remaining{0};
+  if (cohort_.deadline.count() > 0) {
+    // A round that waits on after its deadline, for its quorum, ends at its hard deadline.
+    remaining = context.time_left(state_.deadline_passed ? TimerId::kHardDeadline : TimerId::kDeadline);
+    remaining = std::max(remaining, std::chrono::nanoseconds{1});
+  }
   context.send(child, TaskMessage{.key = key(),
                                   .attempt = member.attempt,
                                   .version = version_,
@@ -96,6 +112,20 @@ void InnerNode::ask(NodeContext& context, NodeId child, const Member& member) {
 void InnerNode::ask_again(NodeContext& context, NodeId child, Member& member) {
   ++member.attempt.value;
   ask(context, child, member);
+}
+
+// The child does not know a task that is open: it has started anew, or the task has not reached it.
+void InnerNode::on_forgotten(NodeContext& context, NodeId child, Member& member) {
+  if (member.state != MemberState::kAsked) { return; }
+  if (member.restarts <= kMostRestarts) {
+    ask_again(context, child, member);
+    return;
+  }
+  mark(member, MemberState::kFailed);
+  const std::string why = fmt::format("started again {} times during one task", member.restarts);
+  context.note({NodeNote::Kind::kTaskFailed, child, round_, why});
+  last_trouble_ = "; last reason: " + why;
+  decide(context);
 }
 
 InnerNode::Member* InnerNode::find_member(NodeId child) {
@@ -161,6 +191,8 @@ void InnerNode::on_message(NodeContext& context, NodeId from, Message message) {
     local_round_ = 0;
     local_commits_ = 0;
     weight_units_ = 0;
+    local_scalars_.clear();
+    local_contributors_.clear();
     open_round(context);
     return;
   }
@@ -173,13 +205,34 @@ void InnerNode::on_message(NodeContext& context, NodeId from, Message message) {
     Member* const member = open_ && working->key == key() ? find_member(from) : nullptr;
     if (member == nullptr) { return; }
     heard_from(context, from, *member);
-    if (!working->known && member->state == MemberState::kAsked) { ask_again(context, from, *member); }
+    // "Not known" from a child that never had the task is no crash: on a slow link questions overtake it.
+    if (!working->known && std::exchange(member->working, false)) { ++member->restarts; }
+    if (working->known) {
+      member->working = true;
+    } else {
+      on_forgotten(context, from, *member);
+    }
   } else if (std::holds_alternative<HelloMessage>(message)) {
     Member* const member = open_ ? find_member(from) : nullptr;
     if (member == nullptr) { return; }
     heard_from(context, from, *member);
-    if (member->state == MemberState::kAsked) { ask_again(context, from, *member); }
+    member->working = false;
+    ++member->restarts;
+    on_forgotten(context, from, *member);
   }
+}
+
+// What a rule cannot know: whom the update should come from, and how much that child may weigh.
+Status InnerNode::check(NodeId from, const Update& update) const {
+  const UpdateId& id = update.id;
+  if (id.node != from || id.round != round_ || id.incarnation != epoch_) {
+    return invalid_argument("the update is not the one that was asked for");
+  }
+  if (!settings_.weight_bounds) { return {}; }
+  const Weight bound = settings_.weight_bounds->at(from.value);
+  if (update.weight <= bound) { return {}; }
+  return invalid_argument(fmt::format("the update weighs {}, and {} was announced as the most of this child",
+                                      update.weight.value(), bound.value()));
 }
 
 void InnerNode::on_update(NodeContext& context, NodeId from, const UpdateMessage& message) {
@@ -196,10 +249,8 @@ void InnerNode::on_update(NodeContext& context, NodeId from, const UpdateMessage
     context.send(from, AcknowledgeMessage{.key = message.key, .accepted = counted, .reason = ""});
     return;
   }
-  const UpdateId& id = message.update.id;
-  Status added = id.node == from && id.round == round_ && id.incarnation == epoch_
-                     ? settings_.aggregator->add(message.update)
-                     : invalid_argument("the update is not the one that was asked for");
+  Status added = check(from, message.update);
+  if (added.ok()) { added = settings_.aggregator->add(message.update); }
   if (!added.ok()) {
     ++refused_;
     mark(*member, MemberState::kFailed);
@@ -207,6 +258,7 @@ void InnerNode::on_update(NodeContext& context, NodeId from, const UpdateMessage
     last_trouble_ = "; last reason: " + added.message();
   } else {
     mark(*member, MemberState::kReported);
+    member->contributors = message.update.contributors;
   }
   context.send(from, AcknowledgeMessage{.key = message.key, .accepted = added.ok(), .reason = added.message()});
   decide(context);
@@ -284,7 +336,9 @@ void InnerNode::decide(NodeContext& context) {
   if (!open_) { return; }
   const Decision decision = settings_.policy->decide(state_);
   if (decision == Decision::kWait) { return; }
-  const RoundReport report = close_round(context, decision == Decision::kCommit);
+  // A policy may be content without a single update, but nothing can be divided by a weight of zero.
+  const bool commit = decision == Decision::kCommit && !settings_.aggregator->weight().zero();
+  const RoundReport report = close_round(context, commit);
   if (is_root()) {
     finish_root_round(context, report);
   } else {
@@ -315,6 +369,13 @@ RoundReport InnerNode::close_round(NodeContext& context, bool commit) {
     report.contributors = settings_.aggregator->contributors();
     report.weight = settings_.aggregator->weight();
     report.scalars = settings_.aggregator->scalars();
+    if (settings_.weight_bounds) {
+      for (std::size_t i = 0; i < members_.size(); ++i) {
+        if (members_[i].state != MemberState::kReported) { continue; }
+        report.weight_bound =
+            report.weight_bound + settings_.weight_bounds->at(settings_.children[cohort_.members[i]].value);
+      }
+    }
   } else {
     context.note(
         {NodeNote::Kind::kAbandoned, settings_.self, round_,
@@ -358,9 +419,23 @@ void InnerNode::on_published(NodeContext& context, bool stop) {
   }
 }
 
+// Moves the aggregator's own model, and keeps what its update will say of all local rounds together.
+void InnerNode::commit_local_round(const RoundReport& report) {
+  if (!own_model_) { own_model_ = std::make_shared<std::vector<float>>(*parent_model_); }
+  move_model();
+  ++version_.value;
+  ++local_commits_;
+  weight_units_ += report.weight.units();
+  for (const auto& [name, sum] : report.scalars) { local_scalars_.insert_or_assign(name, sum); }
+  for (std::size_t i = 0; i < members_.size(); ++i) {
+    if (members_[i].state != MemberState::kReported) { continue; }
+    std::uint32_t& most = local_contributors_[cohort_.members[i]];
+    most = std::max(most, members_[i].contributors);
+  }
+}
+
 void InnerNode::finish_aggregator_round(NodeContext& context, const RoundReport& report) {
   ++local_round_;
-  if (report.committed) { last_commit_ = report; }
   const bool last = local_round_ >= settings_.rounds_per_parent_round;
   if (settings_.rounds_per_parent_round == 1) {
     if (report.committed) {
@@ -368,11 +443,7 @@ void InnerNode::finish_aggregator_round(NodeContext& context, const RoundReport&
       link_->report(context, settings_.aggregator->forward());
     }
   } else if (report.committed) {
-    if (!own_model_) { own_model_ = std::make_shared<std::vector<float>>(*parent_model_); }
-    move_model();
-    ++version_.value;
-    ++local_commits_;
-    weight_units_ += report.weight.units();
+    commit_local_round(report);
   }
   if (!last) {
     if (!own_model_) { model_ = parent_model_; }
@@ -389,8 +460,8 @@ void InnerNode::finish_aggregator_round(NodeContext& context, const RoundReport&
   Update update;
   update.fingerprint = settings_.spec->fingerprint();
   update.weight = Weight::from_units(std::max<std::uint64_t>(1, weight_units_ / local_commits_));
-  update.contributors = last_commit_.contributors;
-  update.scalars = last_commit_.scalars;
+  for (const auto& [child, clients] : local_contributors_) { update.contributors += clients; }
+  update.scalars = std::move(local_scalars_);
   update.segments.push_back(
       {std::string(kDeltaSegment), Payload::floats(std::make_shared<const std::vector<float>>(
                                        model_difference(*settings_.spec, *parent_model_, *own_model_)))});

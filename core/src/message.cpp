@@ -36,7 +36,7 @@ std::size_t control_bytes(const Message& message) noexcept {
                                         for (const Segment& segment : m.update.segments) {
                                           bytes += 24 + segment.name.size();
                                         }
-                                        for (const auto& [name, sum] : m.update.scalars) { bytes += 20 + name.size(); }
+                                        for (const auto& [name, sum] : m.update.scalars) { bytes += 32 + name.size(); }
                                         return bytes;
                                       },
                                       [](const auto&) -> std::size_t { return 4; },

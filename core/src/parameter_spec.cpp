@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <unordered_set>
 
 namespace tributary {
@@ -53,6 +54,12 @@ Result<ParameterSpec> ParameterSpec::create(std::vector<TensorSpec> tensors) {
   spec.tensors_ = std::move(tensors);
   spec.fingerprint_ = hasher.finish();
   return spec;
+}
+
+const TensorSpec& ParameterSpec::tensor_at(std::size_t index) const {
+  // Of tensors that start at the same place only the last has values.
+  const auto after = std::ranges::upper_bound(offsets_, index);
+  return tensors_.at(static_cast<std::size_t>(after - offsets_.begin()) - 1);
 }
 
 }  // namespace tributary

@@ -23,8 +23,8 @@ Result<Payload> Payload::fixed(std::size_t elements, std::shared_ptr<const std::
   std::size_t expected = data_offset(elements);
   for (std::size_t block = 0; block < blocks(elements); ++block) {
     const auto width = std::to_integer<std::size_t>((*sums)[block]);
-    if (width != 4 && width != 8) {
-      return bad_data(fmt::format("block {} of sums has width {}, not 4 or 8", block, width));
+    if (width != 4 && width != 5 && width != 6 && width != 8) {
+      return bad_data(fmt::format("block {} of sums has width {}, not 4, 5, 6 or 8", block, width));
     }
     expected += width * std::min(kBlock, elements - block * kBlock);
     expected = (expected + 7) / 8 * 8;

@@ -4,24 +4,61 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <numeric>
 
 #include "tributary/core/random.hpp"
 
 namespace tributary {
 namespace {
 
-// With more clients in one sum, the rounding of each to the compact grid would be felt in the mean.
-constexpr std::uint64_t kLargestCompactCohort = 65536;
-
 constexpr std::string_view kRule = "weighted-sum";
 constexpr std::string_view kServerOptimizer = "step";
 
-// The largest weight and number of clients that can come together in one round below each node.
+// What can come together in one round at most, at or below a node.
 struct Bounds {
-  double weight = 0.0;
-  std::uint64_t clients = 0;
+  std::uint64_t weight = 0;   // in units
+  std::uint64_t clients = 0;  // that take part
+  std::uint64_t terms = 0;    // that the node's update brings into its parent's sums
 };
+
+constexpr std::uint64_t kLargestUnits = std::uint64_t{1} << 62U;
+static_assert(Weight::kLargest == static_cast<double>(kLargestUnits >> Weight::kFractionBits));
+
+// The sum of the `most` largest values of `member`; saturates above kLargestUnits.
+std::uint64_t largest_sum(std::vector<Bounds>& children, std::uint32_t most, std::uint64_t Bounds::* member) {
+  const auto end = children.begin() + std::min<std::size_t>(most, children.size());
+  if (end != children.end()) {
+    std::nth_element(children.begin(), end, children.end(),
+                     [member](const Bounds& a, const Bounds& b) { return a.*member > b.*member; });
+  }
+  std::uint64_t sum = 0;
+  for (auto child = children.begin(); child != end; ++child) {
+    sum = std::min(sum + (*child).*member, kLargestUnits + 1);
+  }
+  return sum;
+}
+
+ExactScale make_scale(AlgorithmConfig::Precision precision, Weight weight, std::uint64_t terms) {
+  switch (precision) {
+    case AlgorithmConfig::Precision::kCompact:
+      return ExactScale::compact(weight, terms);
+    case AlgorithmConfig::Precision::kFull:
+      return ExactScale::full(weight, terms);
+    case AlgorithmConfig::Precision::kAuto:
+      break;
+  }
+  return ExactScale::fine(weight, terms);
+}
+
+// What a model takes to come down an edge and its update to go up again; sums may take more bytes than the model does.
+std::chrono::nanoseconds ways_time(const Link& link, std::size_t model_bytes) {
+  constexpr double kModelAndSums = 2.25;
+  constexpr double kMost = 1e9;  // seconds
+  const double moving = link.bytes_per_second > 0.0
+                            ? std::min(kMost, kModelAndSums * static_cast<double>(model_bytes) / link.bytes_per_second)
+                            : 0.0;
+  return 2 * std::min(link.latency, std::chrono::nanoseconds(std::chrono::seconds(static_cast<std::int64_t>(kMost)))) +
+         std::chrono::nanoseconds(static_cast<std::int64_t>(moving * 1e9));
+}
 
 Digest result_digest(Configuration configuration, const Tree& tree, const ParameterSpec& spec) {
   const Configuration defaults;
@@ -74,52 +111,70 @@ Result<Plan> Plan::create(Configuration configuration, Tree tree, const TrainerF
     TRIBUTARY_RETURN_IF_ERROR(known);
   }
 
-  // From the leaves to the root: breadth-first numbers put every child after its parent.
-  std::vector<Bounds> bounds(tree.size());
+  plan.configuration_ = std::move(configuration);
+  plan.tree_ = std::move(tree);
+  TRIBUTARY_RETURN_IF_ERROR(plan.bound_weights(factory, policies));
+  plan.digest_ = result_digest(plan.configuration_, plan.tree_, *plan.spec_);
+  return plan;
+}
+
+// The sums that come together at `node` end there: it moves a model by their mean, and sends up what that changed.
+bool Plan::divides(NodeId node) const {
+  return node == tree_.root() || configuration_.tier(tree_.tier(node)).rounds_per_parent_round > 1;
+}
+
+Status Plan::bound_weights(const TrainerFactory& factory, std::span<const std::unique_ptr<TierPolicy>> policies) {
+  std::vector<Bounds> bounds(tree_.size());
+  auto weights = std::make_shared<std::vector<Weight>>(tree_.size());
   std::vector<Bounds> children;
-  for (std::uint32_t n = tree.size(); n-- > 0;) {
+  // From the leaves to the root: breadth-first numbers put every child after its parent.
+  for (std::uint32_t n = tree_.size(); n-- > 0;) {
     const NodeId node{n};
-    if (tree.is_client(node)) {
-      const double weight = factory.weight_bound(tree.client_index(node));
-      if (!(weight > 0.0)) {
+    if (tree_.is_client(node)) {
+      const double bound = factory.weight_bound(tree_.client_index(node));
+      if (bound == 0.0) {
         return configuration_error(
-            fmt::format("{} has no samples: use fewer clients, or a partition with min_samples", tree.name(node)));
+            fmt::format("{} has no samples: use fewer clients, or a partition with min_samples", tree_.name(node)));
       }
-      bounds[n] = {weight, 1};
+      const Result<Weight> weight = Weight::from(bound);
+      if (!weight.ok()) {
+        return configuration_error(
+            fmt::format("{} announces a wrong weight bound: {}", tree_.name(node), weight.status().message()));
+      }
+      (*weights)[n] = *weight;
+      bounds[n] = {.weight = weight->units(), .clients = 1, .terms = 1};
       continue;
     }
     children.clear();
-    for (const NodeId child : tree.children(node)) { children.push_back(bounds[child.value]); }
-    const std::uint32_t target = policies[tree.tier(node)]->largest_target(static_cast<std::uint32_t>(children.size()));
-    const auto heaviest = children.begin() + target;
-    const auto by_weight = [](const Bounds& a, const Bounds& b) { return a.weight > b.weight; };
-    if (heaviest != children.end()) { std::nth_element(children.begin(), heaviest, children.end(), by_weight); }
-    for (auto child = children.begin(); child != heaviest; ++child) { bounds[n].weight += child->weight; }
-    const auto by_clients = [](const Bounds& a, const Bounds& b) { return a.clients > b.clients; };
-    if (heaviest != children.end()) { std::nth_element(children.begin(), heaviest, children.end(), by_clients); }
-    for (auto child = children.begin(); child != heaviest; ++child) { bounds[n].clients += child->clients; }
+    for (const NodeId child : tree_.children(node)) { children.push_back(bounds[child.value]); }
+    const std::uint32_t target =
+        policies[tree_.tier(node)]->largest_target(static_cast<std::uint32_t>(children.size()));
+    Bounds& here = bounds[n];
+    here = {.weight = largest_sum(children, target, &Bounds::weight),
+            .clients = largest_sum(children, target, &Bounds::clients),
+            .terms = largest_sum(children, target, &Bounds::terms)};
+    if (here.weight > kLargestUnits) {
+      return configuration_error(
+          fmt::format("the clients of one round at {} together weigh more than 2^38", tree_.name(node)));
+    }
+    (*weights)[n] = Weight::from_units(here.weight);
+    if (divides(node)) {
+      scales_.emplace(n, make_scale(configuration_.algorithm.precision, (*weights)[n], here.terms));
+      here.terms = 1;
+    }
   }
-  Result<Weight> total = Weight::from(bounds[0].weight);
-  if (!total.ok()) { return configuration_error("the clients of one round together weigh more than 2^40"); }
-  plan.clients_per_round_ = bounds[0].clients;
-  // Each client's weight may have been rounded up by one step.
-  const Weight weight_bound = *total + Weight::from_units(plan.clients_per_round_);
-  switch (configuration.algorithm.precision) {
-    case AlgorithmConfig::Precision::kAuto:
-      plan.compact_ = plan.clients_per_round_ <= kLargestCompactCohort;
-      break;
-    case AlgorithmConfig::Precision::kCompact:
-      plan.compact_ = true;
-      break;
-    case AlgorithmConfig::Precision::kFull:
-      plan.compact_ = false;
-      break;
+  clients_per_round_ = bounds[0].clients;
+  weight_bounds_ = std::move(weights);
+  for (std::uint32_t client = 0; client < tree_.clients(); ++client) {
+    const NodeId node = tree_.client_node(ClientIndex{client});
+    coarsest_resolution_ = std::max(coarsest_resolution_, scale(tree_.parent(node)).resolution(weight_bound(node)));
   }
-  plan.scale_ = plan.compact_ ? ExactScale::compact(weight_bound) : ExactScale::full(weight_bound);
-  plan.digest_ = result_digest(configuration, tree, *plan.spec_);
-  plan.configuration_ = std::move(configuration);
-  plan.tree_ = std::move(tree);
-  return plan;
+  return {};
+}
+
+const ExactScale& Plan::scale(NodeId node) const {
+  while (!divides(node)) { node = tree_.parent(node); }
+  return scales_.at(node.value);
 }
 
 InnerNodeSettings Plan::inner_node(NodeId node, std::uint32_t incarnation) const {
@@ -133,7 +188,9 @@ InnerNodeSettings Plan::inner_node(NodeId node, std::uint32_t incarnation) const
   settings.incarnation = incarnation;
   settings.seed = configuration_.seed;
   settings.spec = spec_.get();
-  settings.scale = scale_;
+  settings.scale = scale(node);
+  settings.weight_bounds = weight_bounds_;
+  settings.way = ways_time(tree_.attributes(node).link, payload_bytes());
   settings.liveness = liveness_;
   settings.retries = tier.retries;
   settings.rounds_per_parent_round = root ? 1 : tier.rounds_per_parent_round;

@@ -3,17 +3,15 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <cmath>
 
 namespace tributary {
 
 Result<Weight> Weight::from(double value) {
-  if (!std::isfinite(value) || value <= 0.0 || value > kLargest) {
-    return invalid_argument(fmt::format("a weight must be > 0 and at most 2^40, got {}", value));
+  if (!(value >= kSmallest && value <= kLargest)) {
+    return invalid_argument(fmt::format("a weight must be a number from 2^-16 (0.0000153) to 2^38, got {}", value));
   }
-  return from_units(
-      std::max<std::uint64_t>(1, static_cast<std::uint64_t>(std::llrint(std::ldexp(value, kFractionBits)))));
+  return from_units(static_cast<std::uint64_t>(std::llrint(std::ldexp(value, kFractionBits))));
 }
 
 }  // namespace tributary

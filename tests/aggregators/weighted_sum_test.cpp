@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tributary/aggregators/weighted_sum.hpp"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -32,7 +33,7 @@ Update from_client(std::vector<float> delta, double weight) {
 }
 
 ExactScale scale() {
-  return ExactScale::compact(Weight::from(1000).value());
+  return ExactScale::fine(Weight::from(1000).value(), 100);
 }
 
 Update sum_of(const std::vector<Update>& updates, std::int64_t size) {
@@ -136,6 +137,53 @@ TEST(WeightedSum, RefusesWhatDoesNotBelongAndStaysAsItWas) {
   EXPECT_EQ(node.add(empty).message(), "an update without contributors");
   EXPECT_EQ(node.add(from_client({std::nanf(""), 0.0F}, 4)).code(), Code::kInvalidArgument);
   EXPECT_TRUE(same(node.forward(), before));
+}
+
+TEST(WeightedSum, NamesTheTensorThatTheSumsCannotHold) {
+  WeightedSum node;
+  node.begin(spec_of(2), scale());
+
+  const Status refused = node.add(from_client({0.0F, 1e9F}, 4));
+
+  EXPECT_EQ(refused.code(), Code::kInvalidArgument);
+  EXPECT_THAT(refused.message(), ::testing::StartsWith("the change of tensor w holds 1000000000, and the sums"));
+}
+
+TEST(WeightedSum, CarriesEveryMetricThatAClientMayReport) {
+  WeightedSum node;
+  node.begin(spec_of(1), scale());
+  Update update = from_client({0.5F}, 4);
+  for (std::size_t i = update.scalars.size(); i < kMostClientScalars; ++i) {
+    update.scalars["metric " + std::to_string(i)].add(static_cast<double>(i), update.weight);
+  }
+  ASSERT_TRUE(node.add(update).ok());
+
+  EXPECT_EQ(node.scalars().size(), kMostClientScalars);
+  EXPECT_EQ(node.forward().scalars.at("metric 255").mean(), 255.0);
+}
+
+TEST(ScalarSum, IsAsExactForSmallWeightsAsForLargeOnes) {
+  for (const double weight : {1e-4, 1.0, 1e6}) {
+    ScalarSum sum;
+    for (const double loss : {1.035, 1.037, 1.033}) { sum.add(loss, Weight::from(weight).value()); }
+
+    EXPECT_NEAR(sum.mean(), 1.035, 1e-8) << weight;
+  }
+}
+
+TEST(ScalarSum, TakesLargeValuesAndCountsWhatItLeavesOut) {
+  ScalarSum sum;
+  const Weight weight = Weight::from(2).value();
+  sum.add(1e10, weight);
+  sum.add(-3e10, weight);
+  for (const double wrong : {std::nan(""), HUGE_VAL, -HUGE_VAL, 1e12}) { sum.add(wrong, weight); }
+  ScalarSum other;
+  other.add(std::nan(""), weight);
+  sum.add(other);
+
+  EXPECT_EQ(sum.mean(), -1e10);
+  EXPECT_EQ(sum.left_out(), 5U);
+  EXPECT_TRUE(std::isnan(other.mean()));
 }
 
 TEST(ServerStep, ScalesTheMeanByItsRate) {

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tributary/core/contribution.hpp"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include <limits>
 
 #include "tributary/aggregators/server_step.hpp"
 #include "tributary/aggregators/weighted_sum.hpp"
@@ -22,7 +25,7 @@ std::vector<float> merge(const std::vector<float>& base,
   WeightedSum sum;
   double total = 0.0;
   for (const auto& client : clients) { total += client.second; }
-  sum.begin(batch_norm_spec(), ExactScale::compact(Weight::from(total).value()));
+  sum.begin(batch_norm_spec(), ExactScale::fine(Weight::from(total).value(), clients.size()));
   const auto shared = std::make_shared<const std::vector<float>>(base);
   for (const auto& [model, weight] : clients) {
     TrainOutcome outcome{.model = std::make_shared<const std::vector<float>>(model), .weight = weight, .metrics = {}};
@@ -45,6 +48,33 @@ TEST(Contribution, MergesRunningVariancesThroughTheSecondMoment) {
   EXPECT_NEAR(merged[1], 3.5F, 1e-6);
   EXPECT_NEAR(merged[2], 2.5F, 1e-6);                                             // (1 + 9) / 4
   EXPECT_NEAR(merged[3], (1.0 * (1 + 1) + 3.0 * (2 + 9)) / 4 - 2.5 * 2.5, 1e-5);  // second moments less the new mean's
+}
+
+// A mean of 1e4 and more beside a variance near 1: float32 holds neither mean^2 + variance nor its sum.
+TEST(Contribution, AVarianceSurvivesBesideALargeMean) {
+  for (const float mean : {1e4F, 3e6F}) {
+    const std::vector<float> base{0.0F, 0.0F, mean, 1.0F};
+
+    const std::vector<float> merged =
+        merge(base, {{{0.0F, 0.0F, mean + 1.0F, 1.5F}, 1.0}, {{0.0F, 0.0F, mean - 1.0F, 0.5F}, 1.0}});
+
+    EXPECT_EQ(merged[2], mean);
+    EXPECT_NEAR(merged[3], 2.0F, 1e-6) << mean;  // (1.5 + 0.5) / 2, and 1 between the two means
+  }
+}
+
+TEST(Contribution, NamesTheTensorThatDiverged) {
+  const auto base = std::make_shared<const std::vector<float>>(4, 0.0F);
+  for (const float wrong : {std::numeric_limits<float>::quiet_NaN(), -std::numeric_limits<float>::infinity()}) {
+    TrainOutcome outcome{.model = std::make_shared<const std::vector<float>>(std::vector<float>{0, 0, wrong, 1}),
+                         .weight = 1.0,
+                         .metrics = {}};
+
+    const Status refused = make_contribution(batch_norm_spec(), base, std::move(outcome)).status();
+
+    EXPECT_EQ(refused.code(), Code::kInvalidArgument);
+    EXPECT_THAT(refused.message(), ::testing::StartsWith("training diverged: the change of tensor running_mean is "));
+  }
 }
 
 TEST(Contribution, UnchangedModelsLeaveEveryBitAlone) {

@@ -41,10 +41,24 @@ std::vector<Term> random_terms(std::uint64_t seed, std::size_t count, double lar
   return terms;
 }
 
-ExactScale scale_for(const std::vector<Term>& terms, bool compact) {
+enum class Grid : std::uint8_t { kFine, kCompact, kFull };
+
+ExactScale scale_for(Weight total, std::uint64_t terms, Grid grid) {
+  switch (grid) {
+    case Grid::kCompact:
+      return ExactScale::compact(total, terms);
+    case Grid::kFull:
+      return ExactScale::full(total, terms);
+    case Grid::kFine:
+      break;
+  }
+  return ExactScale::fine(total, terms);
+}
+
+ExactScale scale_for(const std::vector<Term>& terms, Grid grid) {
   Weight total;
   for (const Term& term : terms) { total = total + term.weight; }
-  return compact ? ExactScale::compact(total) : ExactScale::full(total);
+  return scale_for(total, terms.size(), grid);
 }
 
 Payload flat_sum(const std::vector<Term>& terms, const ExactScale& scale) {
@@ -58,11 +72,13 @@ bool same_bytes(const Payload& a, const Payload& b) {
   return a.size() == b.size() && std::memcmp(a.bytes().data(), b.bytes().data(), a.size()) == 0;
 }
 
-class ExactAccumulatorOnBothGrids : public ::testing::TestWithParam<bool> {};
-INSTANTIATE_TEST_SUITE_P(Grids, ExactAccumulatorOnBothGrids, ::testing::Values(true, false),
-                         [](const auto& grid) { return grid.param ? "Compact" : "Full"; });
+class ExactAccumulatorOnEveryGrid : public ::testing::TestWithParam<Grid> {};
+INSTANTIATE_TEST_SUITE_P(Grids, ExactAccumulatorOnEveryGrid,
+                         ::testing::Values(Grid::kFine, Grid::kCompact, Grid::kFull), [](const auto& grid) {
+                           return grid.param == Grid::kFine ? "Fine" : grid.param == Grid::kFull ? "Full" : "Compact";
+                         });
 
-TEST_P(ExactAccumulatorOnBothGrids, AnyOrderGivesTheSameBytes) {
+TEST_P(ExactAccumulatorOnEveryGrid, AnyOrderGivesTheSameBytes) {
   std::vector<Term> terms = random_terms(1, 20, 1000.0);
   const ExactScale scale = scale_for(terms, GetParam());
   const Payload expected = flat_sum(terms, scale);
@@ -74,7 +90,7 @@ TEST_P(ExactAccumulatorOnBothGrids, AnyOrderGivesTheSameBytes) {
   }
 }
 
-TEST_P(ExactAccumulatorOnBothGrids, AnyTreeGivesTheFlatBytes) {
+TEST_P(ExactAccumulatorOnEveryGrid, AnyTreeGivesTheFlatBytes) {
   const std::vector<Term> terms = random_terms(2, 24, 1000.0);
   const ExactScale scale = scale_for(terms, GetParam());
   const Payload expected = flat_sum(terms, scale);
@@ -94,7 +110,7 @@ TEST_P(ExactAccumulatorOnBothGrids, AnyTreeGivesTheFlatBytes) {
   }
 }
 
-TEST_P(ExactAccumulatorOnBothGrids, TheMeanIsThatOfDoublePrecision) {
+TEST_P(ExactAccumulatorOnEveryGrid, TheMeanIsThatOfDoublePrecision) {
   const std::vector<Term> terms = random_terms(5, 30, 100.0);
   const ExactScale scale = scale_for(terms, GetParam());
   ExactAccumulator sums;
@@ -107,9 +123,8 @@ TEST_P(ExactAccumulatorOnBothGrids, TheMeanIsThatOfDoublePrecision) {
     }
   }
 
-  // Each term is rounded by at most half a step of the grid.
-  const double tolerance =
-      std::ldexp(0.5 * static_cast<double>(terms.size()), -scale.fraction_bits) / sums.weight().value();
+  // Each term is rounded by less than one step of the grid.
+  const double tolerance = std::ldexp(static_cast<double>(terms.size()), -scale.fraction_bits) / sums.weight().value();
   sums.mean([&](std::size_t offset, std::span<const double> means) {
     for (std::size_t i = 0; i < means.size(); ++i) {
       ASSERT_NEAR(means[i], expected[offset + i] / sums.weight().value(), tolerance * 1.01 + 1e-12);
@@ -117,33 +132,127 @@ TEST_P(ExactAccumulatorOnBothGrids, TheMeanIsThatOfDoublePrecision) {
   });
 }
 
-TEST(ExactAccumulator, SmallSumsTravelInFourBytesAndTakeFourBytes) {
-  const std::vector<Term> terms = random_terms(6, 40, 0.4);
+TEST_P(ExactAccumulatorOnEveryGrid, WhatLiesOnTheGridIsAddedAsItIs) {
+  const ExactScale scale = scale_for(weight(6), 3, GetParam());
   ExactAccumulator sums;
-  sums.begin(kSize, scale_for(terms, true));
-  for (const Term& term : terms) { ASSERT_TRUE(sums.add(term.values, term.weight).ok()); }
+  sums.begin(kSize, scale);
+  const float step = static_cast<float>(std::ldexp(1.0, -scale.fraction_bits));
+  std::vector<float> values(kSize);
+  for (std::size_t i = 0; i < kSize; ++i) { values[i] = static_cast<float>(static_cast<int>(i % 4001) - 2000) * step; }
+  for (int i = 0; i < 3; ++i) { ASSERT_TRUE(sums.add(values, weight(2)).ok()); }
 
-  EXPECT_LE(sums.encode().size(), kSize * 4 + 32);
-  EXPECT_EQ(sums.memory(), kSize * 4);
+  sums.mean([&](std::size_t offset, std::span<const double> means) {
+    for (std::size_t i = 0; i < means.size(); ++i) {
+      ASSERT_EQ(means[i], static_cast<double>(values[offset + i])) << offset + i;
+    }
+  });
 }
 
-TEST(ExactAccumulator, LargeSumsWidenTheirBlockOnly) {
-  std::vector<float> values(kSize, 0.001F);
-  values[Payload::kBlock + 5] = 1e8F;
+// Clients that all send the same small change: however many there are, whatever they weigh, none of it is lost, be they
+// added at one node or below several.
+TEST(ExactAccumulator, SmallChangesOfManyEqualClientsAreResolved) {
+  constexpr double kDelta = 1e-7;
+  constexpr std::size_t kElements = 1024;
+  const std::vector<float> values(kElements, static_cast<float>(kDelta));
+  for (const std::uint64_t clients : {2U, 3U, 10U, 31U, 100U, 1000U, 10'000U, 65'536U, 100'000U}) {
+    for (const double each : {1.0, 600.0, 1447.0, 1.6e-5, 1e-3}) {
+      const ExactScale scale = ExactScale::fine(Weight::from_units(weight(each).units() * clients), clients);
+      ExactAccumulator root;
+      root.begin(kElements, scale);
+      for (std::uint64_t next = 0; next < clients;) {
+        ExactAccumulator edge;
+        edge.begin(kElements, scale);
+        for (const std::uint64_t end = std::min(clients, next + 1 + clients / 3); next < end; ++next) {
+          ASSERT_TRUE(edge.add(values, weight(each)).ok());
+        }
+        ASSERT_TRUE(root.add(edge.encode(), edge.weight()).ok());
+      }
+      double worst = 0.0;
+      double bias = 0.0;
+      root.mean([&](std::size_t, std::span<const double> means) {
+        for (const double mean : means) {
+          worst = std::max(worst, std::fabs(mean - static_cast<double>(values[0])) / kDelta);
+          bias += (mean - static_cast<double>(values[0])) / kDelta / static_cast<double>(kElements);
+        }
+      });
+
+      EXPECT_LE(worst, 1e-3) << clients << " clients of weight " << each;
+      EXPECT_LE(std::fabs(bias), 1e-4) << clients << " clients of weight " << each;
+      if (clients > 1000) { break; }  // the weight's exponent alone matters, and this takes time
+    }
+  }
+}
+
+// Below the step of the grid a change counts on average.
+TEST(ExactAccumulator, ChangesBelowTheStepKeepTheirCommonSign) {
+  const double delta = std::ldexp(0.3, -32);
+  const std::vector<float> values(kSize, static_cast<float>(delta));
   ExactAccumulator sums;
-  sums.begin(kSize, ExactScale::compact(weight(10)));
+  sums.begin(kSize, ExactScale::compact(weight(1), 1));
+  ASSERT_TRUE(sums.add(values, weight(1)).ok());
 
-  ASSERT_TRUE(sums.add(values, weight(10)).ok());
+  double total = 0.0;
+  sums.mean([&](std::size_t, std::span<const double> means) {
+    for (const double mean : means) { total += mean; }
+  });
 
-  EXPECT_EQ(sums.memory(), kSize * 4 + Payload::kBlock * 8);
-  std::vector<double> means;
-  sums.mean([&](std::size_t, std::span<const double> part) { means.insert(means.end(), part.begin(), part.end()); });
-  EXPECT_EQ(means[Payload::kBlock + 5], 1e8);
-  EXPECT_NEAR(means[0], 0.001, 1e-9);
+  EXPECT_NEAR(total / static_cast<double>(kSize), delta, 0.01 * delta);
+}
+
+TEST(ExactAccumulator, AClientOfAverageWeightIsResolvedAlikeInEveryCohort) {
+  for (std::uint64_t terms = 1; terms <= std::uint64_t{1} << 17U; terms *= 2) {
+    for (const double each : {1.0, 1.4, 600.0, 1e-4}) {
+      const ExactScale scale = ExactScale::fine(Weight::from_units(weight(each).units() * terms), terms);
+
+      EXPECT_LE(scale.resolution(weight(each)), std::ldexp(1.0, -33) / 1.41) << terms << " x " << each;
+      EXPECT_GE(scale.value_bound, 1024.0) << terms << " x " << each;
+    }
+  }
+}
+
+TEST(ExactAccumulator, ABlockIsAsWideAsItsSumsNeed) {
+  struct Case {
+    float value;
+    std::size_t bytes;
+  };
+  // 100 terms resolved to 2^-34: a mean of 2^-10 needs 31 bits and a sign, and so on.
+  for (const auto& [value, bytes] :
+       {Case{0.0F, 4}, Case{0x1p-11F, 4}, Case{0x1p-3F, 5}, Case{0x1p5F, 6}, Case{0x1p13F, 8}}) {
+    std::vector<float> values(kSize, 0x1p-12F);
+    values[Payload::kBlock + 5] = value;
+    ExactAccumulator sums;
+    sums.begin(kSize, ExactScale::fine(weight(100), 100));
+    for (int i = 0; i < 100; ++i) { ASSERT_TRUE(sums.add(values, weight(1)).ok()); }
+    const Payload encoded = sums.encode();
+
+    EXPECT_EQ(std::to_integer<std::size_t>(encoded.bytes()[0]), 4U);
+    EXPECT_EQ(std::to_integer<std::size_t>(encoded.bytes()[1]), bytes) << value;
+    EXPECT_EQ(std::to_integer<std::size_t>(encoded.bytes()[2]), 4U);
+    std::vector<double> means;
+    sums.mean([&](std::size_t, std::span<const double> part) { means.insert(means.end(), part.begin(), part.end()); });
+    EXPECT_NEAR(means[Payload::kBlock + 5], static_cast<double>(value), 1e-9);
+    EXPECT_NEAR(means[0], 0x1p-12, 1e-9);
+  }
+}
+
+// Sums of changes of either sign stay small while the bound on them grows: they do not take more memory for that.
+TEST(ExactAccumulator, SumsThatStaySmallStayNarrow) {
+  const std::vector<float> up(kSize, 0.01F);
+  const std::vector<float> down(kSize, -0.01F);
+  ExactAccumulator sums;
+  sums.begin(kSize, ExactScale::fine(weight(1000), 1000));
+  for (int i = 0; i < 500; ++i) {
+    ASSERT_TRUE(sums.add(up, weight(1)).ok());
+    ASSERT_TRUE(sums.add(down, weight(1)).ok());
+  }
+
+  EXPECT_EQ(sums.memory(), kSize * 4);
+  EXPECT_LE(sums.encode().size(), kSize * 4 + 32);
 }
 
 TEST(ExactAccumulator, TheLargestValuesAtTheLargestWeightDoNotOverflow) {
-  for (const ExactScale& scale : {ExactScale::compact(weight(1000)), ExactScale::full(weight(1000))}) {
+  for (const Grid grid : {Grid::kFine, Grid::kCompact, Grid::kFull}) {
+    const ExactScale scale = scale_for(weight(1000), 10, grid);
     const std::vector<float> values(100, static_cast<float>(scale.value_bound));
     ExactAccumulator sums;
     sums.begin(values.size(), scale);
@@ -160,7 +269,7 @@ TEST(ExactAccumulator, TheLargestValuesAtTheLargestWeightDoNotOverflow) {
 }
 
 TEST(ExactAccumulator, RefusesWhatItCannotHoldAndStaysAsItWas) {
-  const ExactScale scale = ExactScale::compact(weight(100));
+  const ExactScale scale = ExactScale::compact(weight(100), 2);
   ExactAccumulator sums;
   sums.begin(3, scale);
   ASSERT_TRUE(sums.add(std::vector<float>{1.0F, 2.0F, 3.0F}, weight(50)).ok());
@@ -177,13 +286,15 @@ TEST(ExactAccumulator, RefusesWhatItCannotHoldAndStaysAsItWas) {
   EXPECT_EQ(sums.add(std::vector<float>{1.0F}, weight(1)).message(), "an update of 1 values for a model of 3");
   EXPECT_EQ(sums.add(std::vector<float>{1.0F, 1.0F, 1.0F}, weight(51)).message(),
             "weight 51 on top of 50 exceeds the announced bound 100");
+  EXPECT_EQ(sums.add(std::vector<float>{1.0F, 1.0F, 1.0F}, Weight::from_units(weight(50).units() + 1)).code(),
+            Code::kInvalidArgument);
   EXPECT_EQ(sums.add(before, Weight{}).code(), Code::kInvalidArgument);
   EXPECT_TRUE(same_bytes(sums.encode(), before));
   EXPECT_EQ(sums.weight(), weight(50));
 }
 
 TEST(ExactAccumulator, RefusesSumsLargerThanTheirWeightAllows) {
-  const ExactScale scale = ExactScale::compact(weight(100));
+  const ExactScale scale = ExactScale::compact(weight(100), 2);
   ExactAccumulator heavy;
   heavy.begin(2, scale);
   ASSERT_TRUE(heavy.add(std::vector<float>{1e9F, 0.0F}, weight(99)).ok());
@@ -195,38 +306,48 @@ TEST(ExactAccumulator, RefusesSumsLargerThanTheirWeightAllows) {
 }
 
 TEST(ExactKernels, AllVariantsGiveTheSameBits) {
-  const internal::ExactKernels& fast = internal::exact_kernels();
-  const internal::ExactKernels& plain = internal::portable_exact_kernels();
-  Rng rng(7);
-  for (std::size_t count : {0U, 1U, 7U, 16U, 33U, 1000U, 4096U}) {
-    std::vector<float> values(count);
-    for (float& value : values) { value = static_cast<float>(rng.normal() * 1e4); }
-    std::vector<std::int32_t> narrow(count, 5);
-    std::vector<std::int64_t> wide(count, -7);
-    auto narrow_plain = narrow;
-    auto wide_plain = wide;
+  const internal::ExactKernels& plain = *internal::supported_exact_kernels().front();
+  for (const internal::ExactKernels* const kernels : internal::supported_exact_kernels()) {
+    Rng rng(7);
+    for (const std::size_t count : {0U, 1U, 7U, 16U, 33U, 512U}) {
+      std::vector<float> values(count);
+      std::vector<double> dither(count);
+      std::vector<std::int64_t> expected(count);
+      for (std::size_t i = 0; i < count; ++i) {
+        values[i] = static_cast<float>(rng.normal());
+        dither[i] = rng.uniform() - 0.5;
+      }
+      for (std::size_t width = 0; width < internal::kHighBytes.size(); ++width) {
+        const double factor = std::ldexp(1.2345, 20 + 7 * static_cast<int>(internal::kHighBytes[width]));
+        std::vector<std::uint32_t> low(count, 0);
+        std::vector<std::byte> high(count * internal::kHighBytes[width] + 1, std::byte{0});
+        std::vector<std::int64_t> terms(count);
+        for (std::size_t i = 0; i < count; ++i) {
+          terms[i] = std::llrint(static_cast<double>(values[i]) * factor + dither[i]);
+          expected[i] = 3 * terms[i];
+        }
 
-    fast.add_narrow(narrow.data(), values.data(), 1234.5, count);
-    plain.add_narrow(narrow_plain.data(), values.data(), 1234.5, count);
-    fast.add_wide(wide.data(), values.data(), 1e10, count);
-    plain.add_wide(wide_plain.data(), values.data(), 1e10, count);
+        kernels->add_floats[width](low.data(), high.data(), values.data(), factor, dither.data(), count);
+        for (int twice = 0; twice < 2; ++twice) {
+          kernels->add_integers[width](low.data(), high.data(), terms.data(), count);
+        }
 
-    EXPECT_EQ(narrow, narrow_plain);
-    EXPECT_EQ(wide, wide_plain);
-    EXPECT_EQ(fast.largest_bits(values.data(), count), plain.largest_bits(values.data(), count));
-    EXPECT_EQ(fast.largest_narrow(narrow.data(), count), plain.largest_narrow(narrow.data(), count));
-    EXPECT_EQ(fast.largest_wide(wide.data(), count), plain.largest_wide(wide.data(), count));
-    for (std::size_t i = 0; i < count; ++i) {
-      EXPECT_EQ(wide[i], -7 + std::llrint(static_cast<double>(values[i]) * 1e10));
+        std::vector<std::int64_t> sums(count);
+        kernels->expand[width](low.data(), high.data(), sums.data(), count);
+        EXPECT_EQ(sums, expected) << kernels->name << ", " << internal::kHighBytes[width] << " high bytes";
+        EXPECT_EQ(kernels->largest(sums.data(), count), plain.largest(sums.data(), count)) << kernels->name;
+      }
+      EXPECT_EQ(kernels->largest_bits(values.data(), count), plain.largest_bits(values.data(), count));
     }
   }
 }
 
-TEST(Weight, TakesPositiveFiniteNumbersOnly) {
+TEST(Weight, TakesNumbersThatKeepTheirShare) {
   EXPECT_EQ(weight(60000).value(), 60000.0);
   EXPECT_EQ(weight(0.5).value(), 0.5);
-  EXPECT_EQ(weight(1e-9).units(), 1U);
-  for (const double wrong : {0.0, -1.0, 2e12, std::nan(""), std::numeric_limits<double>::infinity()}) {
+  EXPECT_NEAR(weight(1e-4).value(), 1e-4, 1e-4 / 1000);
+  EXPECT_NEAR(weight(Weight::kSmallest).value(), Weight::kSmallest, Weight::kSmallest / 500);
+  for (const double wrong : {0.0, -1.0, 1e-9, 2e12, std::nan(""), std::numeric_limits<double>::infinity()}) {
     EXPECT_EQ(Weight::from(wrong).status().code(), Code::kInvalidArgument) << wrong;
   }
 }
@@ -239,11 +360,17 @@ TEST(Payload, RefusesBytesThatDoNotFit) {
   EXPECT_EQ(Payload::from_bytes(Encoding::kFixed, SIZE_MAX, {}).status().code(), Code::kBadData);
   EXPECT_TRUE(Payload::from_bytes(Encoding::kFloat32, 0, {}).ok());
   std::vector<std::byte> wrong_width(8 + 16);
-  wrong_width[0] = std::byte{5};
-  EXPECT_EQ(Payload::from_bytes(Encoding::kFixed, 3, wrong_width).status().message(),
-            "block 0 of sums has width 5, not 4 or 8");
+  for (const int wrong : {0, 3, 7, 9, 255}) {
+    wrong_width[0] = static_cast<std::byte>(wrong);
+    EXPECT_EQ(Payload::from_bytes(Encoding::kFixed, 3, wrong_width).status().message(),
+              "block 0 of sums has width " + std::to_string(wrong) + ", not 4, 5, 6 or 8");
+  }
   wrong_width[0] = std::byte{4};
   EXPECT_TRUE(Payload::from_bytes(Encoding::kFixed, 3, wrong_width).ok());
+  wrong_width[0] = std::byte{5};
+  EXPECT_TRUE(Payload::from_bytes(Encoding::kFixed, 3, wrong_width).ok()) << "15 bytes, padded to 16";
+  wrong_width[0] = std::byte{6};
+  EXPECT_EQ(Payload::from_bytes(Encoding::kFixed, 3, wrong_width).status().code(), Code::kBadData);
   EXPECT_EQ(Payload::from_bytes(static_cast<Encoding>(9), 3, wrong_width).status().code(), Code::kBadData);
 }
 

@@ -2,11 +2,13 @@
 // Single nodes, event by event, without a driver.
 #include "tributary/core/inner_node.hpp"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <map>
 #include <optional>
+#include <set>
 
 #include "tributary/aggregators/server_step.hpp"
 #include "tributary/aggregators/synchronous.hpp"
@@ -65,7 +67,7 @@ InnerNodeSettings settings(NodeId self, NodeId parent, Tree::Children children) 
   made.parent = parent;
   made.children = children;
   made.spec = &spec();
-  made.scale = ExactScale::compact(Weight::from(100).value());
+  made.scale = ExactScale::fine(Weight::from(100).value(), 100);
   made.rounds = 2;
   made.policy = std::make_unique<SynchronousPolicy>(TierConfig{});
   made.aggregator = std::make_unique<WeightedSum>();
@@ -229,6 +231,174 @@ TEST(InnerNode, ACancelledAggregatorCancelsItsChildren) {
   EXPECT_EQ(context.take<CancelMessage>().size(), 2U);
   EXPECT_TRUE(context.timers.empty());
   EXPECT_EQ(task.model.use_count(), 1) << "the model is let go";
+}
+
+TEST(InnerNode, AChildThatWeighsMoreThanItAnnouncedIsRefusedWhoeverComesFirst) {
+  for (const bool greedy_first : {true, false}) {
+    Recorder context;
+    InnerNodeSettings made = settings(NodeId{0}, NodeId{0}, {1, 2});
+    const auto bound = [](double weight) { return Weight::from(weight).value(); };
+    made.weight_bounds = std::make_shared<const std::vector<Weight>>(std::vector{bound(2), bound(1), bound(1)});
+    made.scale = ExactScale::fine(bound(2), 2);
+    made.policy = std::make_unique<SynchronousPolicy>(TierConfig{.quorum = 0.5, .deadline_s = 10.0});
+    InnerNode root(std::move(made), RootState{{}, {}, std::make_shared<std::vector<float>>(2, 0.0F)});
+    root.on_start(context);
+    const auto tasks = context.take<TaskMessage>();
+    UpdateMessage greedy = std::get<UpdateMessage>(report(NodeId{1}, tasks[0].second, 8.0F));
+    greedy.update.weight = bound(1.5);
+    const Message modest = report(NodeId{2}, tasks[1].second, 3.0F);
+
+    root.on_message(context, NodeId{greedy_first ? 1U : 2U}, greedy_first ? Message(greedy) : modest);
+    root.on_message(context, NodeId{greedy_first ? 2U : 1U}, greedy_first ? modest : Message(greedy));
+
+    std::vector<std::string> reasons;
+    for (const auto& [to, answer] : context.take<AcknowledgeMessage>()) {
+      if (!answer.accepted) { reasons.push_back(answer.reason); }
+    }
+    EXPECT_THAT(reasons,
+                ::testing::ElementsAre("the update weighs 1.5, and 1 was announced as the most of this child"));
+    EXPECT_EQ(context.published->state.reported, 1U) << greedy_first;
+  }
+}
+
+TEST(InnerNode, ARoundOfNoWeightIsAbandonedInsteadOfDivided) {
+  class Content final : public TierPolicy {
+   public:
+    [[nodiscard]] Cohort choose(std::uint32_t, std::uint64_t) const override { return {.members = {0, 1}}; }
+    [[nodiscard]] Decision decide(const RoundState&) const noexcept override { return Decision::kCommit; }
+    [[nodiscard]] std::uint32_t largest_target(std::uint32_t children) const noexcept override { return children; }
+  };
+  Recorder context;
+  InnerNodeSettings made = settings(NodeId{0}, NodeId{0}, {1, 2});
+  made.policy = std::make_unique<Content>();
+  InnerNode root(std::move(made), RootState{{}, {}, std::make_shared<std::vector<float>>(2, 0.5F)});
+
+  root.on_start(context);
+
+  ASSERT_TRUE(context.published);
+  EXPECT_FALSE(context.published->committed);
+  EXPECT_EQ(context.published_model, (std::vector<float>{0.5F, 0.5F}));
+}
+
+TEST(InnerNode, AChildThatStartsAgainAndAgainIsGivenUp) {
+  Recorder context;
+  InnerNodeSettings made = settings(NodeId{0}, NodeId{0}, {1, 2});
+  made.policy = std::make_unique<SynchronousPolicy>(TierConfig{.quorum = 0.5, .deadline_s = 10.0});
+  InnerNode root(std::move(made), RootState{{}, {}, std::make_shared<std::vector<float>>(2, 0.0F)});
+  root.on_start(context);
+  int starts = 0;
+  while (context.notes.empty() && starts < 1000) {
+    root.on_message(context, NodeId{1}, HelloMessage{});
+    ++starts;
+  }
+  EXPECT_EQ(starts, 17);
+  EXPECT_EQ(context.notes.at(0).detail, "started again 17 times during one task");
+
+  // The same without a word at the start: it knew the task, and then does not.
+  const TaskKey key = context.take<TaskMessage>().at(0).second.key;
+  for (int i = 0; i < 17; ++i) {
+    root.on_message(context, NodeId{2}, WorkingMessage{key, true});
+    root.on_message(context, NodeId{2}, WorkingMessage{key, false});
+  }
+
+  ASSERT_TRUE(context.published);
+  EXPECT_FALSE(context.published->committed);
+  EXPECT_EQ(context.published->state.failed, 2U);
+}
+
+TEST(InnerNode, ATaskThatIsStillOnItsWayIsAskedForWithoutEnd) {
+  Recorder context;
+  InnerNode root = make_root();
+  root.on_start(context);
+  const TaskKey key = context.take<TaskMessage>().at(0).second.key;
+
+  for (int i = 0; i < 100; ++i) { root.on_message(context, NodeId{1}, WorkingMessage{key, false}); }
+
+  EXPECT_EQ(context.take<TaskMessage>().size(), 100U);
+  EXPECT_TRUE(context.notes.empty());
+}
+
+TaskMessage task_with(std::chrono::nanoseconds remaining) {
+  return {.key = {.incarnation = 0, .round = Round{1}},
+          .attempt = Attempt{1},
+          .model = std::make_shared<const std::vector<float>>(2, 0.5F),
+          .remaining = remaining};
+}
+
+TEST(InnerNode, ADeadlineIsNeverRoundedAway) {
+  for (const std::chrono::nanoseconds remaining : {std::chrono::nanoseconds{1}, std::chrono::nanoseconds{3}}) {
+    Recorder context;
+    InnerNode aggregator(settings(NodeId{1}, NodeId{0}, {3, 2}));
+
+    aggregator.on_message(context, NodeId{0}, task_with(remaining));
+
+    EXPECT_GE(context.timers.at(TimerId::kHardDeadline).count(), 1);
+    for (const auto& [to, task] : context.take<TaskMessage>()) { EXPECT_GE(task.remaining.count(), 1); }
+  }
+}
+
+TEST(InnerNode, ATaskHandedOutAfterTheDeadlineEndsAtTheHardDeadline) {
+  Recorder context;
+  InnerNodeSettings made = settings(NodeId{0}, NodeId{0}, {1, 2});
+  made.policy = std::make_unique<SynchronousPolicy>(TierConfig{.deadline_s = 10.0});
+  InnerNode root(std::move(made), RootState{{}, {}, std::make_shared<std::vector<float>>(2, 0.0F)});
+  root.on_start(context);
+  context.timers.erase(TimerId::kDeadline);
+  context.timers[TimerId::kHardDeadline] = std::chrono::seconds(7);
+  root.on_timer(context, TimerId::kDeadline);
+  context.sent.clear();
+
+  root.on_message(context, NodeId{1}, HelloMessage{});
+
+  EXPECT_EQ(context.take<TaskMessage>().at(0).second.remaining, std::chrono::seconds(7));
+}
+
+TEST(InnerNode, AnAggregatorLeavesWhatItsLinkNeeds) {
+  const auto hard_deadline = [](std::chrono::nanoseconds way) {
+    Recorder context;
+    InnerNodeSettings made = settings(NodeId{1}, NodeId{0}, {3, 2});
+    made.way = way;
+    InnerNode aggregator(std::move(made));
+    aggregator.on_message(context, NodeId{0}, task_with(std::chrono::seconds(100)));
+    return context.timers.at(TimerId::kHardDeadline);
+  };
+
+  EXPECT_EQ(hard_deadline(std::chrono::seconds(0)), std::chrono::seconds(90)) << "nothing known: a tenth";
+  EXPECT_EQ(hard_deadline(std::chrono::milliseconds(10)), std::chrono::milliseconds(97'990));
+  EXPECT_EQ(hard_deadline(std::chrono::seconds(40)), std::chrono::seconds(58));
+  EXPECT_EQ(hard_deadline(std::chrono::seconds(200)), std::chrono::nanoseconds(1)) << "in vain, but bounded";
+}
+
+// Three local rounds of cohorts of two among three clients: what each round measured alone is kept, and who took part
+// is counted once.
+TEST(InnerNode, LocalRoundsKeepWhatAnyOfThemMeasured) {
+  Recorder context;
+  InnerNodeSettings made = settings(NodeId{1}, NodeId{0}, {3, 3});
+  made.policy = std::make_unique<SynchronousPolicy>(TierConfig{.cohort_count = 2});
+  made.rounds_per_parent_round = 3;
+  InnerNode aggregator(std::move(made));
+  TaskMessage first = task_with(std::chrono::nanoseconds{0});
+  first.evaluate_first = true;
+  aggregator.on_message(context, NodeId{0}, first);
+  std::set<std::uint32_t> asked;
+  for (int round = 0; round < 3; ++round) {
+    const auto tasks = context.take<TaskMessage>();
+    ASSERT_EQ(tasks.size(), 2U);
+    for (const auto& [child, task] : tasks) {
+      asked.insert(child.value);
+      UpdateMessage answer = std::get<UpdateMessage>(report(child, task, 0.5F));
+      answer.update.scalars["loss"].add(3.0 - round, answer.update.weight);
+      if (task.evaluate_first) { answer.update.scalars["base_accuracy"].add(0.25, answer.update.weight); }
+      aggregator.on_message(context, child, answer);
+    }
+  }
+
+  const Update sent = context.take<UpdateMessage>().at(0).second.update;
+
+  EXPECT_EQ(sent.contributors, asked.size());
+  EXPECT_EQ(sent.scalars.at("base_accuracy").mean(), 0.25);
+  EXPECT_EQ(sent.scalars.at("loss").mean(), 1.0) << "of the last local round";
+  EXPECT_EQ(sent.weight.value(), 2.0);
 }
 
 TEST(ClientNode, AnswersUntilItIsHeardAndThenForgets) {

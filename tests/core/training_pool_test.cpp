@@ -111,7 +111,7 @@ TEST(TrainingPool, RefusesAModelOfAnotherSizeAndAnImpossibleWeight) {
   EXPECT_EQ(first->take(first->submit(task_of(0, base))).status().message(),
             "the trainer returned a model of 2 values, not of 3");
   EXPECT_EQ(second->take(second->submit(task_of(0, base))).status().message(),
-            "a weight must be > 0 and at most 2^40, got 0");
+            "a weight must be a number from 2^-16 (0.0000153) to 2^38, got 0");
 }
 
 }  // namespace

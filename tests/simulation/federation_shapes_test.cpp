@@ -17,13 +17,17 @@ TEST(FederationShapes, CountedBytesOfOneRoundAreTwoPayloadsPerEdge) {
     std::uint32_t height;
     double payloads;
   };
+  constexpr double kClientPayloads = 512;
   for (const auto& [branching, height, payloads] :
        {Expected{256, 1, 512}, Expected{16, 2, 544}, Expected{4, 4, 680}, Expected{2, 8, 1020}}) {
     const Simulated run = simulate(rounds(1), make_tree(balanced_counts(branching, height)), factory);
 
     const EdgeTraffic total = run.statistics.traffic.total();
     const double counted = static_cast<double>(total.bytes_down + total.bytes_up) / (kParameters * 4.0);
-    EXPECT_NEAR(counted / payloads, 1.0, 0.01) << "height " << height;
+    // Above the clients one of each two payloads is a sum, which may take 5 bytes a value.
+    const double most = kClientPayloads + 1.125 * (payloads - kClientPayloads);
+    EXPECT_GE(counted, payloads) << "height " << height;
+    EXPECT_LE(counted, 1.01 * most) << "height " << height;
   }
 }
 
@@ -58,7 +62,9 @@ TEST(FederationShapes, BytesAboveTheFirstTierFallByTheNumberOfLocalRounds) {
   const auto above = [](const Simulated& run) {
     return static_cast<double>(run.statistics.traffic.tiers.at(1).bytes_up);
   };
-  EXPECT_NEAR(above(many) / above(few), 4.0, 0.02);
+  // Local rounds send differences of 4 bytes a value, the others sums of 4 or 5.
+  EXPECT_GE(above(many) / above(few), 4.0 - 0.02);
+  EXPECT_LE(above(many) / above(few), 1.25 * 4.0 + 0.02);
   EXPECT_EQ(few.statistics.tasks_trained, many.statistics.tasks_trained);
 }
 

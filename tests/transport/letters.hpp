@@ -55,7 +55,7 @@ inline UpdateMessage an_update() {
   for (std::size_t i = 0; i < update.fingerprint.bytes.size(); ++i) {
     update.fingerprint.bytes[i] = static_cast<std::uint8_t>(0xA0 + i);
   }
-  update.weight = Weight::from_units(std::uint64_t{30} << 16U);
+  update.weight = Weight::from_units(std::uint64_t{30} << 24U);
   update.contributors = 1;
   update.segments.push_back({"delta", floats({1.0F, -2.0F, 0.0F, 4.0F, 5.0F})});
   update.scalars["loss"].add(-0.25, update.weight);
@@ -93,9 +93,10 @@ inline std::vector<Message> messages_of_every_kind() {
   wide.update.contributors = kLargest32;
   wide.update.segments.push_back({"", sums(kModelSize, 4)});
   wide.update.segments.push_back({std::string(300, 'n'), sums(kModelSize, 8)});
-  wide.update.scalars[""] = ScalarSum::from_words({kLargest, std::uint64_t{1} << 63U}, Weight::from_units(kLargest));
-  wide.update.scalars["large"] = ScalarSum::from_words({kLargest, kLargest >> 1U}, Weight::from_units(1));
-  wide.update.scalars[odd] = ScalarSum::from_words({1, 0}, Weight());
+  wide.update.scalars[""] =
+      ScalarSum::from_words({kLargest, std::uint64_t{1} << 63U}, Weight::from_units(kLargest), kLargest32);
+  wide.update.scalars["large"] = ScalarSum::from_words({kLargest, kLargest >> 1U}, Weight::from_units(1), 0);
+  wide.update.scalars[odd] = ScalarSum::from_words({1, 0}, Weight(), 7);
   all.emplace_back(wide);
   UpdateMessage bare = an_update();
   bare.update.segments.clear();
@@ -137,7 +138,8 @@ inline std::string described(const internal::NodeLetter& letter) {
                       u.id.attempt.value, u.base.value, u.fingerprint.hex(), u.weight.units(), u.contributors);
       for (const Segment& segment : u.segments) { text += fmt::format(" [{}]", segment.name); }
       for (const auto& [name, sum] : u.scalars) {
-        text += fmt::format(" [{}] {:x} {:x} {}", name, sum.words()[0], sum.words()[1], sum.weight().units());
+        text += fmt::format(" [{}] {:x} {:x} {} {}", name, sum.words()[0], sum.words()[1], sum.weight().units(),
+                            sum.left_out());
       }
       return text;
     }

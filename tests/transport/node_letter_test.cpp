@@ -94,7 +94,7 @@ TEST(NodeLetter, NumbersOfVersionAndKindsStayAsTheyAre) {
   for (const Message& message : messages_of_every_kind()) {
     const Bytes bytes = letter_of(message);
 
-    EXPECT_EQ(bytes[kVersionPlace], std::byte{1});
+    EXPECT_EQ(bytes[kVersionPlace], std::byte{2});
     EXPECT_EQ(bytes[kVersionPlace + 1], std::byte{0});
     EXPECT_EQ(std::to_integer<std::size_t>(bytes[kKindPlace]), message.index() + 1) << name_of(message);
   }
@@ -262,7 +262,7 @@ TEST(NodeLetter, ManyScalarsTakeMemoryAsTheirBytesDo) {
 }
 
 TEST(NodeLetter, AnotherVersionIsRefused) {
-  for (const int version : {0, 2, 0x0101, 0xFFFF}) {
+  for (const int version : {0, 1, 3, 0x0102, 0xFFFF}) {
     Bytes bytes = letter_of(HelloMessage{});
     bytes[0] = static_cast<std::byte>(version & 0xFF);
     bytes[1] = static_cast<std::byte>(version >> 8);
@@ -340,7 +340,7 @@ TEST(NodeLetter, SumsOfManyBlocksHaveSizesThatAreExpected) {
   const LetterLimits large{.elements = 3 * Payload::kBlock};
   for (const std::size_t elements :
        {std::size_t{0}, std::size_t{1}, Payload::kBlock, Payload::kBlock + 1, 3 * Payload::kBlock}) {
-    for (const std::uint8_t width : {std::uint8_t{4}, std::uint8_t{8}}) {
+    for (const std::uint8_t width : {std::uint8_t{4}, std::uint8_t{5}, std::uint8_t{6}, std::uint8_t{8}}) {
       UpdateMessage message = an_update();
       message.update.segments.front().payload = testing::sums(elements, width);
 

@@ -32,14 +32,15 @@ void CEREAL_LOAD_FUNCTION_NAME(Archive& archive, Weight& weight) {
 }
 template <typename Archive>
 void CEREAL_SAVE_FUNCTION_NAME(Archive& archive, const ScalarSum& sum) {
-  archive(sum.words()[0], sum.words()[1], sum.weight());
+  archive(sum.words()[0], sum.words()[1], sum.weight(), sum.left_out());
 }
 template <typename Archive>
 void CEREAL_LOAD_FUNCTION_NAME(Archive& archive, ScalarSum& sum) {
   std::array<std::uint64_t, 2> words{};
   Weight weight;
-  archive(words[0], words[1], weight);
-  sum = ScalarSum::from_words(words, weight);
+  std::uint32_t left_out = 0;
+  archive(words[0], words[1], weight, left_out);
+  sum = ScalarSum::from_words(words, weight, left_out);
 }
 template <typename Archive>
 void CEREAL_SERIALIZE_FUNCTION_NAME(Archive& archive, UpdateId& id) {

@@ -24,6 +24,7 @@ class WeightedSum final : public Aggregator {
 
  private:
   const ParameterSpec* spec_ = nullptr;
+  ExactScale scale_;
   ExactAccumulator sums_;
   std::uint32_t contributors_ = 0;
   std::map<std::string, ScalarSum> scalars_;

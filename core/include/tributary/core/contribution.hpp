@@ -2,7 +2,8 @@
 // Between models and the sums that travel: what a client sends for a trained model, and how a mean changes a model.
 //
 // Trainable tensors and running means travel as differences. A running variance travels as the difference of second
-// moments (variance + mean^2), so that the merged variance is that of all clients' samples together.
+// moments about the base's mean, (variance + (mean - base mean)^2) - base variance, so that the merged variance is that
+// of all clients' samples together and does not drown in rounding beside a large mean.
 // Threads: pure functions.
 #pragma once
 
@@ -25,7 +26,8 @@ struct Contribution {
   Metrics metrics;
 };
 
-// kInvalidArgument: a model of another size, or a weight outside its range.
+// kInvalidArgument: a model of another size or with values that are not finite, a weight outside its range, too many
+// metrics.
 Result<Contribution> make_contribution(const ParameterSpec& spec, const ModelValues& base, TrainOutcome outcome);
 
 // after - before in the space of sums.

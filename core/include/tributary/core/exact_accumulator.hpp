@@ -2,12 +2,14 @@
 // Weighted sums of float32 vectors without rounding that depends on the order: fixed-point integers.
 //
 // Integer addition is associative, so a sum is the same, bit for bit, whatever tree, order, thread or transport brought
-// its terms together. Every node of a federation uses one ExactScale; a term enters as
-// rint(value * weight * 2^fraction_bits) and only there is anything rounded.
+// its terms together. All nodes whose sums are divided together use one ExactScale; a term enters as
+// rint(value * weight * 2^fraction_bits + dither), and only there is anything rounded. The dither lies between -1/2 and
+// 1/2, follows from the term's content alone and averages to zero: values below the grid's step count on average
+// instead of vanishing, and a number that lies on the grid stays as it is.
 //
-// Representation: int32 where the sum provably fits and int64, block by block, where it might not: one model of memory
-//                 in practice. Overflow is impossible: a value above the scale's bound
-//                 or a weight above its total is refused before anything is added.
+// Representation: 4 bytes a sum where it provably fits; 5, 6 or 8, block by block, where it might not. Overflow is
+//                 impossible: a value above the scale's bound or a weight above its total is refused before anything
+//                 is added.
 // Life cycle:     begin(), add() any number of times, then mean() or encode(); begin() again forgets everything.
 // Threads:        not thread-safe.
 // Errors:         a refused term leaves the sums unchanged.
@@ -27,16 +29,27 @@
 
 namespace tributary {
 
-// The grid that values are rounded to, agreed by all nodes of a federation.
+// The grid that terms are rounded to, agreed by all nodes whose sums are divided together.
 struct ExactScale {
-  int fraction_bits = 0;     // one unit of (value * weight) is 2^fraction_bits
-  Weight weight_bound;       // no sum ever holds more weight than this
-  double value_bound = 0.0;  // largest magnitude of a value
+  int fraction_bits = 0;          // one unit of (value * weight) is 2^fraction_bits
+  Weight weight_bound;            // no sum ever holds more weight than this
+  std::uint64_t terms_bound = 0;  // no sum ever holds more terms than this
+  double value_bound = 0.0;       // largest magnitude of a value
 
-  // Means are resolved to 2^-32 and sums of means below 1/2 travel as 4 bytes; values up to 2^30.
-  static ExactScale compact(Weight weight_bound) noexcept;
-  // Means are resolved to 2^-46, values up to 2^16; sums travel as up to 8 bytes.
-  static ExactScale full(Weight weight_bound) noexcept;
+  // All for at most `terms` terms that weigh `weight_bound` together, both > 0.
+  //
+  // Resolves the change of a client of average weight to 2^-34 (within a factor of the square root of 2), however many
+  // terms there are, as long as values up to 2^10 fit 62 bits: that holds for 2^17 terms, and beyond them the step
+  // doubles with their number.
+  static ExactScale fine(Weight weight_bound, std::uint64_t terms) noexcept;
+  // Resolves means to 2^-32, whatever that leaves of one term: sums of means below 1/2 travel as 4 bytes. Values up to
+  // 2^30.
+  static ExactScale compact(Weight weight_bound, std::uint64_t terms) noexcept;
+  // As fine as values up to 2^16 leave room for in 62 bits, and never coarser than fine().
+  static ExactScale full(Weight weight_bound, std::uint64_t terms) noexcept;
+
+  // The step to which a change that weighs `weight` is resolved.
+  [[nodiscard]] double resolution(Weight weight) const noexcept;
 
   friend bool operator==(const ExactScale&, const ExactScale&) = default;
 };
@@ -54,6 +67,7 @@ class ExactAccumulator {
 
   [[nodiscard]] std::size_t elements() const noexcept { return elements_; }
   [[nodiscard]] Weight weight() const noexcept { return weight_; }
+  [[nodiscard]] const ExactScale& scale() const noexcept { return scale_; }
 
   // The sums as a kFixed payload. Equal sums give equal bytes.
   [[nodiscard]] Payload encode() const;
@@ -68,16 +82,26 @@ class ExactAccumulator {
  private:
   static constexpr std::size_t kBlock = Payload::kBlock;
 
+  // The sums of one block beside their low 32 bits.
+  struct Block {
+    std::uint8_t width = 0;             // place in kHighBytes
+    std::unique_ptr<std::byte[]> high;  // null while 4 bytes a sum are enough
+    double bound = 0.0;                 // no sum has a larger magnitude
+    double incoming = 0.0;              // largest magnitude of the term being added
+  };
+
   [[nodiscard]] Status check_weight(Weight weight) const;
-  void widen(std::size_t block);
+  [[nodiscard]] std::size_t block_size(std::size_t block) const noexcept;
+  [[nodiscard]] double largest_of(std::size_t block) const;
+  void make_room(std::size_t block, double incoming);
+  void widen(std::size_t block, std::uint8_t width);
+  void add_values(std::size_t block, const float* values, double factor, std::size_t phase);
 
   std::size_t elements_ = 0;
   ExactScale scale_;
   Weight weight_;
-  std::vector<std::int32_t> narrow_;
-  std::vector<std::unique_ptr<std::int64_t[]>> wide_;  // by block; null while int32 is wide enough
-  std::vector<double> bound_;                          // by block: no sum has a larger magnitude
-  std::vector<double> incoming_;                       // by block: largest magnitude of the term being added
+  std::vector<std::uint32_t> low_;
+  std::vector<Block> blocks_;
 };
 
 }  // namespace tributary

@@ -16,6 +16,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -76,6 +77,8 @@ class Federation final : private RunObserver {
   Status write_run_record(bool preamble, bool everywhere);
   Status replay();
   Status write_round_records(const RoundReport& report, const DriverStatistics& statistics);
+  Status warn_once(const std::string& subject, const std::string& text);
+  Status warn_of(const RoundReport& report);
   Status write_end_records(const DriverStatistics& statistics, const FederationOutcome& outcome);
   Status evaluate(const RoundReport& report, const ModelValues& model, TrainingPool& pool);
   Status save(const ModelValues& model);
@@ -100,6 +103,7 @@ class Federation final : private RunObserver {
   Metrics last_metrics_;
   bool can_evaluate_ = true;
   Status note_error_;  // of records written between rounds
+  std::set<std::string> warned_of_;
 
   // Since the last round record.
   using Clock = std::chrono::steady_clock;

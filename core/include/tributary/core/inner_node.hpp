@@ -11,10 +11,13 @@
 // Memory:     one accumulator, one model, a few words per asked child.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "tributary/core/aggregator.hpp"
@@ -33,6 +36,10 @@ struct InnerNodeSettings {
   std::uint64_t seed = 0;               // of the run
   const ParameterSpec* spec = nullptr;  // must outlive the node
   ExactScale scale;
+  // What one update of each node weighs at most, by node; an update of a child that weighs more is refused. Null: only
+  // the scale's total is enforced.
+  std::shared_ptr<const std::vector<Weight>> weight_bounds;
+  std::chrono::nanoseconds way{0};  // what a task down from the parent and an update up to it take; 0: not known
   LivenessSettings liveness;
   std::uint32_t retries = 2;                  // of a task that failed
   std::uint32_t rounds_per_parent_round = 1;  // aggregators
@@ -74,7 +81,10 @@ class InnerNode final : public Node {
     MemberState state = MemberState::kAsked;
     Attempt attempt{1};
     std::uint32_t unanswered = 0;
-    std::uint32_t failures = 0;  // of its training; `attempt` also rises when a task was lost
+    std::uint32_t failures = 0;      // of its training; `attempt` also rises when a task was lost
+    std::uint32_t restarts = 0;      // times that it has forgotten the task after it had it
+    bool working = false;            // it has said that it knows the task
+    std::uint32_t contributors = 0;  // of its counted update
   };
 
   [[nodiscard]] bool is_root() const noexcept { return settings_.parent == settings_.self; }
@@ -85,6 +95,8 @@ class InnerNode final : public Node {
   void open_round(NodeContext& context);
   void ask(NodeContext& context, NodeId child, const Member& member);
   void ask_again(NodeContext& context, NodeId child, Member& member);
+  void on_forgotten(NodeContext& context, NodeId child, Member& member);
+  [[nodiscard]] Status check(NodeId from, const Update& update) const;
   void probe(NodeContext& context);
   void mark(Member& member, MemberState state);
   void heard_from(NodeContext& context, NodeId child, Member& member);
@@ -96,6 +108,8 @@ class InnerNode final : public Node {
   void finish_root_round(NodeContext& context, const RoundReport& report);
   void finish_aggregator_round(NodeContext& context, const RoundReport& report);
   void move_model();
+  void commit_local_round(const RoundReport& report);
+  [[nodiscard]] std::chrono::nanoseconds time_for_children() const;
 
   InnerNodeSettings settings_;
   std::optional<ParentLink> link_;  // aggregators
@@ -123,8 +137,9 @@ class InnerNode final : public Node {
   std::chrono::nanoseconds remaining_{0};
   std::uint32_t local_round_ = 0;  // finished
   std::uint32_t local_commits_ = 0;
-  std::uint64_t weight_units_ = 0;  // summed over local commits
-  RoundReport last_commit_;
+  std::uint64_t weight_units_ = 0;                  // summed over local commits
+  std::map<std::string, ScalarSum> local_scalars_;  // each from the newest local round that measured it
+  std::unordered_map<std::uint32_t, std::uint32_t> local_contributors_;  // by child: clients of its largest update
 };
 
 }  // namespace tributary

@@ -41,6 +41,7 @@ struct RoundReport {
   std::uint32_t refused = 0;  // of state.failed: updates that did not pass the checks
   std::uint32_t contributors = 0;
   Weight weight;
+  Weight weight_bound;  // that those who reported had announced; zero if nothing was
   std::map<std::string, ScalarSum> scalars;
 };
 

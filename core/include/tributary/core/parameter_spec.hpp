@@ -49,6 +49,8 @@ class ParameterSpec {
   [[nodiscard]] std::size_t parameters() const noexcept { return parameters_; }
   // Where tensor `index` starts in the flat vector.
   [[nodiscard]] std::size_t offset(std::size_t index) const { return offsets_.at(index); }
+  // The tensor that holds value `index` of the flat vector. Requires index < parameters().
+  [[nodiscard]] const TensorSpec& tensor_at(std::size_t index) const;
   [[nodiscard]] const Digest& fingerprint() const noexcept { return fingerprint_; }
 
   friend bool operator==(const ParameterSpec& a, const ParameterSpec& b) { return a.fingerprint_ == b.fingerprint_; }

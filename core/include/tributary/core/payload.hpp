@@ -4,8 +4,9 @@
 //
 // Encodings: kFloat32  4 bytes per value, little-endian.
 //            kFixed    exact sums (exact_accumulator.hpp): one width byte per block of kBlock sums, padded to 8 bytes,
-//                      then each block's sums as int32 or, where one does not fit, as int64. In practice 4 bytes per
-//                      value, as many as the model itself. docs/decisions/0002-exact-sums.md
+//                      then each block, padded to 8 bytes. A sum of a block takes 4, 5, 6 or 8 bytes, two's complement,
+//                      little-endian; first come the low 4 bytes of all sums of the block, then the high bytes of all.
+//                      docs/decisions/0002-exact-sums.md
 // Threads:   immutable; const calls may run together.
 #pragma once
 
@@ -31,7 +32,8 @@ class Payload {
 
   // Shares `values`; copies nothing.
   static Payload floats(std::shared_ptr<const std::vector<float>> values);
-  // Takes `bytes` as they came. kBadData: a size that does not fit `elements`, or a block width other than 4 or 8.
+  // Takes `bytes` as they came. kBadData: a size that does not fit `elements`, or a block width other than 4, 5, 6
+  // or 8.
   static Result<Payload> from_bytes(Encoding encoding, std::size_t elements, std::vector<std::byte> bytes);
   // Shares `sums`, encoded as kFixed; the same checks.
   static Result<Payload> fixed(std::size_t elements, std::shared_ptr<const std::vector<std::byte>> sums);

@@ -7,6 +7,8 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
+#include <unordered_map>
 #include <vector>
 
 #include "tributary/core/configuration.hpp"
@@ -23,16 +25,23 @@ class Plan {
   // Empty: only to be assigned to.
   Plan() = default;
 
-  // kConfiguration: a tier that does not exist, an unknown policy, a client without samples, a total weight above the
-  // range of Weight.
+  // kConfiguration: a tier that does not exist, an unknown policy, a client without samples, a weight or a total weight
+  // outside the range of Weight.
   static Result<Plan> create(Configuration configuration, Tree tree, const TrainerFactory& factory,
                              const ExtensionRegistry& registry);
 
   [[nodiscard]] const Configuration& configuration() const noexcept { return configuration_; }
   [[nodiscard]] const Tree& tree() const noexcept { return tree_; }
   [[nodiscard]] const ParameterSpec& spec() const noexcept { return *spec_; }
-  [[nodiscard]] const ExactScale& scale() const noexcept { return scale_; }
-  [[nodiscard]] bool compact() const noexcept { return compact_; }
+  // The grid of the sums that come together at `node`, an inner node: that of the node where they are divided, which is
+  // the root or an aggregator with local rounds.
+  [[nodiscard]] const ExactScale& scale(NodeId node) const;
+  [[nodiscard]] const ExactScale& scale() const { return scale(tree_.root()); }
+  // What one update of `node` weighs at most.
+  [[nodiscard]] Weight weight_bound(NodeId node) const { return weight_bounds_->at(node.value); }
+  // The coarsest step to which any client's change is resolved in the sums of its parent, if it weighs as much as it
+  // announced.
+  [[nodiscard]] double coarsest_resolution() const noexcept { return coarsest_resolution_; }
   [[nodiscard]] const LivenessSettings& liveness() const noexcept { return liveness_; }
   // Largest number of clients that one root round counts.
   [[nodiscard]] std::uint64_t clients_per_round() const noexcept { return clients_per_round_; }
@@ -51,12 +60,16 @@ class Plan {
   [[nodiscard]] std::uint64_t task_seed(ClientIndex client, Round round) const noexcept;
 
  private:
+  [[nodiscard]] bool divides(NodeId node) const;
+  Status bound_weights(const TrainerFactory& factory, std::span<const std::unique_ptr<TierPolicy>> policies);
+
   Configuration configuration_;
   Tree tree_;
   std::shared_ptr<const ParameterSpec> spec_;  // shared: nodes point to it, and a Plan can be moved
   std::shared_ptr<const ExtensionRegistry> registry_;
-  ExactScale scale_;
-  bool compact_ = true;
+  std::unordered_map<std::uint32_t, ExactScale> scales_;      // by the node that divides
+  std::shared_ptr<const std::vector<Weight>> weight_bounds_;  // by node; shared as spec_ is
+  double coarsest_resolution_ = 0.0;
   LivenessSettings liveness_;
   std::uint64_t clients_per_round_ = 0;
   Digest digest_;

@@ -35,24 +35,35 @@ struct Segment {
 };
 
 // A weighted sum of one metric: mean() is what people read.
+//
+// Exact as the vectors are: a value is rounded to steps of 2^-28, whatever its weight, and the rest is whole numbers.
 class ScalarSum {
  public:
-  // Values outside +-2^20, and those that are not finite, are left out.
+  // Values of a larger magnitude do not fit.
+  static constexpr double kLargest = 0x1p36;
+
+  // A value that is not finite or too large is not added but counted by left_out().
   void add(double value, Weight weight) noexcept;
   void add(const ScalarSum& other) noexcept;
   [[nodiscard]] double mean() const noexcept;  // NaN if nothing was added
   [[nodiscard]] Weight weight() const noexcept { return weight_; }
+  [[nodiscard]] std::uint32_t left_out() const noexcept { return left_out_; }
   // The exact sum as it travels: the two halves of a two's complement number, the lower one first.
   [[nodiscard]] std::array<std::uint64_t, 2> words() const noexcept;
-  static ScalarSum from_words(std::array<std::uint64_t, 2> words, Weight weight) noexcept;
+  static ScalarSum from_words(std::array<std::uint64_t, 2> words, Weight weight, std::uint32_t left_out) noexcept;
   friend bool operator==(const ScalarSum&, const ScalarSum&) = default;
 
  private:
-  // Of rint(value * weight * 2^16). 128 bits: with 64, heavy sums would have to leave terms out, by their order.
+  // Of rint(value * 2^28) * weight in its units: 64 bits of a value times 62 of a weight fit.
   __extension__ using Wide = __int128;
   Wide sum_ = 0;
   Weight weight_;
+  std::uint32_t left_out_ = 0;
 };
+
+// Metrics that one client may report, and that one update may carry for all clients below its sender.
+inline constexpr std::size_t kMostClientScalars = 256;
+inline constexpr std::size_t kMostScalars = 1024;
 
 struct Update {
   UpdateId id;
