@@ -20,6 +20,8 @@ constexpr double kShareForUnknownWays = 0.1;
 constexpr double kShareBesideKnownWays = 0.02;
 // A child that forgets one task so often, because it keeps crashing on it, is given up for the round.
 constexpr std::uint32_t kMostRestarts = 16;
+// Children of one round that are named when its deadline cuts them off.
+constexpr std::uint32_t kMostCutOffNotes = 100;
 
 }  // namespace
 
@@ -359,10 +361,24 @@ void InnerNode::cancel_round(NodeContext& context) {
   }
 }
 
+// Who was asked and had not answered by the deadline: of them nothing else may ever be heard.
+void InnerNode::note_cut_off(NodeContext& context) const {
+  std::uint32_t noted = 0;
+  for (std::size_t i = 0; i < members_.size() && noted < kMostCutOffNotes; ++i) {
+    if (members_[i].state != MemberState::kAsked) { continue; }
+    ++noted;
+    context.note({NodeNote::Kind::kCutOff, settings_.children[cohort_.members[i]], round_,
+                  noted < kMostCutOffNotes || state_.expected() == noted
+                      ? "had not answered by the deadline"
+                      : fmt::format("had not answered by the deadline, and so {} others", state_.expected() - noted)});
+  }
+}
+
 RoundReport InnerNode::close_round(NodeContext& context, bool commit) {
   RoundReport report{.round = round_, .version = version_, .committed = commit, .state = state_};
   report.refused = refused_;
   report.late = state_.expected();
+  if (state_.deadline_passed) { note_cut_off(context); }
   cancel_round(context);
   model_.reset();
   if (commit) {
@@ -397,22 +413,23 @@ void InnerNode::finish_root_round(NodeContext& context, const RoundReport& repor
     ++version_.value;
     published.version = version_;
     abandoned_in_a_row_ = 0;
-  } else if (++abandoned_in_a_row_ >= settings_.largest_abandoned) {
-    context.finished(unavailable(
-        fmt::format("{} rounds in a row were abandoned; in round {} {} of {} children reported, {} were needed{}",
-                    abandoned_in_a_row_, round_.value, state_.reported, state_.asked, state_.quorum, last_trouble_)));
-    return;
+  } else {
+    ++abandoned_in_a_row_;
   }
   context.publish(published, own_model_);
 }
 
 void InnerNode::on_published(NodeContext& context, bool stop) {
   if (open_) { return; }
-  if (!stop && round_.value < settings_.rounds) {
+  if (stop) {
+    context.finished({});
+  } else if (abandoned_in_a_row_ >= settings_.largest_abandoned) {
+    context.finished(unavailable(
+        fmt::format("{} rounds in a row were abandoned; in round {} {} of {} children reported, {} were needed{}",
+                    abandoned_in_a_row_, round_.value, state_.reported, state_.asked, state_.quorum, last_trouble_)));
+  } else if (round_.value < settings_.rounds) {
     open_round(context);
-    return;
-  }
-  if (version_.value == 0) {
+  } else if (version_.value == 0) {
     context.finished(unavailable("no round was committed, the model is as it was" + last_trouble_));
   } else {
     context.finished({});

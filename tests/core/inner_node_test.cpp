@@ -443,5 +443,50 @@ TEST(ClientNode, ANewerTaskReplacesTheOneUnderWay) {
   EXPECT_TRUE(context.take<TaskFailedMessage>().empty());
 }
 
+// Nobody answers in three rounds: the root gives up, unless it is told to stop in the last of them.
+TEST(InnerNode, AWishToStopInAnAbandonedRoundIsFollowed) {
+  for (const bool stop : {false, true}) {
+    Recorder context;
+    InnerNodeSettings made = settings(NodeId{0}, NodeId{0}, {1, 2});
+    made.rounds = 9;
+    InnerNode root(std::move(made),
+                   RootState{.round = {}, .version = {}, .model = std::make_shared<std::vector<float>>(2, 0.0F)});
+    root.on_start(context);
+    for (std::uint64_t round = 1; round <= 3; ++round) {
+      for (const std::uint32_t child : {1U, 2U}) { root.on_unreachable(context, NodeId{child}, "gone"); }
+      ASSERT_TRUE(context.published);
+      EXPECT_EQ(context.published->round, Round{round}) << "the records hold every abandoned round";
+      EXPECT_FALSE(context.published->committed);
+      EXPECT_FALSE(context.outcome);
+      root.on_published(context, stop && round == 3);
+    }
+    ASSERT_TRUE(context.outcome);
+    EXPECT_EQ(context.outcome->code(), stop ? Code::kOk : Code::kUnavailable);
+  }
+}
+
+TEST(InnerNode, AChildThatTheDeadlineCutsOffIsNoted) {
+  Recorder context;
+  InnerNodeSettings made = settings(NodeId{0}, NodeId{0}, {1, 2});
+  TierConfig tier;
+  tier.deadline_s = 5.0;
+  tier.quorum = 0.5;
+  made.policy = std::make_unique<SynchronousPolicy>(tier);
+  InnerNode root(std::move(made),
+                 RootState{.round = {}, .version = {}, .model = std::make_shared<std::vector<float>>(2, 0.0F)});
+  root.on_start(context);
+  const auto tasks = context.take<TaskMessage>();
+  root.on_message(context, NodeId{1}, report(NodeId{1}, tasks[0].second, 1.0F));
+
+  root.on_timer(context, TimerId::kDeadline);
+
+  ASSERT_TRUE(context.published);
+  EXPECT_EQ(context.published->late, 1U);
+  ASSERT_EQ(context.notes.size(), 1U);
+  EXPECT_EQ(context.notes[0].kind, NodeNote::Kind::kCutOff);
+  EXPECT_EQ(context.notes[0].node, NodeId{2});
+  EXPECT_EQ(to_string(context.notes[0].kind), "cut-off");
+}
+
 }  // namespace
 }  // namespace tributary

@@ -245,7 +245,7 @@ void RankLoop::on_letter(int from, std::span<const std::byte> control, std::span
       return;
     case RankLetter::kNote:
       if (const auto note = read(NoteLetter()); note.ok() && is_root()) {
-        if (note->node < plan_.tree().size() && note->kind <= static_cast<std::uint8_t>(NodeNote::Kind::kKilled)) {
+        if (note->node < plan_.tree().size() && note->kind <= static_cast<std::uint8_t>(NodeNote::kLastKind)) {
           this->note({static_cast<NodeNote::Kind>(note->kind), NodeId{note->node}, Round{note->round}, note->detail});
         }
       }

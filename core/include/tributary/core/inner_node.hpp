@@ -104,6 +104,7 @@ class InnerNode final : public Node {
   void on_failed(NodeContext& context, NodeId from, const TaskFailedMessage& message);
   void decide(NodeContext& context);
   void cancel_round(NodeContext& context);
+  void note_cut_off(NodeContext& context) const;
   RoundReport close_round(NodeContext& context, bool commit);
   void finish_root_round(NodeContext& context, const RoundReport& report);
   void finish_aggregator_round(NodeContext& context, const RoundReport& report);

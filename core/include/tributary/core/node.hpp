@@ -22,10 +22,21 @@ inline constexpr std::size_t kTimers = 4;
 
 // Something worth a line in the records.
 struct NodeNote {
-  enum class Kind : std::uint8_t { kTaskFailed, kRefused, kLost, kReturned, kLate, kAbandoned, kDuplicate, kKilled };
+  enum class Kind : std::uint8_t {
+    kTaskFailed,
+    kRefused,
+    kLost,
+    kReturned,
+    kLate,
+    kAbandoned,
+    kDuplicate,
+    kKilled,
+    kCutOff  // had not answered when its parent's round closed at the deadline
+  };
+  static constexpr Kind kLastKind = Kind::kCutOff;
   Kind kind;
   NodeId node;  // whom it is about
-  Round round;
+  Round round;  // of the node that it happened at: the parent of `node`, or with kAbandoned `node`; 0 if of none
   std::string detail;
 };
 
