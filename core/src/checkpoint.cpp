@@ -206,7 +206,12 @@ void CheckpointStore::remove_superseded(Round newest) {
 
 Result<std::vector<CheckpointFile>> CheckpointStore::list() const {
   const Result<std::vector<std::string>> names = files_.list(directory_);
-  if (!names.ok() && names.status().code() == Code::kNotFound) { return std::vector<CheckpointFile>{}; }
+  if (!names.ok() && names.status().code() == Code::kNotFound) {
+    TRIBUTARY_ASSIGN_OR_RETURN(const FileSystem::Kind kind, files_.kind(directory_));
+    if (kind == FileSystem::Kind::kNothing) { return std::vector<CheckpointFile>{}; }
+    return io_error(fmt::format(
+        "cannot read the checkpoints in {}: it is not a directory, or a link that leads nowhere", directory_.string()));
+  }
   if (!names.ok()) { return names.status(); }
   std::vector<CheckpointFile> found;
   for (const std::string& name : *names) {
@@ -235,21 +240,28 @@ Result<Checkpoint> CheckpointStore::load(const fs::path& path, const ParameterSp
   });
 }
 
-Result<Checkpoint> CheckpointStore::load_latest(const ParameterSpec& spec) const {
+Result<Checkpoint> CheckpointStore::load_latest(const ParameterSpec& spec, const Judge& judge) const {
   TRIBUTARY_ASSIGN_OR_RETURN(std::vector<CheckpointFile> found, list());
   if (found.empty()) { return not_found(fmt::format("there is no checkpoint in {}", directory_.string())); }
   std::vector<std::string> warnings;
   for (auto file = found.rbegin(); file != found.rend(); ++file) {
     Result<Checkpoint> checkpoint = load(file->path, spec);
-    if (checkpoint.ok()) {
-      checkpoint->warnings = std::move(warnings);
-      return checkpoint;
+    if (!checkpoint.ok()) {
+      // A name without a file is a link that leads nowhere: the checkpoint is lost, and the run is not a new one.
+      const Code code = checkpoint.status().code();
+      if (code != Code::kBadData && code != Code::kIo && code != Code::kNotFound) { return checkpoint.status(); }
+      warnings.push_back(checkpoint.status().message());
+      continue;
     }
-    const Code code = checkpoint.status().code();
-    if (code != Code::kBadData && code != Code::kIo) { return checkpoint.status(); }
-    warnings.push_back(checkpoint.status().message());
+    const Status judged = judge ? judge(*checkpoint) : ok_status();
+    if (!judged.ok()) {
+      warnings.push_back(fmt::format("{}: passed over: {}", file->path.string(), judged.message()));
+      continue;
+    }
+    checkpoint->warnings = std::move(warnings);
+    return checkpoint;
   }
-  return bad_data(fmt::format("no checkpoint in {} is whole:\n{}", directory_.string(), fmt::join(warnings, "\n")));
+  return bad_data(fmt::format("no checkpoint in {} can be used:\n{}", directory_.string(), fmt::join(warnings, "\n")));
 }
 
 Result<CheckpointFacts> inspect_checkpoint(FileSystem& files, const fs::path& path) {

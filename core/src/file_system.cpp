@@ -11,8 +11,10 @@
 #include <array>
 #include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <system_error>
+#include <thread>
 
 namespace tributary {
 namespace {
@@ -129,12 +131,48 @@ class RealWritableFile final : public WritableFile {
   Descriptor descriptor_;
 };
 
+// Lets the lock go and takes the text away first: of a process that is not there any more, nothing is said.
+class RealFileLock final : public FileLock {
+ public:
+  explicit RealFileLock(Descriptor& file) noexcept : descriptor_(file.release()) {}
+  ~RealFileLock() override { [[maybe_unused]] const int emptied = ::ftruncate(descriptor_.get(), 0); }
+  [[nodiscard]] int number() const noexcept { return descriptor_.get(); }
+
+ private:
+  Descriptor descriptor_;
+};
+
+// For this open file, not for the process: closing another descriptor of the same file does not let it go, and two
+// owners in one process exclude each other as well.
+int lock_whole_file(int number) noexcept {
+  struct flock whole{};
+  whole.l_type = F_WRLCK;
+  whole.l_whence = SEEK_SET;
+  int outcome = 0;
+  do { outcome = ::fcntl(number, F_OFD_SETLK, &whole); } while (outcome != 0 && errno == EINTR);
+  return outcome == 0 ? 0 : errno;
+}
+
+std::string holder_of(int number) {
+  // Who has just got the lock has not written its text yet.
+  constexpr int kLooks = 50;
+  constexpr std::chrono::milliseconds kPause{2};
+  std::array<char, 512> text{};
+  for (int look = 0; look < kLooks; ++look) {
+    const ssize_t got = ::pread(number, text.data(), text.size(), 0);
+    if (got > 0) { return {text.data(), static_cast<std::size_t>(got)}; }
+    std::this_thread::sleep_for(kPause);
+  }
+  return {};
+}
+
 class RealFileSystem final : public FileSystem {
  public:
   Result<Kind> kind(const fs::path& path) override {
     struct stat facts{};
     if (::stat(path.c_str(), &facts) != 0) {
-      return errno == ENOENT || errno == ENOTDIR ? Result<Kind>(Kind::kNothing) : refused("read", path, errno);
+      if (errno != ENOENT && errno != ENOTDIR) { return refused("read", path, errno); }
+      return ::lstat(path.c_str(), &facts) == 0 ? Kind::kBrokenLink : Kind::kNothing;
     }
     return S_ISREG(facts.st_mode) ? Kind::kFile : S_ISDIR(facts.st_mode) ? Kind::kDirectory : Kind::kOther;
   }
@@ -198,6 +236,23 @@ class RealFileSystem final : public FileSystem {
       return refused("create the directory", directory, errno);
     }
     return sync_directory(parent);
+  }
+
+  Result<LockAttempt> lock(const fs::path& path, std::string_view text) override {
+    Descriptor file(open_retrying(path, O_RDWR | O_CREAT, 0666));
+    if (file.get() < 0) { return refused("write", path, errno); }
+    const int error = lock_whole_file(file.get());
+    if (error == EAGAIN || error == EACCES) { return LockAttempt{nullptr, holder_of(file.get())}; }
+    if (error != 0) {
+      return io_error(fmt::format("cannot lock {}: {} (file locks, fcntl, are needed: use a file system that has them)",
+                                  path.string(), std::generic_category().message(error)));
+    }
+    auto lock = std::make_unique<RealFileLock>(file);
+    const int number = lock->number();
+    if (::ftruncate(number, 0) != 0) { return refused("write", path, errno); }
+    // Nobody depends on the text: where the disk is full it stays short.
+    [[maybe_unused]] const ssize_t written = ::pwrite(number, text.data(), text.size(), 0);
+    return LockAttempt{std::move(lock), {}};
   }
 
   Status sync_directory(const fs::path& directory) override {
@@ -285,7 +340,20 @@ Status write_atomically(FileSystem& files, const fs::path& path, std::string_vie
 }
 
 bool is_temporary_name(std::string_view name) noexcept {
-  return name.starts_with('.') && name.ends_with(kTemporarySuffix);
+  if (!name.starts_with('.') || !name.ends_with(kTemporarySuffix)) { return false; }
+  name.remove_suffix(kTemporarySuffix.size());
+  const auto cut_number = [&name] {
+    const std::size_t digits = name.find_last_not_of("0123456789") + 1;
+    const bool any = digits < name.size();
+    name = name.substr(0, digits);
+    return any;
+  };
+  const auto cut = [&name](char last) {
+    const bool there = name.ends_with(last);
+    if (there) { name.remove_suffix(1); }
+    return there;
+  };
+  return cut_number() && cut('-') && cut_number() && cut('.') && name.size() > 1;
 }
 
 }  // namespace tributary

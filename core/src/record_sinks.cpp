@@ -50,24 +50,33 @@ JsonLinesSink::JsonLinesSink(FileSystem& files, std::filesystem::path path, std:
                              std::uint64_t bytes)
     : files_(files), path_(std::move(path)), file_(std::move(file)), bytes_(bytes) {}
 
+Status JsonLinesSink::check(FileSystem& files, const std::filesystem::path& path, std::uint64_t keep_bytes) {
+  if (keep_bytes == 0) { return ok_status(); }
+  TRIBUTARY_ASSIGN_OR_RETURN(const std::unique_ptr<ReadableFile> old, files.open(path));
+  if (old->size() < keep_bytes) {
+    return bad_data(fmt::format("{}: has {} bytes, the checkpoint to continue from was written after {}", path.string(),
+                                old->size(), keep_bytes));
+  }
+  std::byte last{};
+  TRIBUTARY_RETURN_IF_ERROR(old->read(keep_bytes - 1, {&last, 1}));
+  if (last != std::byte{'\n'}) {
+    return bad_data(fmt::format("{}: no line ends at byte {}, where the checkpoint to continue from says",
+                                path.string(), keep_bytes));
+  }
+  return ok_status();
+}
+
 Result<std::unique_ptr<JsonLinesSink>> JsonLinesSink::open(FileSystem& files, std::filesystem::path path,
                                                            std::uint64_t keep_bytes) {
+  TRIBUTARY_RETURN_IF_ERROR(check(files, path, keep_bytes));
   TRIBUTARY_ASSIGN_OR_RETURN(const FileSystem::Kind kind, files.kind(path));
-  if (keep_bytes > 0) {
-    TRIBUTARY_ASSIGN_OR_RETURN(const std::unique_ptr<ReadableFile> old, files.open(path));
-    if (old->size() < keep_bytes) {
-      return bad_data(fmt::format("{}: has {} bytes, the checkpoint to continue from was written after {}",
-                                  path.string(), old->size(), keep_bytes));
-    }
-    std::byte last{};
-    TRIBUTARY_RETURN_IF_ERROR(old->read(keep_bytes - 1, {&last, 1}));
-    if (last != std::byte{'\n'}) {
-      return bad_data(fmt::format("{}: no line ends at byte {}, where the checkpoint to continue from says",
-                                  path.string(), keep_bytes));
-    }
+  // The file that a broken link names is made by append().
+  if (kind != FileSystem::Kind::kNothing && kind != FileSystem::Kind::kBrokenLink) {
+    TRIBUTARY_RETURN_IF_ERROR(files.truncate(path, keep_bytes));
   }
-  if (kind != FileSystem::Kind::kNothing) { TRIBUTARY_RETURN_IF_ERROR(files.truncate(path, keep_bytes)); }
   TRIBUTARY_ASSIGN_OR_RETURN(std::unique_ptr<WritableFile> file, files.append(path));
+  // Checkpoints count on the file: its name must survive what its lines do.
+  if (kind == FileSystem::Kind::kNothing) { TRIBUTARY_RETURN_IF_ERROR(files.sync_directory(path.parent_path())); }
   return std::unique_ptr<JsonLinesSink>(new JsonLinesSink(files, std::move(path), std::move(file), keep_bytes));
 }
 
@@ -91,7 +100,9 @@ CsvSink::CsvSink(std::unique_ptr<WritableFile> file) : file_(std::move(file)) {}
 
 Result<std::unique_ptr<CsvSink>> CsvSink::open(FileSystem& files, const std::filesystem::path& path) {
   TRIBUTARY_ASSIGN_OR_RETURN(const FileSystem::Kind kind, files.kind(path));
-  if (kind != FileSystem::Kind::kNothing) { TRIBUTARY_RETURN_IF_ERROR(files.truncate(path, 0)); }
+  if (kind != FileSystem::Kind::kNothing && kind != FileSystem::Kind::kBrokenLink) {
+    TRIBUTARY_RETURN_IF_ERROR(files.truncate(path, 0));
+  }
   TRIBUTARY_ASSIGN_OR_RETURN(std::unique_ptr<WritableFile> file, files.append(path));
   std::string header;
   for (const FieldInfo& field : find_event(kCsvEvent)->fields) {
@@ -145,12 +156,13 @@ Status TeeSink::flush() {
 }
 
 Status for_each_record(FileSystem& files, const std::filesystem::path& path,
-                       const std::function<Status(const Record&)>& each) {
+                       const std::function<Status(const Record&)>& each, std::uint64_t max_bytes) {
   TRIBUTARY_ASSIGN_OR_RETURN(const std::unique_ptr<ReadableFile> file, files.open(path));
+  const std::uint64_t size = std::min(file->size(), max_bytes);
   std::string pending;
   std::uint64_t line_number = 0;
-  for (std::uint64_t offset = 0; offset < file->size();) {
-    const auto count = static_cast<std::size_t>(std::min<std::uint64_t>(kChunkBytes, file->size() - offset));
+  for (std::uint64_t offset = 0; offset < size;) {
+    const auto count = static_cast<std::size_t>(std::min<std::uint64_t>(kChunkBytes, size - offset));
     const std::size_t kept = pending.size();
     pending.resize(kept + count);
     TRIBUTARY_RETURN_IF_ERROR(file->read(offset, std::as_writable_bytes(std::span(pending).subspan(kept))));

@@ -110,6 +110,51 @@ TEST(Checkpoint, ADamagedNewestFallsBackToTheOneBeforeAndSaysSo) {
             (scratch / "checkpoint-00000002.safetensors").string() + ": 0 bytes are too few for a safetensors file");
 }
 
+TEST(Checkpoint, ANameWithoutAFileIsNotNoCheckpoint) {
+  const ScratchDirectory scratch;
+  CheckpointStore store(real_file_system(), scratch.path(), 3);
+  std::filesystem::create_symlink(scratch / "gone", scratch / "checkpoint-00000007.safetensors");
+  const Status alone = store.load_latest(small_spec()).status();
+  ASSERT_TRUE(save(store, 6).ok());
+  std::filesystem::create_symlink(scratch / "gone", scratch / "checkpoint-00000007.safetensors");
+
+  const Checkpoint read = store.load_latest(small_spec()).value();
+
+  EXPECT_EQ(alone.code(), Code::kBadData) << "not kNotFound: the run would begin anew";
+  EXPECT_NE(alone.message().find("checkpoint-00000007.safetensors: No such file"), std::string::npos);
+  EXPECT_EQ(read.state, state_of(6));
+  EXPECT_EQ(read.warnings.size(), 1U);
+}
+
+TEST(Checkpoint, ALinkToNowhereInPlaceOfTheDirectoryIsAnError) {
+  const ScratchDirectory scratch;
+  std::filesystem::create_symlink(scratch / "gone", scratch / "checkpoints");
+  const CheckpointStore store(real_file_system(), scratch / "checkpoints", 1);
+
+  EXPECT_EQ(store.load_latest(small_spec()).status().code(), Code::kIo);
+}
+
+TEST(Checkpoint, OneThatIsNotAcceptedIsPassedOverForAnOlderOne) {
+  const ScratchDirectory scratch;
+  CheckpointStore store(real_file_system(), scratch.path(), 3);
+  for (const std::uint64_t round : {1U, 2U, 3U}) { ASSERT_TRUE(save(store, round).ok()); }
+  const auto up_to = [](std::uint64_t bytes) {
+    return [bytes](const Checkpoint& checkpoint) {
+      return checkpoint.state.records_bytes <= bytes ? ok_status() : bad_data("the records are shorter");
+    };
+  };
+
+  const Checkpoint read = store.load_latest(small_spec(), up_to(250)).value();
+  const Status none = store.load_latest(small_spec(), up_to(50)).status();
+
+  EXPECT_EQ(read.state, state_of(2));
+  EXPECT_EQ(read.warnings, std::vector<std::string>{(scratch / "checkpoint-00000003.safetensors").string() +
+                                                    ": passed over: the records are shorter"});
+  EXPECT_EQ(none.code(), Code::kBadData);
+  EXPECT_TRUE(none.message().starts_with("no checkpoint in " + scratch.path().string() + " can be used:\n"))
+      << none.message();
+}
+
 TEST(Checkpoint, AfterGoingBackTheAbandonedRoundsAreRemoved) {
   const ScratchDirectory scratch;
   CheckpointStore store(real_file_system(), scratch.path(), 1);

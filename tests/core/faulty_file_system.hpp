@@ -43,6 +43,13 @@ class FaultyFileSystem final : public FileSystem {
     if (names == Names::kForgotten) { files_ = durable_; }
     for (auto& [path, file] : files_) { file->bytes = file->durable; }
     durable_ = files_;
+    locks_->clear();
+  }
+
+  // The process dies and the machine does not: all that was written stays, locks are free.
+  void kill() {
+    never_fail();
+    locks_->clear();
   }
 
   // Changes bytes behind everyone's back.
@@ -116,6 +123,13 @@ class FaultyFileSystem final : public FileSystem {
     return ok_status();
   }
 
+  Result<LockAttempt> lock(const std::filesystem::path& path, std::string_view text) override {
+    TRIBUTARY_RETURN_IF_ERROR(step("lock", path));
+    const auto [place, fresh] = locks_->emplace(path.string(), std::string(text));
+    if (!fresh) { return LockAttempt{nullptr, place->second}; }
+    return LockAttempt{std::make_unique<Lock>(locks_, path.string()), {}};
+  }
+
   Status sync_directory(const std::filesystem::path& directory) override {
     TRIBUTARY_RETURN_IF_ERROR(step("write to the directory", directory));
     const auto inside = [&](const auto& entry) {
@@ -132,6 +146,18 @@ class FaultyFileSystem final : public FileSystem {
   struct File {
     std::vector<std::byte> bytes;
     std::vector<std::byte> durable;
+  };
+
+  using Locks = std::map<std::string, std::string>;  // by path: what their holders wrote
+
+  class Lock final : public FileLock {
+   public:
+    Lock(std::shared_ptr<Locks> locks, std::string path) : locks_(std::move(locks)), path_(std::move(path)) {}
+    ~Lock() override { locks_->erase(path_); }
+
+   private:
+    std::shared_ptr<Locks> locks_;
+    std::string path_;
   };
 
   class Reader final : public ReadableFile {
@@ -188,6 +214,7 @@ class FaultyFileSystem final : public FileSystem {
   std::map<std::string, std::shared_ptr<File>> files_;
   std::map<std::string, std::shared_ptr<File>> durable_;  // the names a power cut leaves
   std::set<std::string> directories_;
+  std::shared_ptr<Locks> locks_ = std::make_shared<Locks>();
   std::size_t operations_ = 0;
   std::size_t fail_at_ = kNever;
   After after_ = After::kGoesOn;

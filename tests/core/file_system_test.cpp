@@ -172,6 +172,25 @@ TEST(FileSystem, DirectoriesAreMadeWithTheirParents) {
   EXPECT_EQ(files.kind(scratch / "a" / "x").value(), FileSystem::Kind::kNothing);
 }
 
+TEST(FileSystem, ALinkToNowhereIsNotNothing) {
+  const ScratchDirectory scratch;
+  std::filesystem::create_symlink(scratch / "gone", scratch / "link");
+  FileSystem& files = real_file_system();
+
+  EXPECT_EQ(files.kind(scratch / "link").value(), FileSystem::Kind::kBrokenLink);
+  EXPECT_EQ(files.kind(scratch / "gone").value(), FileSystem::Kind::kNothing);
+  EXPECT_TRUE(write_atomically(files, scratch / "link", "now it is a file").ok());
+  EXPECT_EQ(files.kind(scratch / "link").value(), FileSystem::Kind::kFile);
+}
+
+TEST(FileSystem, OnlyNamesOfOurOwnMakeAreTemporary) {
+  EXPECT_TRUE(is_temporary_name(".model.safetensors.4711-1.tmp"));
+  for (const char* name : {"", ".tmp", "model.4711-1.tmp", ".model.tmp", ".model.4711.tmp", ".model.4711-.tmp",
+                           ".model.-1.tmp", ".4711-1.tmp", ".model4711-1.tmp", ".model.4711-1.tmp2"}) {
+    EXPECT_FALSE(is_temporary_name(name)) << name;
+  }
+}
+
 TEST(FileSystem, AfterAPowerCutAtAnyMomentTheFileIsTheOldOneOrTheNewOne) {
   for (const auto names : {FaultyFileSystem::Names::kForgotten, FaultyFileSystem::Names::kKept}) {
     for (std::size_t moment = 0; moment < 12; ++moment) {

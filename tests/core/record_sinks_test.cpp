@@ -105,6 +105,33 @@ TEST_F(RecordSinks, ResumingIsRefusedWhereNoLineEndsOrTheFileIsShorter) {
   EXPECT_EQ(content(path("records.jsonl")), "0123456\n") << "a refused file must stay as it was";
 }
 
+TEST_F(RecordSinks, CheckingWhatCouldBeKeptChangesNothing) {
+  put(path("records.jsonl"), "first\nsecond\n");
+
+  EXPECT_TRUE(JsonLinesSink::check(files_, path("records.jsonl"), 6).ok());
+  EXPECT_TRUE(JsonLinesSink::check(files_, path("none.jsonl"), 0).ok());
+  EXPECT_EQ(JsonLinesSink::check(files_, path("records.jsonl"), 5).code(), Code::kBadData);
+  EXPECT_EQ(JsonLinesSink::check(files_, path("records.jsonl"), 99).code(), Code::kBadData);
+  EXPECT_EQ(content(path("records.jsonl")), "first\nsecond\n");
+}
+
+TEST_F(RecordSinks, AsManyRecordsAreReadAsTheBytesHold) {
+  const std::string line = round_record(1).to_json() + "\n";
+  put(path("records.jsonl"), line + line + "nonsense that is not looked at\n");
+  int seen = 0;
+
+  const Status status = for_each_record(
+      files_, path("records.jsonl"),
+      [&seen](const Record&) {
+        ++seen;
+        return ok_status();
+      },
+      2 * line.size());
+
+  EXPECT_TRUE(status.ok()) << status.message();
+  EXPECT_EQ(seen, 2);
+}
+
 TEST_F(RecordSinks, ALastLineCutOffByACrashIsPassedOver) {
   put(path("records.jsonl"), round_record(1).to_json() + "\n" + R"({"schema":1,"ev)");
 
@@ -209,6 +236,7 @@ class FullFileSystem final : public FileSystem {
   Result<std::vector<std::string>> list(const fs::path& directory) override { return real_.list(directory); }
   Status create_directories(const fs::path& directory) override { return real_.create_directories(directory); }
   Status sync_directory(const fs::path& directory) override { return real_.sync_directory(directory); }
+  Result<LockAttempt> lock(const fs::path& path, std::string_view text) override { return real_.lock(path, text); }
 
  private:
   FileSystem& real_;

@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <span>
 #include <string>
@@ -37,7 +38,7 @@ struct Checkpoint {
   CheckpointState state;
   std::vector<float> values;  // in the order of the spec
   std::filesystem::path path;
-  std::vector<std::string> warnings;  // load_latest(): newer files that were damaged, one message each
+  std::vector<std::string> warnings;  // load_latest(): newer files that were passed over, one message each
 };
 
 struct CheckpointFile {
@@ -62,9 +63,12 @@ class CheckpointStore {
   // round: they are removed too. A file that cannot be removed is tried again by the next save(); that is no error.
   Status save(const ParameterSpec& spec, std::span<const float> values, const CheckpointState& state);
 
-  // The newest that is whole. kNotFound: there is none at all. kBadData: all are damaged. kInvalidArgument: it belongs
-  // to another model.
-  [[nodiscard]] Result<Checkpoint> load_latest(const ParameterSpec& spec) const;
+  // Why a checkpoint that is whole cannot be gone on from; OK if it can.
+  using Judge = std::function<Status(const Checkpoint&)>;
+
+  // The newest that is whole and that `judge` accepts. kNotFound: there is none at all, not even a name. kBadData: none
+  // can be used. kInvalidArgument: it belongs to another model.
+  [[nodiscard]] Result<Checkpoint> load_latest(const ParameterSpec& spec, const Judge& judge = nullptr) const;
   [[nodiscard]] Result<Checkpoint> load(const std::filesystem::path& path, const ParameterSpec& spec) const;
 
   // Rounds ascending; empty if the directory does not exist.

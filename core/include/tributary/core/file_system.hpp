@@ -45,9 +45,22 @@ class WritableFile {
   virtual Status close() = 0;
 };
 
+// Held against every other process, and every other FileSystem::lock() of this one, until it is destroyed or the
+// process dies.
+class FileLock {
+ public:
+  virtual ~FileLock() = default;
+};
+
+struct LockAttempt {
+  std::unique_ptr<FileLock> lock;  // null: somebody else holds it
+  std::string holder;              // what that one wrote into the file; empty if it is not to be found out
+};
+
 class FileSystem {
  public:
-  enum class Kind { kNothing, kFile, kDirectory, kOther };
+  // kBrokenLink: a symbolic link to nothing. Other links stand for what they lead to.
+  enum class Kind { kNothing, kFile, kDirectory, kOther, kBrokenLink };
 
   virtual ~FileSystem() = default;
 
@@ -69,6 +82,9 @@ class FileSystem {
   // With all parents, durably. OK if it exists.
   virtual Status create_directories(const std::filesystem::path& directory) = 0;
   virtual Status sync_directory(const std::filesystem::path& directory) = 0;
+  // Does not wait. Makes the file if there is none, and while the lock is held it says `text`, for others to read. kIo:
+  // the file cannot be made, or its file system has no locks.
+  virtual Result<LockAttempt> lock(const std::filesystem::path& path, std::string_view text) = 0;
 };
 
 // The file system of this machine. Lives as long as the program.
@@ -87,7 +103,8 @@ Result<std::vector<std::byte>> read_file(FileSystem& files, const std::filesyste
 Status write_atomically(FileSystem& files, const std::filesystem::path& path, ByteSpans parts);
 Status write_atomically(FileSystem& files, const std::filesystem::path& path, std::string_view text);
 
-// True for names of temporaries of write_atomically(): left behind only by a crash, safe to remove, never to be read.
+// True for names of temporaries of write_atomically(), ".NAME.PROCESS-NUMBER.tmp": left behind only by a crash, safe to
+// remove, never to be read.
 [[nodiscard]] bool is_temporary_name(std::string_view name) noexcept;
 
 }  // namespace tributary

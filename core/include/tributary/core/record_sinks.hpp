@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <string>
 #include <vector>
@@ -29,6 +30,9 @@ class JsonLinesSink final : public RecordSink {
   // 0 starts afresh. kBadData: the file is shorter, or a line does not end there.
   static Result<std::unique_ptr<JsonLinesSink>> open(FileSystem& files, std::filesystem::path path,
                                                      std::uint64_t keep_bytes = 0);
+
+  // Whether open() could keep that much; changes nothing.
+  static Status check(FileSystem& files, const std::filesystem::path& path, std::uint64_t keep_bytes);
 
   Status write(const Record& record) override;
   // Returns when the lines would survive a power cut.
@@ -79,8 +83,9 @@ class TeeSink final : public RecordSink {
 // The records of a JSON Lines file, in order. A last line without a line end is what a crash leaves and is passed over.
 // kBadData names the line; so does a line of more than 16 MiB.
 Result<std::vector<Record>> read_records(FileSystem& files, const std::filesystem::path& path);
-// The same one by one; stops at the first error of `each`.
+// The same one by one, of the first `max_bytes`; stops at the first error of `each`.
 Status for_each_record(FileSystem& files, const std::filesystem::path& path,
-                       const std::function<Status(const Record&)>& each);
+                       const std::function<Status(const Record&)>& each,
+                       std::uint64_t max_bytes = std::numeric_limits<std::uint64_t>::max());
 
 }  // namespace tributary
