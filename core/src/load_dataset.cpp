@@ -32,8 +32,7 @@ Status check_named(std::string_view key, const std::string& file) {
 }
 
 Result<Pair> load_fashion_mnist(const Configuration& configuration, FileSystem& files) {
-  const std::string& chosen = configuration.data.directory;
-  const fs::path directory = chosen.empty() ? fs::path(kFashionMnistDirectory) : configuration.resolve(chosen);
+  const fs::path directory = fashion_mnist_directory(configuration);
   const auto read = [&](std::string_view split, std::string_view name) {
     return read_idx_dataset(files, directory / fmt::format("{}-images-idx3-ubyte.gz", split),
                             directory / fmt::format("{}-labels-idx1-ubyte.gz", split), std::string(name));
@@ -135,6 +134,11 @@ Result<Partition> partition_of(const Configuration& configuration, const Dataset
 }
 
 }  // namespace
+
+std::filesystem::path fashion_mnist_directory(const Configuration& configuration) {
+  const std::string& chosen = configuration.data.directory;
+  return chosen.empty() ? fs::path(kFashionMnistDirectory) : configuration.resolve(chosen);
+}
 
 Result<LoadedData> load_data(const Configuration& configuration, FileSystem& files) {
   if (configuration.data.source == DataConfig::Source::kNone) { return LoadedData{}; }

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 
 #include "tributary/core/configuration.hpp"
 #include "tributary/core/dataset.hpp"
@@ -23,6 +24,9 @@ struct LoadedData {
 // Training and test data have the same shape and number of classes. kNotFound, kBadData, kIo: of a file;
 // kConfiguration: a file that is needed is not named.
 Result<LoadedData> load_data(const Configuration& configuration, FileSystem& files = real_file_system());
+
+// Where data.source fashion-mnist has its files.
+[[nodiscard]] std::filesystem::path fashion_mnist_directory(const Configuration& configuration);
 
 // kConfiguration: the data cannot be spread that way, with the reason.
 Result<Partition> make_partition(const Configuration& configuration, const Dataset& train, std::uint32_t clients);

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tributary/core/run_inputs.hpp"
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "core/scratch_directory.hpp"
+
+namespace tributary {
+namespace {
+
+using testing::ScratchDirectory;
+
+std::vector<std::string> keys(const Configuration& configuration) {
+  std::vector<std::string> found;
+  for (const InputFile& file : input_files(configuration)) { found.push_back(file.key); }
+  return found;
+}
+
+TEST(RunInputs, FilesOfDataModelAndTrainerAreFound) {
+  const ScratchDirectory scratch;
+  for (const char* name : {"train.csv", "test.csv", "net.pt", "start.safetensors", "trainer.so", "train.py", "a.ini"}) {
+    scratch.write(name, name);
+  }
+  Configuration configuration;
+  configuration.base_directory = scratch.path();
+  configuration.data.source = DataConfig::Source::kCsv;
+  configuration.data.train = "train.csv";
+  configuration.data.test = "test.csv";
+  configuration.model.torchscript = "net.pt";
+  configuration.model.initial = (scratch / "start.safetensors").string();
+  configuration.trainer.library = "trainer.so";
+  configuration.trainer.command = {"sh", "train.py", "--lr", "{output}", "--settings=a.ini", "none.py"};
+
+  EXPECT_EQ(keys(configuration), (std::vector<std::string>{"data.train", "data.test", "model.torchscript",
+                                                           "model.initial", "trainer.library", "trainer.command[0]",
+                                                           "trainer.command[1]", "trainer.command[4]"}));
+}
+
+TEST(RunInputs, NothingIsReadWhereNothingIsNamed) {
+  Configuration none;
+  none.data.source = DataConfig::Source::kNone;
+  EXPECT_TRUE(keys(none).empty());
+  Configuration missing;
+  missing.data.source = DataConfig::Source::kCsv;
+  missing.data.train = "/nowhere/train.csv";
+  EXPECT_TRUE(keys(missing).empty()) << "who needs it says that it is missing";
+}
+
+TEST(RunInputs, AChangedFileIsNamedWithBothStates) {
+  const ScratchDirectory scratch;
+  const auto path = scratch.write("train.csv", "x,label\n1,0\n");
+  FileSystem& files = real_file_system();
+  const std::vector<InputFile> inputs{{"data.train", path}};
+  const InputDigests::Texts before = InputDigests(files, inputs).texts();
+  EXPECT_EQ(InputDigests(files, inputs).changes_since(before), "");
+
+  scratch.write("train.csv", "x,label\n2,0\n");
+
+  const std::string change = InputDigests(files, inputs).changes_since(before);
+  EXPECT_TRUE(change.starts_with("data.train (" + path.string() + ") has changed: it was 12 bytes, SHA-256 "))
+      << change;
+  EXPECT_NE(change.find(", it is 12 bytes, SHA-256 "), std::string::npos) << change;
+  EXPECT_TRUE(InputDigests(files, {}).changes_since(before).ends_with(", it is not there"));
+}
+
+TEST(RunInputs, AFileLargerThanOneReadIsDigestedWhole) {
+  const ScratchDirectory scratch;
+  std::string text(3'000'000, 'x');
+  const auto path = scratch.write("large", text);
+  const InputDigests::Texts before = InputDigests(real_file_system(), {{"key", path}}).texts();
+
+  text.back() = 'y';
+  scratch.write("large", text);
+
+  EXPECT_NE(InputDigests(real_file_system(), {{"key", path}}).changes_since(before), "");
+}
+
+}  // namespace
+}  // namespace tributary
