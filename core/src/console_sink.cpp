@@ -120,7 +120,13 @@ void ConsoleSink::write_header(const Record& run) {
   if (count_of(run, "aggregators") > 0) { fact(human_plural(count_of(run, "aggregators"), "aggregator")); }
   if (run.find("clients") != nullptr) { fact(human_plural(count_of(run, "clients"), "client")); }
   if (run.find("parameters") != nullptr) { fact(human_plural(count_of(run, "parameters"), "parameter")); }
-  if (run.number("threads") > 0) { fact(human_plural(count_of(run, "threads"), "thread")); }
+  if (count_of(run, "processes") > 1) {
+    // Each rank has as many threads as this one.
+    fact(fmt::format("{} with {} each", human_plural(count_of(run, "processes"), "rank"),
+                     human_plural(count_of(run, "threads"), "thread")));
+  } else if (run.number("threads") > 0) {
+    fact(human_plural(count_of(run, "threads"), "thread"));
+  }
   if (run.find("seed") != nullptr) { fact("seed " + seed_text(run)); }
   out_ << '\n' << ' ' << paint_.bold(run.text("name")) << "  " << paint_.dim(ascii_if(ascii, facts)) << "\n\n";
   std::string titles;
@@ -132,18 +138,46 @@ void ConsoleSink::write_header(const Record& run) {
     for (std::size_t i = 0; i < column.width; ++i) { rule += ascii ? "-" : "─"; }
   }
   out_ << paint_.bold(titles) << '\n' << paint_.dim(rule) << '\n';
+  if (run.find("resumed_after") != nullptr) { write_earlier_rounds(run); }
   started_ = true;
   draw_bar();
 }
 
-void ConsoleSink::write_round(const Record& round) {
-  remove_bar();
+Status ConsoleSink::replay(const Record& given) {
+  const Record record = printable(given);
+  if (record.event() == "round") {
+    if (first_replayed_ == 0) { first_replayed_ = count_of(record, "round"); }
+    count_round(record);
+    replayed_seconds_ += record.number("seconds");
+    replayed_bytes_ += record.number("bytes_down") + record.number("bytes_up");
+    // The row shows what was measured last, which not every round does.
+    Record merged = record;
+    for (const std::string_view field : {"accuracy", "loss", "train_loss"}) {
+      const Record::Value* const before = last_replayed_.find(field);
+      if (record.find(field) == nullptr && before != nullptr) { merged.set(field, *before); }
+    }
+    last_replayed_ = std::move(merged);
+  } else if (record.event() == "fault") {
+    ++faults_[std::string(record.text("kind"))];
+  }
+  return ok_status();
+}
+
+void ConsoleSink::write_earlier_rounds(const Record& run) {
+  const std::uint64_t last = count_of(run, "resumed_after");
+  if (last == 0 || first_replayed_ == 0) {
+    write_note("note:", "there is no checkpoint yet: the run starts from its beginning");
+    return;
+  }
+  last_replayed_.set("seconds", replayed_seconds_).set("bytes_down", replayed_bytes_).set("bytes_up", 0.0);
+  write_row(last_replayed_,
+            first_replayed_ == last ? fmt::format("{}", last) : fmt::format("{}–{}", first_replayed_, last), false,
+            "before; resumed here");
+}
+
+void ConsoleSink::count_round(const Record& round) {
   round_ = count_of(round, "round");
-  ++rounds_here_;
-  tasks_ = 0;
-  const double seconds = round.number("seconds");
-  seconds_here_ += seconds;
-  totals_.seconds += seconds;
+  totals_.seconds += round.number("seconds");
   totals_.train_seconds += round.number("train_seconds");
   totals_.merge_seconds += round.number("merge_seconds");
   totals_.evaluate_seconds += round.number("evaluate_seconds");
@@ -154,28 +188,40 @@ void ConsoleSink::write_round(const Record& round) {
   totals_.failed += round.number("failed");
   totals_.late += round.number("late");
   totals_.rejected += round.number("rejected");
-
-  const bool abandoned = round.text("outcome") == "abandoned";
+  if (round.text("outcome") == "abandoned") { ++totals_.abandoned; }
   const double accuracy = round.number("accuracy", kAbsent);
-  const bool best = std::isfinite(accuracy) && accuracy > best_accuracy_;
-  if (std::isfinite(accuracy)) { accuracies_.push_back(accuracy); }
-  if (best) {
+  if (!std::isfinite(accuracy)) { return; }
+  accuracies_.push_back(accuracy);
+  if (accuracy > best_accuracy_) {
     best_accuracy_ = accuracy;
     best_round_ = round_;
   }
-  if (abandoned) { ++totals_.abandoned; }
+}
 
+void ConsoleSink::write_round(const Record& round) {
+  remove_bar();
+  ++rounds_here_;
+  tasks_ = 0;
+  seconds_here_ += round.number("seconds");
+  const double best_before = best_accuracy_;
+  count_round(round);
+  write_row(round, rounds_asked_ > 0 ? fmt::format("{}/{}", round_, rounds_asked_) : fmt::format("{}", round_),
+            best_accuracy_ > best_before, round.text("outcome") == "abandoned" ? "abandoned" : "");
+  draw_bar();
+}
+
+void ConsoleSink::write_row(const Record& round, const std::string& rounds, bool best, std::string_view remark) {
   const std::uint64_t selected = count_of(round, "selected");
   const std::uint64_t reported = count_of(round, "reported");
   std::array<std::string, kColumns.size()> cells;
-  cells[kRound] = rounds_asked_ > 0 ? fmt::format("{}/{}", round_, rounds_asked_) : fmt::format("{}", round_);
-  cells[kAccuracy] = human_accuracy(accuracy);
+  cells[kRound] = rounds;
+  cells[kAccuracy] = human_accuracy(round.number("accuracy", kAbsent));
   cells[kLoss] = fixed(round.number("loss", kAbsent));
   cells[kTrainLoss] = fixed(round.number("train_loss", kAbsent));
   cells[kClients] = human_count(count_of(round, "contributors"));
   // Of the children asked at the root, some are missing.
   if (reported < selected) { cells[kClients] += fmt::format(" ({}/{})", reported, selected); }
-  cells[kTime] = human_duration(seconds);
+  cells[kTime] = human_duration(round.number("seconds"));
   cells[kMoved] = human_bytes(round.number("bytes_down") + round.number("bytes_up"));
 
   std::string line;
@@ -187,13 +233,12 @@ void ConsoleSink::write_round(const Record& round) {
     line += kGap;
     line += cell;
   }
-  if (abandoned) {
+  if (!remark.empty()) {
     line += kGap;
-    line += paint_.yellow("abandoned");
+    line += paint_.yellow(remark);
   }
   out_ << ascii_if(!options_.out.utf8, std::move(line)) << '\n';
   out_.flush();
-  draw_bar();
 }
 
 void ConsoleSink::write_end(const Record& end) {

@@ -164,6 +164,54 @@ TEST(ConsoleSink, TheClosingBlockSumsUpRoundsAndTroubles) {
   EXPECT_TRUE(contains(text, "412 MB at most")) << text;
 }
 
+TEST(ConsoleSink, WhatWasBeforeAResumeIsOneRowUnderOneHeader) {
+  std::ostringstream out;
+  std::ostringstream notes;
+  ConsoleSink sink(out, notes, {});
+  ASSERT_TRUE(sink.replay(run_record()).ok());
+  ASSERT_TRUE(sink.replay(round_record(1, 0.5)).ok());
+  ASSERT_TRUE(sink.replay(Record("warning").set("text", "old news")).ok());
+  Record unmeasured("round");
+  unmeasured.set("round", 2).set("seconds", 1.0).set("contributors", 30).set("selected", 4).set("reported", 4);
+  ASSERT_TRUE(sink.replay(unmeasured).ok());
+  EXPECT_EQ(out.str(), "");
+
+  ASSERT_TRUE(sink.write(run_record().set("resumed_after", 2)).ok());
+  ASSERT_TRUE(sink.write(round_record(3, 0.6)).ok());
+  ASSERT_TRUE(sink.write(Record("end").set("outcome", "finished").set("accuracy", 0.6)).ok());
+
+  const std::vector<std::string> lines = lines_of(out.str());
+  ASSERT_GE(lines.size(), 8U) << out.str();
+  EXPECT_TRUE(contains(lines[5], "1–2")) << lines[5];
+  EXPECT_TRUE(contains(lines[5], "50.00 %")) << "what was measured last: " << lines[5];
+  EXPECT_TRUE(contains(lines[5], "3.00 s")) << lines[5];
+  EXPECT_TRUE(contains(lines[5], "12.8 MB")) << lines[5];
+  EXPECT_TRUE(contains(lines[5], "before; resumed here")) << lines[5];
+  EXPECT_TRUE(contains(lines[6], "3/4")) << lines[6];
+  EXPECT_TRUE(contains(out.str(), "25.6 MB  (")) << "the sum is of the whole run";
+  EXPECT_EQ(notes.str(), "");
+}
+
+TEST(ConsoleSink, AResumeWithoutACheckpointSaysThatItBeginsAgain) {
+  std::ostringstream out;
+  std::ostringstream notes;
+  ConsoleSink sink(out, notes, {});
+
+  ASSERT_TRUE(sink.write(run_record().set("resumed_after", 0)).ok());
+
+  EXPECT_EQ(notes.str(), "note: there is no checkpoint yet: the run starts from its beginning\n");
+}
+
+TEST(ConsoleSink, TheNumberOfRanksIsPrinted) {
+  std::ostringstream out;
+  std::ostringstream notes;
+  ConsoleSink sink(out, notes, {});
+
+  ASSERT_TRUE(sink.write(run_record().set("processes", 8)).ok());
+
+  EXPECT_TRUE(contains(out.str(), "8 ranks with 2 threads each")) << out.str();
+}
+
 TEST(ConsoleSink, AClosedOutputIsAnError) {
   std::ostringstream out;
   std::ostringstream notes;

@@ -36,6 +36,8 @@ class ConsoleSink final : public RecordSink {
   ConsoleSink& operator=(const ConsoleSink&) = delete;
 
   Status write(const Record& given) override;
+  // Adds up what was before a resume; the next header is followed by one row for it.
+  Status replay(const Record& given) override;
   Status flush() override;
 
   // Within the current round: `done` of `of` tasks. Cheap: draws only what changes on the screen.
@@ -44,6 +46,9 @@ class ConsoleSink final : public RecordSink {
  private:
   void write_header(const Record& run);
   void write_round(const Record& round);
+  void count_round(const Record& round);
+  void write_row(const Record& round, const std::string& rounds, bool best, std::string_view remark);
+  void write_earlier_rounds(const Record& run);
   void write_end(const Record& end);
   void write_note(std::string_view label, std::string_view text);
   void draw_bar();
@@ -84,6 +89,12 @@ class ConsoleSink final : public RecordSink {
   double best_accuracy_ = -std::numeric_limits<double>::infinity();
   std::uint64_t best_round_ = 0;
   std::map<std::string, std::uint64_t> faults_;
+
+  // Before a resume.
+  std::uint64_t first_replayed_ = 0;
+  Record last_replayed_{"round"};
+  double replayed_seconds_ = 0.0;
+  double replayed_bytes_ = 0.0;
 };
 
 }  // namespace tributary

@@ -78,6 +78,8 @@ class Driver {
   [[nodiscard]] virtual std::string_view name() const noexcept = 0;
   // Training threads of this process.
   [[nodiscard]] virtual std::uint32_t threads() const noexcept = 0;
+  // That share the work, this one included.
+  [[nodiscard]] virtual std::uint32_t processes() const noexcept { return 1; }
 };
 
 }  // namespace tributary

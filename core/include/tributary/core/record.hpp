@@ -76,6 +76,8 @@ class RecordSink {
  public:
   virtual ~RecordSink() = default;
   virtual Status write(const Record& record) = 0;
+  // A record that was written before the run was resumed: what a sink shows or sums up of it is its own affair.
+  virtual Status replay(const Record& record) { return write(record); }
   // Everything written so far is on the device (files) or on the screen.
   virtual Status flush() = 0;
 };

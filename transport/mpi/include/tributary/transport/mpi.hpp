@@ -131,6 +131,9 @@ class MpiDriver final : public Driver {
   [[nodiscard]] const DriverStatistics& statistics() const noexcept override { return statistics_; }
   [[nodiscard]] std::string_view name() const noexcept override { return "mpi"; }
   [[nodiscard]] std::uint32_t threads() const noexcept override { return threads_; }
+  [[nodiscard]] std::uint32_t processes() const noexcept override {
+    return static_cast<std::uint32_t>(session_.size());
+  }
 
  private:
   Status start(const Plan& plan, const TrainerFactory& factory, RunObserver* observer);
