@@ -186,6 +186,12 @@ std::size_t listed_mistakes(const Status& status) {
   return lines;
 }
 
+// What was printed so far has reached its reader.
+Status written(std::ostream& out) {
+  out.flush();
+  return out ? ok_status() : io_error("cannot write the results: the output was closed or is full");
+}
+
 Status guarded(const Action& action, const Context& context) {
   try {
     return action(context);
@@ -258,7 +264,7 @@ int run_program(std::span<const std::string> arguments, const Streams& given) {
     app.parse(std::move(reversed));
   } catch (const CLI::CallForHelp&) {
     streams.out << app.help();
-    return 0;
+    return report_status(streams, plain_paint, written(streams.out));
   } catch (const CLI::ExtrasError& error) {
     return report_usage_error(streams, plain_paint, {unknown_option(app, error.what()), path_of(app)});
   } catch (const CLI::ParseError& error) {
@@ -275,8 +281,8 @@ int run_program(std::span<const std::string> arguments, const Streams& given) {
   for (const auto& [sub, action] : actions) {
     if (!sub->parsed()) { continue; }
     Status status = guarded(action, context);
-    streams.out.flush();
-    if (status.ok() && !streams.out) { status = io_error("cannot write the results: the output was closed"); }
+    const Status shown = written(streams.out);
+    if (status.ok()) { status = shown; }
     return report_status(streams, Paint(context.err_terminal.color), status);
   }
   return report_status(streams, plain_paint, internal_error("no command was chosen"));
