@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "report.hpp"
 
+#include <fmt/format.h>
+#include <unistd.h>
+
 #include <memory>
 
 #include "report_page.hpp"
@@ -9,6 +12,16 @@
 #include "tributary/core/record_sinks.hpp"
 
 namespace tributary::cli {
+namespace {
+
+Status fill_csv(FileSystem& files, const std::filesystem::path& records, const std::filesystem::path& csv) {
+  TRIBUTARY_ASSIGN_OR_RETURN(const std::unique_ptr<CsvSink> sink, CsvSink::open(files, csv));
+  TRIBUTARY_RETURN_IF_ERROR(
+      for_each_record(files, records, [&sink](const Record& record) { return sink->write(record); }));
+  return sink->flush();
+}
+
+}  // namespace
 
 Status write_report(const std::filesystem::path& run_directory, const std::filesystem::path& file) {
   FileSystem& files = real_file_system();
@@ -18,10 +31,30 @@ Status write_report(const std::filesystem::path& run_directory, const std::files
 
 Status write_csv(const std::filesystem::path& run_directory) {
   FileSystem& files = real_file_system();
-  TRIBUTARY_ASSIGN_OR_RETURN(const std::unique_ptr<CsvSink> sink, CsvSink::open(files, run_directory / "records.csv"));
-  TRIBUTARY_RETURN_IF_ERROR(for_each_record(files, run_directory / "records.jsonl",
-                                            [&sink](const Record& record) { return sink->write(record); }));
-  return sink->flush();
+  const std::filesystem::path temporary = run_directory / fmt::format(".records.csv.{}-0.tmp", ::getpid());
+  Status written = fill_csv(files, run_directory / "records.jsonl", temporary);
+  if (written.ok()) { written = files.rename(temporary, run_directory / "records.csv"); }
+  if (!written.ok()) {
+    // What went wrong first is the message worth giving.
+    static_cast<void>(files.remove(temporary));
+    return written;
+  }
+  return files.sync_directory(run_directory);
+}
+
+Status write_presentations(const Configuration& configuration, const std::filesystem::path& run_directory) {
+  if (configuration.output.csv) { TRIBUTARY_RETURN_IF_ERROR(write_csv(run_directory)); }
+  if (configuration.output.report) {
+    TRIBUTARY_RETURN_IF_ERROR(write_report(run_directory, run_directory / "report.html"));
+  }
+  return {};
+}
+
+Status complete_presentations(const Configuration& configuration, const std::filesystem::path& run_directory) {
+  const bool has_csv = std::filesystem::exists(run_directory / "records.csv");
+  const bool has_report = std::filesystem::exists(run_directory / "report.html");
+  const bool complete = (has_csv || !configuration.output.csv) && (has_report || !configuration.output.report);
+  return complete ? ok_status() : write_presentations(configuration, run_directory);
 }
 
 }  // namespace tributary::cli

@@ -4,6 +4,7 @@
 
 #include <filesystem>
 
+#include "tributary/core/configuration.hpp"
 #include "tributary/core/status.hpp"
 
 namespace tributary::cli {
@@ -11,7 +12,13 @@ namespace tributary::cli {
 // The page `file` from a run directory; replaced as a whole.
 Status write_report(const std::filesystem::path& run_directory, const std::filesystem::path& file);
 
-// records.csv beside records.jsonl: one row per round.
+// records.csv beside records.jsonl: one row per round; replaced as a whole.
 Status write_csv(const std::filesystem::path& run_directory);
+
+// Both, as the configuration wants them.
+Status write_presentations(const Configuration& configuration, const std::filesystem::path& run_directory);
+
+// The same if one of them is missing: the run was killed between its last record and them.
+Status complete_presentations(const Configuration& configuration, const std::filesystem::path& run_directory);
 
 }  // namespace tributary::cli

@@ -18,6 +18,7 @@
 #include "tributary/core/federation.hpp"
 #include "tributary/core/printable.hpp"
 #include "tributary/core/record_sinks.hpp"
+#include "tributary/core/run_lock.hpp"
 #include "tributary/topology/write.hpp"
 #include "tributary/transport/simulation.hpp"
 
@@ -76,15 +77,6 @@ struct RunOptions {
   bool print_configuration = false;
 };
 
-// `wanted`, or the first of wanted-2, wanted-3, ... that holds no run yet.
-std::filesystem::path free_directory(const std::filesystem::path& wanted) {
-  std::filesystem::path candidate = wanted;
-  for (int number = 2; std::filesystem::exists(candidate / "configuration.yaml"); ++number) {
-    candidate = fmt::format("{}-{}", wanted.string(), number);
-  }
-  return candidate;
-}
-
 Result<Configuration> configuration_of(const RunOptions& options) {
   if (options.resume.empty()) {
     if (options.configuration->file.empty()) {
@@ -137,41 +129,32 @@ bool is_complete(const std::filesystem::path& directory) {
   return outcome == "finished" || outcome == "stopped";
 }
 
-// What is made from the records for people to look at.
-Status write_presentations(const Configuration& configuration, const std::filesystem::path& directory) {
-  if (configuration.output.csv) { TRIBUTARY_RETURN_IF_ERROR(write_csv(directory)); }
-  if (configuration.output.report) { TRIBUTARY_RETURN_IF_ERROR(write_report(directory, directory / "report.html")); }
-  return {};
-}
-
 // Everything that can be wrong before a file is written.
 struct Prepared {
   Loaded loaded;
   std::filesystem::path directory;
   bool resume = false;
-  std::string note;  // where the run goes, if it is not where one would look
+  bool numbered = false;           // where `directory` is taken, the run goes to another with a number
+  std::unique_ptr<FileLock> lock;  // a resume's, where this process writes
 };
 
-Result<Prepared> prepare(const RunOptions& options, Configuration configuration) {
+Result<Prepared> prepare(const RunOptions& options, Configuration configuration, std::unique_ptr<FileLock> lock) {
   const bool resume = !options.resume.empty();
   if (resume && !options.directory.empty()) {
     return invalid_argument("--resume goes on in its own directory: --output does not belong to it");
   }
   std::filesystem::path directory = options.resume;
-  std::string note;
+  bool numbered = false;
   if (!resume && !options.directory.empty()) {
     directory = options.directory;
   } else if (!resume && !configuration.output.directory.empty()) {
     directory = configuration.output.directory;
   } else if (!resume) {
-    const std::filesystem::path wanted = std::filesystem::path("runs") / configuration.name;
-    directory = free_directory(wanted);
-    if (directory != wanted) {
-      note = fmt::format("{} holds a run already: this one goes to {}", wanted.string(), directory.string());
-    }
+    directory = std::filesystem::path("runs") / configuration.name;
+    numbered = true;
   }
   TRIBUTARY_ASSIGN_OR_RETURN(Loaded loaded, load_federation(std::move(configuration)));
-  return Prepared{std::move(loaded), std::move(directory), resume, std::move(note)};
+  return Prepared{std::move(loaded), std::move(directory), resume, numbered, std::move(lock)};
 }
 
 // Who is told about the run besides its directory.
@@ -194,12 +177,21 @@ struct Audience {
   }
 };
 
-Result<std::unique_ptr<Federation>> open_federation(const Context& context, const Prepared& prepared,
+Result<std::unique_ptr<Federation>> open_federation(const Context& context, Prepared& prepared,
                                                     FederationOptions options) {
   const Composition& composition = prepared.loaded.composition;
-  if (!prepared.note.empty()) { context.note(prepared.note); }
+  if (prepared.numbered) {
+    TRIBUTARY_ASSIGN_OR_RETURN(ClaimedDirectory claimed, claim_free_directory(real_file_system(), prepared.directory));
+    if (claimed.path != prepared.directory) {
+      context.note(fmt::format("{} holds a run already: this one goes to {}", prepared.directory.string(),
+                               claimed.path.string()));
+    }
+    prepared.directory = std::move(claimed.path);
+    prepared.lock = std::move(claimed.lock);
+  }
   options.directory = prepared.directory;
   options.resume = prepared.resume;
+  options.lock = std::move(prepared.lock);
   options.preamble = composition.label_records();
   options.stop = &stop_requested;
   TRIBUTARY_ASSIGN_OR_RETURN(std::unique_ptr<Federation> federation,
@@ -242,7 +234,7 @@ Status carry_out(const Context& context, const Prepared& prepared, Federation& f
   return {};
 }
 
-Status run_here(const Context& context, const Prepared& prepared) {
+Status run_here(const Context& context, Prepared& prepared) {
   const Composition& composition = prepared.loaded.composition;
   FederationOptions options;
   const Audience audience(context, options);
@@ -261,7 +253,7 @@ JobSettings job_settings(const Composition& composition) {
 }
 
 // The same in a job: the first rank runs, the others serve it.
-Status run_in_job(const Context& context, Job& job, const Result<Prepared>& prepared) {
+Status run_in_job(const Context& context, Job& job, Result<Prepared>& prepared) {
   // What the first rank cannot tell any more.
   const auto speak_for_the_first = [&job](const Status& status) {
     if (!status.ok() && !job.is_first() && job.has_lost_ranks()) {
@@ -313,10 +305,23 @@ Status run(const Context& context, const RunOptions& options) {
   const bool resume = !options.resume.empty();
   if (configuration.ok() && resume && options.configuration->set.empty() && is_complete(options.resume)) {
     context.note(fmt::format("{} has finished already: there is nothing to go on with", options.resume));
-    return {};
+    if (!speaks_for_job()) { return {}; }
+    const Result<std::unique_ptr<FileLock>> lock = claim_run_directory(real_file_system(), options.resume);
+    // Somebody else who owns the directory may be writing its last files just now.
+    if (!lock.ok()) { return {}; }
+    remove_temporaries(real_file_system(), options.resume);
+    return complete_presentations(*configuration, options.resume);
+  }
+  // From here on nobody else changes the directory of a resume.
+  std::unique_ptr<FileLock> lock;
+  Status ready = configuration.status();
+  if (ready.ok() && resume && speaks_for_job()) {
+    Result<std::unique_ptr<FileLock>> claimed = claim_run_directory(real_file_system(), options.resume);
+    ready = claimed.status();
+    if (claimed.ok()) { lock = std::move(claimed).value(); }
   }
   Result<Prepared> prepared =
-      configuration.ok() ? prepare(options, std::move(configuration).value()) : configuration.status();
+      ready.ok() ? prepare(options, std::move(configuration).value(), std::move(lock)) : Result<Prepared>(ready);
   if (job != nullptr) { return run_in_job(context, *job, prepared); }
   TRIBUTARY_RETURN_IF_ERROR(prepared.status());
   return run_here(context, *prepared);
@@ -342,8 +347,8 @@ Command run_command() {
                 "  mpirun -n 8 tributary run configs/quickstart.yaml     the same model, spread over 8 ranks\n"
                 "Ctrl-C finishes the round, saves a checkpoint and stops; a second Ctrl-C stops at once. SIGTERM and\n"
                 "SIGUSR1 do the same; under mpirun SIGTERM and Ctrl-C keep the newest finished round (docs/mpi.md).\n"
-                "Exit codes: 0 done, 78 configuration, 69 a rank or too many clients lost, 74 files, 75 stopped by\n"
-                "SIGTERM or SIGUSR1, 130 stopped by Ctrl-C (docs/errors.md)");
+                "Exit codes: 0 done, 64 run directory in use, 65 diverged, 69 a rank or too many clients lost, 74\n"
+                "files, 75 stopped by SIGTERM or SIGUSR1, 78 configuration, 130 stopped by Ctrl-C (docs/errors.md)");
             return [options](const Context& context) { return run(context, *options); };
           }};
 }

@@ -11,7 +11,9 @@
 #include <ctime>
 #include <utility>
 
+#include "configuration_changes.hpp"
 #include "tributary/core/file_digest.hpp"
+#include "tributary/core/finite.hpp"
 #include "tributary/core/model_file.hpp"
 #include "tributary/core/version.hpp"
 
@@ -20,6 +22,8 @@ namespace {
 
 // Of a checkpoint's state: the run had reached its goal.
 const std::string kStoppedKey = "stopped";
+// Of a checkpoint's state: before the keys of input files.
+constexpr std::string_view kInputPrefix = "input:";
 
 double seconds(std::chrono::nanoseconds time) {
   return std::chrono::duration<double>(time).count();
@@ -68,35 +72,67 @@ Federation::Federation(const Plan& plan, const TrainerFactory& factory, Federati
 Result<std::unique_ptr<Federation>> Federation::open(const Plan& plan, const TrainerFactory& factory,
                                                      FederationOptions options) {
   std::unique_ptr<Federation> federation(new Federation(plan, factory, std::move(options)));
-  const FederationOptions& set = federation->options_;
+  FederationOptions& set = federation->options_;
   FileSystem& files = *set.files;
   const std::filesystem::path configuration = set.directory / "configuration.yaml";
-  TRIBUTARY_ASSIGN_OR_RETURN(const FileSystem::Kind found, files.kind(configuration));
-  if (set.resume) {
-    if (found == FileSystem::Kind::kNothing) {
-      return invalid_argument(
-          fmt::format("{} holds no run to resume: it has no configuration.yaml", set.directory.string()));
-    }
-    return federation;
+  TRIBUTARY_ASSIGN_OR_RETURN(FileSystem::Kind found, files.kind(configuration));
+  if (set.resume && found == FileSystem::Kind::kNothing) {
+    return invalid_argument(
+        fmt::format("{} holds no run to resume: it has no configuration.yaml", set.directory.string()));
   }
-  if (found != FileSystem::Kind::kNothing) {
+  if (!set.resume) { TRIBUTARY_RETURN_IF_ERROR(files.create_directories(set.directory)); }
+  if (set.lock == nullptr) {
+    TRIBUTARY_ASSIGN_OR_RETURN(set.lock, claim_run_directory(files, set.directory));
+    TRIBUTARY_ASSIGN_OR_RETURN(found, files.kind(configuration));
+  }
+  if (!set.resume && found != FileSystem::Kind::kNothing) {
     return invalid_argument(fmt::format("{} holds a run already: resume it with --resume, or name another directory",
                                         set.directory.string()));
   }
-  TRIBUTARY_RETURN_IF_ERROR(files.create_directories(set.directory));
-  TRIBUTARY_RETURN_IF_ERROR(write_atomically(files, configuration, print_configuration(plan.configuration())));
+  remove_temporaries(files, set.directory);
+  federation->inputs_ = std::make_unique<InputDigests>(files, input_files(plan.configuration()));
+  if (!set.resume) {
+    TRIBUTARY_RETURN_IF_ERROR(write_atomically(files, configuration, print_configuration(plan.configuration())));
+  }
   return federation;
 }
 
-Status Federation::write(const Record& record) {
-  TRIBUTARY_RETURN_IF_ERROR(records_->write(record));
+Status Federation::show(const Record& record) {
   for (RecordSink* const sink : options_.sinks) { TRIBUTARY_RETURN_IF_ERROR(sink->write(record)); }
   return {};
 }
 
+// A run that is resumed cuts its records only now: until it has something to say it may still be refused, by another
+// rank of a job for one.
+Status Federation::begin_records() {
+  if (records_) { return {}; }
+  TRIBUTARY_ASSIGN_OR_RETURN(records_,
+                             JsonLinesSink::open(*options_.files, options_.directory / "records.jsonl", keep_records_));
+  for (const Record& record : std::exchange(first_records_, {})) { TRIBUTARY_RETURN_IF_ERROR(records_->write(record)); }
+  return {};
+}
+
+Status Federation::write(const Record& record) {
+  TRIBUTARY_RETURN_IF_ERROR(begin_records());
+  TRIBUTARY_RETURN_IF_ERROR(records_->write(record));
+  return show(record);
+}
+
+// Below an aggregator with local rounds several of its rounds belong to one of its parent.
+Round Federation::root_round(const NodeNote& note) const {
+  if (note.round.value == 0) { return Round{round_.value + 1}; }
+  const Tree& tree = plan_.tree();
+  const NodeId at = note.kind == NodeNote::Kind::kAbandoned ? note.node : tree.parent(note.node);
+  std::uint64_t round = note.round.value;
+  for (std::uint32_t tier = tree.tier(at); tier > 0; --tier) {
+    round = (round - 1) / plan_.tier(tier).rounds_per_parent_round + 1;
+  }
+  return Round{round};
+}
+
 void Federation::noted(const NodeNote& note) {
   Record record("fault");
-  record.set("round", note.round.value).set("node", plan_.tree().name(note.node));
+  record.set("round", root_round(note).value).set("node", plan_.tree().name(note.node));
   record.set("kind", std::string(to_string(note.kind))).set("detail", note.detail);
   if (Status written = write(record); note_error_.ok()) { note_error_ = std::move(written); }
 }
@@ -109,6 +145,7 @@ void Federation::warned(const std::string& text) {
 
 void Federation::trained(std::uint64_t tasks) {
   tasks_this_round_ += tasks;
+  if (Status begun = begin_records(); note_error_.ok()) { note_error_ = std::move(begun); }
   if (options_.on_progress) { options_.on_progress(tasks_this_round_, plan_.clients_per_round()); }
 }
 
@@ -119,81 +156,127 @@ Status Federation::halted(const ModelValues& model) {
   return save(model);
 }
 
+Status Federation::can_go_on_from(const Checkpoint& checkpoint) const {
+  TRIBUTARY_RETURN_IF_ERROR(
+      JsonLinesSink::check(*options_.files, options_.directory / "records.jsonl", checkpoint.state.records_bytes));
+  const std::string trouble = describe_not_finite(plan_.spec(), checkpoint.values);
+  return trouble.empty() ? ok_status() : bad_data("its " + trouble);
+}
+
+Status Federation::other_configuration(const Checkpoint& checkpoint) const {
+  const std::filesystem::path saved = options_.directory / "configuration.yaml";
+  std::string changes;
+  const Result<std::vector<std::byte>> text = read_file(*options_.files, saved, std::uint64_t{1} << 24U);
+  if (text.ok()) {
+    const std::string_view before(reinterpret_cast<const char*>(text->data()), text->size());
+    changes = internal::describe_changes(before, plan_.configuration());
+  }
+  std::error_code ignored;
+  const std::filesystem::path model = std::filesystem::absolute(checkpoint.path, ignored);
+  return invalid_argument(fmt::format(
+      "{} was written by a run of another configuration, tree or model: a run goes on only as it began.{} "
+      "Leave out what changes it (--set, variables TRIBUTARY_...), or start a new run; one that begins with "
+      "this model: tributary run {} --output DIR --set model.initial={}",
+      checkpoint.path.string(), changes.empty() ? "" : " Changed: " + changes + ".", saved.string(), model.string()));
+}
+
+Result<Federation::Start> Federation::start_from(Checkpoint checkpoint) {
+  CheckpointState& state = checkpoint.state;
+  if (state.configuration != plan_.digest()) { return other_configuration(checkpoint); }
+  InputDigests::Texts earlier;
+  for (const auto& [key, text] : state.extra) {
+    if (key.starts_with(kInputPrefix)) { earlier.emplace(key.substr(kInputPrefix.size()), text); }
+  }
+  if (const std::string changes = inputs_->changes_since(earlier); !changes.empty()) {
+    return invalid_argument(
+        fmt::format("{}; {} was written with what was there before: put it back, or start a new run", changes,
+                    checkpoint.path.string()));
+  }
+  round_ = state.round;
+  version_ = state.version;
+  done_ = state.extra.contains(kStoppedKey);
+  return Start{std::make_shared<std::vector<float>>(std::move(checkpoint.values)), state.records_bytes,
+               std::move(checkpoint.warnings)};
+}
+
+Result<Federation::Start> Federation::find_start() {
+  if (options_.resume || restored_) {
+    Result<Checkpoint> checkpoint = checkpoints_.load_latest(
+        plan_.spec(), [this](const Checkpoint& candidate) { return can_go_on_from(candidate); });
+    if (checkpoint.ok()) { return start_from(std::move(checkpoint).value()); }
+    if (checkpoint.status().code() != Code::kNotFound) { return checkpoint.status(); }
+  }
+  TRIBUTARY_ASSIGN_OR_RETURN(std::vector<float> values, factory_.initial_model(plan_.configuration().seed));
+  if (values.size() != plan_.spec().parameters()) {
+    return invalid_argument(
+        fmt::format("the initial model has {} values, its spec says {}", values.size(), plan_.spec().parameters()));
+  }
+  if (const std::string trouble = describe_not_finite(plan_.spec(), values); !trouble.empty()) {
+    return bad_data(fmt::format("the model to start from cannot be trained: {}", trouble));
+  }
+  round_ = {};
+  version_ = {};
+  return Start{std::make_shared<std::vector<float>>(std::move(values)), 0, {}};
+}
+
 // The first time from the beginning or a resumed run's checkpoint; later, when a driver restarts a killed root, always
 // from the checkpoint.
 Result<RootState> Federation::restore() {
-  std::uint64_t keep_records = 0;
-  auto model = std::make_shared<std::vector<float>>();
-  std::vector<std::string> warnings;
-  bool from_checkpoint = false;
-  if (options_.resume || restored_) {
-    Result<Checkpoint> checkpoint = checkpoints_.load_latest(plan_.spec());
-    if (checkpoint.ok()) {
-      if (checkpoint->state.configuration != plan_.digest()) {
-        return invalid_argument(fmt::format(
-            "{} was written by a run of another configuration, tree or model: a run goes on only as it began",
-            checkpoint->path.string()));
-      }
-      round_ = checkpoint->state.round;
-      version_ = checkpoint->state.version;
-      keep_records = checkpoint->state.records_bytes;
-      *model = std::move(checkpoint->values);
-      warnings = std::move(checkpoint->warnings);
-      done_ = checkpoint->state.extra.contains(kStoppedKey);
-      from_checkpoint = true;
-    } else if (checkpoint.status().code() != Code::kNotFound) {
-      return checkpoint.status();
-    }
-  }
-  if (!from_checkpoint) {
-    TRIBUTARY_ASSIGN_OR_RETURN(*model, factory_.initial_model(plan_.configuration().seed));
-    if (model->size() != plan_.spec().parameters()) {
-      return invalid_argument(
-          fmt::format("the initial model has {} values, its spec says {}", model->size(), plan_.spec().parameters()));
-    }
-    round_ = {};
-    version_ = {};
-  }
+  TRIBUTARY_ASSIGN_OR_RETURN(Start start, find_start());
   saved_ = round_;
   const bool first_time = !std::exchange(restored_, true);
-  const std::filesystem::path path = options_.directory / "records.jsonl";
+  if (first_time) { TRIBUTARY_RETURN_IF_ERROR(replay(start.keep_records)); }
   records_.reset();
-  TRIBUTARY_ASSIGN_OR_RETURN(records_, JsonLinesSink::open(*options_.files, path, keep_records));
-  if (keep_records > 0 && first_time) { TRIBUTARY_RETURN_IF_ERROR(replay()); }
-  if (keep_records == 0 || first_time) { TRIBUTARY_RETURN_IF_ERROR(write_run_record(keep_records == 0, first_time)); }
-  if (!first_time) {
-    TRIBUTARY_RETURN_IF_ERROR(
-        write(Record("warning").set("text", fmt::format("the root died and goes on from round {}", round_.value))));
+  keep_records_ = start.keep_records;
+  first_records_.clear();
+  std::vector<Record> shown;
+  if (first_time || keep_records_ == 0) {
+    first_records_.push_back(run_record());
+    if (keep_records_ == 0) {
+      first_records_.insert(first_records_.end(), options_.preamble.begin(), options_.preamble.end());
+    }
+    if (first_time) { shown = first_records_; }
   }
-  for (const std::string& warning : warnings) {
-    TRIBUTARY_RETURN_IF_ERROR(write(Record("warning").set("text", warning)));
-  }
+  const auto warn = [&](std::string text) {
+    first_records_.push_back(Record("warning").set("text", std::move(text)));
+    shown.push_back(first_records_.back());
+  };
+  if (!first_time) { warn(fmt::format("the root died and goes on from round {}", round_.value)); }
+  for (std::string& warning : start.warnings) { warn(std::move(warning)); }
+  for (const Record& record : shown) { TRIBUTARY_RETURN_IF_ERROR(show(record)); }
+  if (!options_.resume || !first_time) { TRIBUTARY_RETURN_IF_ERROR(begin_records()); }
   round_start_ = Clock::now();
   evaluate_time_ = {};
   checkpoint_time_ = {};
   if (done_) { kind_ = FederationOutcome::Kind::kStoppedAtAccuracy; }
-  return RootState{round_, version_, std::move(model), done_};
+  // Nothing is left to train, and the model is what the run ends with. Otherwise the root changes it in place.
+  if (done_ || round_.value >= plan_.configuration().rounds) { model_ = start.model; }
+  return RootState{round_, version_, std::move(start.model), done_};
 }
 
 // Shows other sinks the run from its start, and takes up what the end of a run sums over all its parts.
-Status Federation::replay() {
-  return for_each_record(*options_.files, options_.directory / "records.jsonl", [this](const Record& record) -> Status {
-    if (record.event() == "round") {
-      earlier_seconds_ += record.number("seconds");
-      for (const char* const metric : {"accuracy", "loss"}) {
-        if (record.find(metric) != nullptr) { last_metrics_[metric] = record.number(metric); }
-      }
-    }
-    for (RecordSink* const sink : options_.sinks) { TRIBUTARY_RETURN_IF_ERROR(sink->write(record)); }
-    return {};
-  });
+Status Federation::replay(std::uint64_t bytes) {
+  if (bytes == 0) { return {}; }
+  return for_each_record(
+      *options_.files, options_.directory / "records.jsonl",
+      [this](const Record& record) -> Status {
+        if (record.event() == "round") {
+          earlier_seconds_ += record.number("seconds");
+          for (const char* const metric : {"accuracy", "loss"}) {
+            if (record.find(metric) != nullptr) { last_metrics_[metric] = record.number(metric); }
+          }
+        }
+        for (RecordSink* const sink : options_.sinks) { TRIBUTARY_RETURN_IF_ERROR(sink->replay(record)); }
+        return {};
+      },
+      bytes);
 }
 
 bool Federation::on_virtual_clock() const {
   return driver_->name() == "simulation" && plan_.configuration().simulation.clock == SimulationConfig::Clock::kVirtual;
 }
 
-Status Federation::write_run_record(bool preamble, bool everywhere) {
+Record Federation::run_record() const {
   const Tree& tree = plan_.tree();
   const Configuration& configuration = plan_.configuration();
   Record record("run");
@@ -202,15 +285,13 @@ Status Federation::write_run_record(bool preamble, bool everywhere) {
   record.set("tiers", tree.height() + 1);
   record.set("parameters", static_cast<std::uint64_t>(plan_.spec().parameters()));
   record.set("payload_bytes", static_cast<std::uint64_t>(plan_.payload_bytes()));
-  record.set("threads", driver_->threads()).set("driver", std::string(driver_->name()));
+  record.set("threads", driver_->threads()).set("processes", driver_->processes());
+  record.set("driver", std::string(driver_->name()));
   record.set("clock", on_virtual_clock() ? "virtual" : "real");
   record.set("version", std::string(version_text())).set("configuration_digest", plan_.digest().hex());
   record.set("started", fmt::format("{:%FT%TZ}", fmt::gmtime(std::time(nullptr)))).set("host", host_name());
-  const auto put = [&](const Record& line) { return everywhere ? write(line) : records_->write(line); };
-  TRIBUTARY_RETURN_IF_ERROR(put(record));
-  if (!preamble) { return {}; }
-  for (const Record& line : options_.preamble) { TRIBUTARY_RETURN_IF_ERROR(put(line)); }
-  return {};
+  if (options_.resume) { record.set("resumed_after", round_.value); }
+  return record;
 }
 
 Status Federation::evaluate(const RoundReport& report, const ModelValues& model, TrainingPool& pool) {
@@ -233,6 +314,7 @@ Status Federation::evaluate(const RoundReport& report, const ModelValues& model,
 
 Status Federation::save(const ModelValues& model) {
   const auto start = Clock::now();
+  TRIBUTARY_RETURN_IF_ERROR(begin_records());
   TRIBUTARY_RETURN_IF_ERROR(records_->flush());
   CheckpointState state;
   state.round = round_;
@@ -241,15 +323,32 @@ Status Federation::save(const ModelValues& model) {
   state.seed = plan_.configuration().seed;
   state.records_bytes = records_->bytes();
   if (kind_ == FederationOutcome::Kind::kStoppedAtAccuracy) { state.extra[kStoppedKey] = "accuracy"; }
+  for (const auto& [key, text] : inputs_->texts()) { state.extra[std::string(kInputPrefix) + key] = text; }
   TRIBUTARY_RETURN_IF_ERROR(checkpoints_.save(plan_.spec(), *model, state));
   checkpoint_time_ = Clock::now() - start;
   saved_ = round_;
   return {};
 }
 
+// What a step with a huge rate makes of a model must not be committed: no later round can mend it.
+Status Federation::check_model(const ModelValues& model, Round round) const {
+  const std::string trouble = describe_not_finite(plan_.spec(), *model);
+  if (trouble.empty()) { return {}; }
+  const AlgorithmConfig& algorithm = plan_.configuration().algorithm;
+  const std::string last_good = saved_.value == 0
+                                    ? std::string("no earlier round was saved")
+                                    : fmt::format("the last good model is that of round {}, in {}", saved_.value,
+                                                  (options_.directory / "checkpoints").string());
+  return bad_data(fmt::format(
+      "the training has diverged in round {}: after the step of the server {}. Lower algorithm.server_lr ({}) or the "
+      "learning rate of the clients; {}",
+      round.value, trouble, algorithm.server_lr, last_good));
+}
+
 Result<bool> Federation::published(const RoundReport& report, const ModelValues& model, TrainingPool& pool,
                                    const DriverStatistics& statistics) {
   TRIBUTARY_RETURN_IF_ERROR(note_error_);
+  if (report.committed) { TRIBUTARY_RETURN_IF_ERROR(check_model(model, report.round)); }
   model_ = model;
   round_ = report.round;
   version_ = report.version;
@@ -269,7 +368,7 @@ Result<bool> Federation::published(const RoundReport& report, const ModelValues&
   if (due || interrupted || reached || last) { TRIBUTARY_RETURN_IF_ERROR(save(model)); }
   // The root may change its model in place once nobody else holds it.
   if (!interrupted && !reached && !last) { model_.reset(); }
-  return interrupted || reached;
+  return !last && (interrupted || reached);
 }
 
 Status Federation::write_round_records(const RoundReport& report, const DriverStatistics& statistics) {
@@ -430,11 +529,6 @@ Result<FederationOutcome> Federation::run(Driver& driver) {
   outcome.round = round_;
   outcome.version = version_;
   outcome.metrics = last_metrics_;
-  if (!model_ && kind_ != FederationOutcome::Kind::kInterrupted) {
-    // A run that was resumed after its last round.
-    TRIBUTARY_ASSIGN_OR_RETURN(RootState state, restore());
-    model_ = std::move(state.model);
-  }
   if (kind_ != FederationOutcome::Kind::kInterrupted) { TRIBUTARY_RETURN_IF_ERROR(write_model_file(outcome)); }
   outcome.wall_time = Clock::now() - start_;
   TRIBUTARY_RETURN_IF_ERROR(write_end_records(driver.statistics(), outcome));

@@ -20,12 +20,14 @@ constexpr auto kRun = std::to_array<FieldInfo>({
     {"parameters", "integer", "", "float32 values of the model"},
     {"payload_bytes", "integer", "bytes", "of one model on an edge, without headers"},
     {"threads", "integer", "", "that train in this process"},
+    {"processes", "integer", "", "that share the work: ranks under MPI, otherwise 1"},
     {"driver", "text", "", "what carries the nodes: `simulation`, ..."},
     {"clock", "text", "", "`virtual` or `real`"},
     {"version", "text", "", "of the program"},
     {"configuration_digest", "text", "", "SHA-256 of everything in the plan that decides the result, hexadecimal"},
     {"started", "text", "", "UTC, ISO 8601"},
     {"host", "text", "", "name of the machine"},
+    {"resumed_after", "integer", "", "the round it goes on from, 0 for the beginning; absent unless resumed"},
 });
 
 constexpr auto kLabels = std::to_array<FieldInfo>({
@@ -64,7 +66,7 @@ constexpr auto kRound = std::to_array<FieldInfo>({
     {"selected", "integer", "", "children of the root that were asked"},
     {"reported", "integer", "", "children of the root whose update is in the model"},
     {"failed", "integer", "", "children of the root that gave up or disappeared"},
-    {"late", "integer", "", "updates that came after the commit"},
+    {"late", "integer", "", "children of the root that were asked and had not answered when the round closed"},
     {"rejected", "integer", "", "updates refused: damaged, not finite, of another model"},
     {"contributors", "integer", "", "clients, anywhere in the tree, whose update is in the model"},
     {"weight", "number", "", "sum of the weights in the committed mean"},
@@ -78,10 +80,11 @@ constexpr auto kRound = std::to_array<FieldInfo>({
 });
 
 constexpr auto kFault = std::to_array<FieldInfo>({
-    {"round", "integer", "", "of the root"},
+    {"round", "integer", "", "of the root that it belongs to"},
     {"node", "text", "", "its name"},
     {"kind", "text", "",
-     "`task-failed`, `refused`, `lost`, `returned`, `late`, `abandoned`, `duplicate`, `kill` (injected)"},
+     "`task-failed`, `refused`, `lost`, `returned`, `cut-off` (no answer by the deadline), `late` (an update that came "
+     "after its round had closed), `abandoned`, `duplicate`, `kill` (injected)"},
     {"detail", "text", "", "for people"},
 });
 

@@ -29,9 +29,9 @@ class ProgramTest(unittest.TestCase):
         self.work = pathlib.Path(tempfile.mkdtemp(prefix="tributary-test-"))
         self.addCleanup(shutil.rmtree, self.work, ignore_errors=True)
 
-    def start(self, *arguments, **options):
+    def start(self, *arguments, stdout=subprocess.PIPE, **options):
         return subprocess.Popen([PROGRAM, *map(str, arguments)], cwd=self.work, env=environment(), text=True,
-                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
+                                stdin=subprocess.DEVNULL, stdout=stdout, stderr=subprocess.PIPE, **options)
 
     def run_program(self, *arguments, expect=0, timeout=240, **options):
         """Runs the program to its end; its exit code must be `expect`."""

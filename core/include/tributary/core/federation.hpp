@@ -6,8 +6,7 @@
 // Threads:    one thread; `stop` may be set from any thread or signal handler.
 // Ownership:  plan, factory, sinks and files outlive the federation.
 // Errors:     a directory that cannot be written is one clear error, and no earlier checkpoint is lost by it. When a
-// run
-//             fails, what was recorded and saved before stays.
+//             run fails, what was recorded and saved before stays. A resume that is refused changes nothing.
 #pragma once
 
 #include <atomic>
@@ -25,14 +24,18 @@
 #include "tributary/core/file_system.hpp"
 #include "tributary/core/plan.hpp"
 #include "tributary/core/record_sinks.hpp"
+#include "tributary/core/run_inputs.hpp"
+#include "tributary/core/run_lock.hpp"
 
 namespace tributary {
 
 struct FederationOptions {
   std::filesystem::path directory;
   bool resume = false;  // go on from the newest checkpoint in `directory`
-  // Besides records.jsonl: the console, say. They see a resumed run from its start, and twice the rounds that a
-  // simulated death of the root takes back.
+  // On `directory`, if it is claimed already; open() claims it otherwise.
+  std::unique_ptr<FileLock> lock;
+  // Besides records.jsonl: the console, say. They see a resumed run from its start, by RecordSink::replay(), and twice
+  // the rounds that a simulated death of the root takes back.
   std::vector<RecordSink*> sinks;
   std::vector<Record> preamble;             // written after the `run` record
   const std::atomic<bool>* stop = nullptr;  // set: finish the round, save, and stop
@@ -55,7 +58,8 @@ struct FederationOutcome {
 
 class Federation final : private RunObserver {
  public:
-  // kInvalidArgument: the directory holds a run already and `resume` is false, or holds none and it is true.
+  // kInvalidArgument: the directory holds a run already and `resume` is false, or holds none and it is true; or another
+  // process owns it.
   static Result<std::unique_ptr<Federation>> open(const Plan& plan, const TrainerFactory& factory,
                                                   FederationOptions options);
 
@@ -72,10 +76,25 @@ class Federation final : private RunObserver {
   void noted(const NodeNote& note) override;
   void warned(const std::string& text) override;
 
+  // The model to start from, and what is to be done with the records, before anything is changed.
+  struct Start {
+    std::shared_ptr<std::vector<float>> model;
+    std::uint64_t keep_records = 0;
+    std::vector<std::string> warnings;
+  };
+  Result<Start> find_start();
+  Result<Start> start_from(Checkpoint checkpoint);
+  [[nodiscard]] Status can_go_on_from(const Checkpoint& checkpoint) const;
+  [[nodiscard]] Status check_model(const ModelValues& model, Round round) const;
+  [[nodiscard]] Status other_configuration(const Checkpoint& checkpoint) const;
+
+  Status show(const Record& record);
+  Status begin_records();
   Status write(const Record& record);
   [[nodiscard]] bool on_virtual_clock() const;
-  Status write_run_record(bool preamble, bool everywhere);
-  Status replay();
+  [[nodiscard]] Record run_record() const;
+  Status replay(std::uint64_t bytes);
+  [[nodiscard]] Round root_round(const NodeNote& note) const;
   Status write_round_records(const RoundReport& report, const DriverStatistics& statistics);
   Status warn_once(const std::string& subject, const std::string& text);
   Status warn_of(const RoundReport& report);
@@ -88,8 +107,11 @@ class Federation final : private RunObserver {
   const TrainerFactory& factory_;
   FederationOptions options_;
   CheckpointStore checkpoints_;
-  std::unique_ptr<JsonLinesSink> records_;
-  const Driver* driver_ = nullptr;  // while run() is under way
+  std::unique_ptr<InputDigests> inputs_;
+  std::unique_ptr<JsonLinesSink> records_;  // null until the run has something new to write
+  std::uint64_t keep_records_ = 0;          // of the file, when it is opened
+  std::vector<Record> first_records_;       // to be written then
+  const Driver* driver_ = nullptr;          // while run() is under way
   bool restored_ = false;
   std::uint64_t tasks_this_round_ = 0;
 
