@@ -11,7 +11,7 @@ packages=(
   libtorch-dev libopenblas0-pthread
   libopenmpi-dev openmpi-bin
   libssl-dev libcereal-dev libboost-graph-dev libspdlog-dev libfmt-dev
-  libyaml-cpp-dev libcli11-dev nlohmann-json3-dev zlib1g-dev
+  libyaml-cpp-dev libcli11-dev nlohmann-json3-dev zlib1g-dev libdeflate-dev
   dataset-fashion-mnist
 )
 if [ "${1:-}" = --develop ]; then

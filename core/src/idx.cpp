@@ -2,127 +2,131 @@
 #include "tributary/core/idx.hpp"
 
 #include <fmt/format.h>
-#include <zlib.h>
 
 #include <algorithm>
 #include <array>
 #include <limits>
 #include <memory>
 
+#include "gzip.hpp"
 #include "reading.hpp"
 
 namespace tributary {
 namespace {
 
 constexpr std::size_t kMaxDimensions = 8;
-// Deflate cannot pack tighter: 258 bytes in two bits, and a little for the frame.
-constexpr std::uint64_t kMaxGzipRatio = 1032;
 
-// The bytes of a file one after the other, whichever way they are stored.
-class ByteStream {
- public:
-  virtual ~ByteStream() = default;
-  // Exactly this many bytes. kBadData if fewer are left.
-  virtual Status fill(std::span<std::uint8_t> into) = 0;
-  // kBadData if anything is left.
-  virtual Status expect_end() = 0;
-  // The most bytes that can still come.
-  [[nodiscard]] virtual std::uint64_t most_left() const noexcept = 0;
+// Images pack to a half or a tenth. A file that announces more than this many times its size may be lying: its memory
+// is taken step by step, as content really comes.
+constexpr std::uint64_t kTrustedRatio = 32;
+
+using internal::GzipStream;
+
+std::uint64_t most_values(const ReadableFile& file) {
+  return file.size() > std::numeric_limits<std::uint64_t>::max() / internal::kMostGzipRatio
+             ? std::numeric_limits<std::uint64_t>::max()
+             : file.size() * internal::kMostGzipRatio;
+}
+
+struct Header {
+  std::vector<std::int64_t> shape;
+  std::uint64_t bytes = 0;   // of the header itself
+  std::uint64_t values = 0;  // that follow it
 };
 
-class PlainStream final : public ByteStream {
- public:
-  PlainStream(const ReadableFile& file, std::string name) : file_(file), name_(std::move(name)) {}
+// `fill` takes a span to fill with the next bytes. `most` is how many values the file can hold.
+template <typename Fill, typename Most>
+Result<Header> read_header(const std::string& name, const Fill& fill, const Most& most) {
+  std::array<std::uint8_t, 4> word{};
+  TRIBUTARY_RETURN_IF_ERROR(fill(word));
+  const std::size_t dimensions = word[3];
+  if (word[0] != 0 || word[1] != 0) {
+    return bad_data(
+        fmt::format("{}: not an IDX file: starts with {:02x} {:02x}, expected 00 00", name, word[0], word[1]));
+  }
+  if (word[2] != 0x08) {
+    return unsupported(fmt::format("{}: IDX element type 0x{:02x}, only 0x08 (unsigned byte) is read", name, word[2]));
+  }
+  if (dimensions < 1 || dimensions > kMaxDimensions) {
+    return bad_data(fmt::format("{}: {} dimensions, expected 1 to {}", name, dimensions, kMaxDimensions));
+  }
+  Header header;
+  for (std::size_t i = 0; i < dimensions; ++i) {
+    TRIBUTARY_RETURN_IF_ERROR(fill(word));
+    header.shape.push_back((std::int64_t{word[0]} << 24U) | (word[1] << 16U) | (word[2] << 8U) | word[3]);
+  }
+  header.bytes = word.size() * (1 + dimensions);
+  const auto values = internal::checked_elements(header.shape);
+  const std::uint64_t largest = most(header.bytes);
+  if (!values || *values > largest) {
+    return bad_data(fmt::format("{}: announces {} values, the file can hold at most {}", name,
+                                internal::shape_text(header.shape), largest));
+  }
+  header.values = *values;
+  return header;
+}
 
-  Status fill(std::span<std::uint8_t> into) override {
-    if (into.size() > most_left()) { return bad_data(fmt::format("{}: ends within its header", name_)); }
-    TRIBUTARY_RETURN_IF_ERROR(file_.read(offset_, std::as_writable_bytes(into)));
-    offset_ += into.size();
+Result<IdxArray> read_plain(const ReadableFile& file, const std::string& name) {
+  std::uint64_t offset = 0;
+  const auto fill = [&](std::span<std::uint8_t> into) -> Status {
+    if (into.size() > file.size() - offset) { return bad_data(fmt::format("{}: ends within its header", name)); }
+    TRIBUTARY_RETURN_IF_ERROR(file.read(offset, std::as_writable_bytes(into)));
+    offset += into.size();
     return ok_status();
+  };
+  TRIBUTARY_ASSIGN_OR_RETURN(Header header,
+                             read_header(name, fill, [&](std::uint64_t bytes) { return file.size() - bytes; }));
+  if (const std::uint64_t extra = file.size() - offset - header.values; extra > 0) {
+    return bad_data(fmt::format("{}: has {} bytes more than its header announces", name, extra));
   }
+  IdxArray array{std::move(header.shape), std::vector<std::uint8_t>(header.values)};
+  TRIBUTARY_RETURN_IF_ERROR(file.read(offset, std::as_writable_bytes(std::span(array.values))));
+  return array;
+}
 
-  Status expect_end() override {
-    return most_left() == 0
-               ? ok_status()
-               : bad_data(fmt::format("{}: has {} bytes more than its header announces", name_, most_left()));
+Status fill_from(GzipStream& stream, std::span<std::uint8_t> into, std::uint64_t missing_behind,
+                 const std::string& name) {
+  TRIBUTARY_ASSIGN_OR_RETURN(const std::size_t missing, stream.unpack(into));
+  if (missing == 0) { return ok_status(); }
+  return bad_data(fmt::format("{}: its gzip content ends {} bytes before what its header announces", name,
+                              missing + missing_behind));
+}
+
+// Slowly, with a reason for whatever is wrong, and never with much more memory than there is content.
+Result<std::vector<std::uint8_t>> unpack_in_steps(GzipStream& stream, std::uint64_t count, const std::string& name) {
+  constexpr std::uint64_t kFirstStep = std::uint64_t{1} << 20U;
+  std::vector<std::uint8_t> values;
+  while (values.size() < count) {
+    const std::size_t old = values.size();
+    values.resize(std::min(count, std::max<std::uint64_t>(kFirstStep, 2 * std::uint64_t{old})));
+    TRIBUTARY_RETURN_IF_ERROR(fill_from(stream, std::span(values).subspan(old), count - values.size(), name));
   }
-
-  [[nodiscard]] std::uint64_t most_left() const noexcept override { return file_.size() - offset_; }
-
- private:
-  const ReadableFile& file_;
-  std::string name_;
-  std::uint64_t offset_ = 0;
-};
-
-class GzipStream final : public ByteStream {
- public:
-  GzipStream(const ReadableFile& file, std::string name) : file_(file), name_(std::move(name)), input_(kPiece) {
-    // 15 bits of window, as gzip always has; 16: expect gzip's frame and check its sums.
-    if (inflateInit2(&state_, 15 + 16) != Z_OK) { throw std::bad_alloc(); }
+  std::array<std::uint8_t, 1> one_more{};
+  TRIBUTARY_ASSIGN_OR_RETURN(const std::size_t missing, stream.unpack(one_more));
+  if (missing == 0) { return bad_data(fmt::format("{}: unpacks to more bytes than its header announces", name)); }
+  if (const std::uint64_t rest = stream.packed_bytes_left(); rest > 0) {
+    return bad_data(fmt::format("{}: has {} bytes after its gzip content", name, rest));
   }
-  ~GzipStream() override { inflateEnd(&state_); }
-  GzipStream(const GzipStream&) = delete;
-  GzipStream& operator=(const GzipStream&) = delete;
+  return values;
+}
 
-  Status fill(std::span<std::uint8_t> into) override {
-    TRIBUTARY_ASSIGN_OR_RETURN(const std::size_t missing, inflate_into(into));
-    return missing == 0 ? ok_status()
-                        : bad_data(fmt::format("{}: its gzip content ends {} bytes before what its header announces",
-                                               name_, missing));
-  }
-
-  Status expect_end() override {
-    std::array<std::uint8_t, 1> one_more{};
-    TRIBUTARY_ASSIGN_OR_RETURN(const std::size_t missing, inflate_into(one_more));
-    if (missing == 0) { return bad_data(fmt::format("{}: unpacks to more bytes than its header announces", name_)); }
-    const std::uint64_t rest = state_.avail_in + (file_.size() - offset_);
-    return rest == 0 ? ok_status() : bad_data(fmt::format("{}: has {} bytes after its gzip content", name_, rest));
-  }
-
-  [[nodiscard]] std::uint64_t most_left() const noexcept override {
-    const std::uint64_t packed = file_.size();
-    return packed > std::numeric_limits<std::uint64_t>::max() / kMaxGzipRatio
-               ? std::numeric_limits<std::uint64_t>::max()
-               : packed * kMaxGzipRatio;
-  }
-
- private:
-  static constexpr std::size_t kPiece = std::size_t{1} << 18U;
-
-  // Returns how many bytes the content fell short.
-  Result<std::size_t> inflate_into(std::span<std::uint8_t> into) {
-    while (!into.empty() && !ended_) {
-      if (state_.avail_in == 0) {
-        const std::size_t count = std::min<std::uint64_t>(input_.size(), file_.size() - offset_);
-        if (count == 0) { return bad_data(fmt::format("{}: its gzip content is cut off", name_)); }
-        TRIBUTARY_RETURN_IF_ERROR(file_.read(offset_, std::as_writable_bytes(std::span(input_).first(count))));
-        offset_ += count;
-        state_.next_in = input_.data();
-        state_.avail_in = static_cast<uInt>(count);
-      }
-      const auto room = static_cast<uInt>(std::min<std::size_t>(into.size(), std::size_t{1} << 30U));
-      state_.next_out = into.data();
-      state_.avail_out = room;
-      const int outcome = inflate(&state_, Z_NO_FLUSH);
-      if (outcome == Z_MEM_ERROR) { throw std::bad_alloc(); }
-      if (outcome != Z_OK && outcome != Z_STREAM_END && outcome != Z_BUF_ERROR) {
-        const char* reason = state_.msg != nullptr ? state_.msg : "it needs a dictionary";
-        return bad_data(fmt::format("{}: damaged gzip content: {}", name_, reason));
-      }
-      ended_ = outcome == Z_STREAM_END;
-      into = into.subspan(room - state_.avail_out);
+Result<IdxArray> read_packed(const ReadableFile& file, const std::string& name) {
+  GzipStream stream(file, name);
+  const auto fill = [&](std::span<std::uint8_t> into) { return fill_from(stream, into, 0, name); };
+  TRIBUTARY_ASSIGN_OR_RETURN(Header header, read_header(name, fill, [&](std::uint64_t) { return most_values(file); }));
+  IdxArray array{std::move(header.shape), {}};
+  if (header.values / kTrustedRatio <= file.size()) {
+    array.values.resize(header.bytes + header.values);
+    TRIBUTARY_ASSIGN_OR_RETURN(const bool whole, internal::unpack_whole(file, array.values));
+    if (whole) {
+      array.values.erase(array.values.begin(), array.values.begin() + static_cast<std::ptrdiff_t>(header.bytes));
+      return array;
     }
-    return into.size();
+    array.values = {};
   }
-
-  const ReadableFile& file_;
-  std::string name_;
-  std::vector<std::uint8_t> input_;
-  std::uint64_t offset_ = 0;  // of the next packed byte to read
-  z_stream state_{};
-  bool ended_ = false;
-};
+  TRIBUTARY_ASSIGN_OR_RETURN(array.values, unpack_in_steps(stream, header.values, name));
+  return array;
+}
 
 Result<IdxArray> read_from(const ReadableFile& file, const std::string& name) {
   return internal::with_memory_guard(name, [&]() -> Result<IdxArray> {
@@ -131,40 +135,7 @@ Result<IdxArray> read_from(const ReadableFile& file, const std::string& name) {
       return bad_data(fmt::format("{}: {} bytes are too few for an IDX file", name, file.size()));
     }
     TRIBUTARY_RETURN_IF_ERROR(file.read(0, std::as_writable_bytes(std::span(word))));
-    std::unique_ptr<ByteStream> stream;
-    if (word[0] == 0x1F && word[1] == 0x8B) {
-      stream = std::make_unique<GzipStream>(file, name);
-    } else {
-      stream = std::make_unique<PlainStream>(file, name);
-    }
-
-    TRIBUTARY_RETURN_IF_ERROR(stream->fill(word));
-    const std::size_t dimensions = word[3];
-    if (word[0] != 0 || word[1] != 0) {
-      return bad_data(
-          fmt::format("{}: not an IDX file: starts with {:02x} {:02x}, expected 00 00", name, word[0], word[1]));
-    }
-    if (word[2] != 0x08) {
-      return unsupported(
-          fmt::format("{}: IDX element type 0x{:02x}, only 0x08 (unsigned byte) is read", name, word[2]));
-    }
-    if (dimensions < 1 || dimensions > kMaxDimensions) {
-      return bad_data(fmt::format("{}: {} dimensions, expected 1 to {}", name, dimensions, kMaxDimensions));
-    }
-    IdxArray array;
-    for (std::size_t i = 0; i < dimensions; ++i) {
-      TRIBUTARY_RETURN_IF_ERROR(stream->fill(word));
-      array.shape.push_back((std::int64_t{word[0]} << 24U) | (word[1] << 16U) | (word[2] << 8U) | word[3]);
-    }
-    const auto bytes = internal::checked_elements(array.shape);
-    if (!bytes || *bytes > stream->most_left()) {
-      return bad_data(fmt::format("{}: announces {} values, the file can hold at most {}", name,
-                                  internal::shape_text(array.shape), stream->most_left()));
-    }
-    array.values.resize(*bytes);
-    TRIBUTARY_RETURN_IF_ERROR(stream->fill(array.values));
-    TRIBUTARY_RETURN_IF_ERROR(stream->expect_end());
-    return array;
+    return internal::starts_as_gzip(word[0], word[1]) ? read_packed(file, name) : read_plain(file, name);
   });
 }
 

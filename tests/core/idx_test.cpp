@@ -2,11 +2,13 @@
 #include "tributary/core/idx.hpp"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <string>
 
 #include "core/file_bytes.hpp"
 #include "core/scratch_directory.hpp"
+#include "tributary/core/random.hpp"
 
 namespace tributary {
 namespace {
@@ -56,6 +58,43 @@ TEST(Idx, NoMemoryIsTakenForMoreThanAPackedFileCanHold) {
 
   EXPECT_EQ(status.message(), "liar.gz: announces [4294967295, 255] values, the file can hold at most " +
                                   std::to_string(liar.size() * 1032));
+}
+
+TEST(Idx, NoMemoryIsTakenForWhatAPackedFileOnlyAnnounces) {
+  // A megabyte of noise that says it unpacks to 800; not more than deflate could hold.
+  std::string noise(std::size_t{1} << 20U, '\0');
+  Rng rng(stream_seed(3, Purpose::kTest));
+  for (char& byte : noise) { byte = static_cast<char>(rng.below(256)); }
+  const std::string liar = gzip_bytes(idx_bytes({800'000'000}, noise));
+  rusage before{};
+  getrusage(RUSAGE_SELF, &before);
+
+  const Status status = parse_idx(bytes_of(liar), "liar.gz").status();
+
+  rusage after{};
+  getrusage(RUSAGE_SELF, &after);
+  EXPECT_EQ(status, bad_data("liar.gz: its gzip content ends 798951424 bytes before what its header announces"));
+  EXPECT_LT(after.ru_maxrss - before.ru_maxrss, 100'000) << "kilobytes";
+}
+
+TEST(Idx, PackedFilesOfSeveralMembersAreOneFile) {
+  const std::string plain = idx_bytes({2, 3}, "abcdef");
+  // Cut within the header, within the values and at the end, where bgzip puts an empty member.
+  for (const std::size_t cut : {std::size_t{1}, std::size_t{7}, plain.size() - 2, plain.size()}) {
+    const std::string packed = gzip_bytes(plain.substr(0, cut)) + gzip_bytes(plain.substr(cut));
+    const Result<IdxArray> array = parse_idx(bytes_of(packed), "packed");
+    ASSERT_TRUE(array.ok()) << array.status().message();
+    EXPECT_EQ(array->values, (std::vector<std::uint8_t>{'a', 'b', 'c', 'd', 'e', 'f'}));
+  }
+  const std::string longer = gzip_bytes(plain) + gzip_bytes("g");
+  EXPECT_EQ(parse_idx(bytes_of(longer), "long.gz").status(),
+            bad_data("long.gz: unpacks to more bytes than its header announces"));
+}
+
+TEST(Idx, ADamagedMemberIsToldFromADamagedHeader) {
+  std::string packed = gzip_bytes(idx_bytes({6}, "abcdef"));
+  packed[packed.size() - 8] = static_cast<char>(packed[packed.size() - 8] ^ 1);  // the checksum
+  EXPECT_EQ(parse_idx(bytes_of(packed), "i.gz").status(), bad_data("i.gz: damaged gzip content: incorrect data check"));
 }
 
 TEST(Idx, GreyImagesGetAChannel) {
