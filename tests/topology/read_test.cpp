@@ -226,8 +226,9 @@ TEST(Read, FormatsAreFoundByExtensionAndName) {
   EXPECT_EQ(parse_topology_format("edges").value(), TopologyFormat::kEdges);
   EXPECT_EQ(
       topology_format("tree.xml").status(),
-      invalid_argument("tree.xml: unknown topology format \".xml\"; known are .yaml, .yml, .json, .edges, .txt, .csv, "
-                       ".dot, .gv and .svg"));
+      invalid_argument(
+          "tree.xml: unknown topology format \".xml\"; known are .yaml, .yml, .json, .edges, .edgelist, .txt, .csv, "
+          ".dot, .gv and .svg"));
   EXPECT_EQ(
       parse_topology_format("jsno").status(),
       invalid_argument("a topology format must be yaml, json, edges, matrix, dot or svg, got \"jsno\"; did you mean "

@@ -22,11 +22,12 @@ namespace tributary {
 namespace {
 
 constexpr std::array<std::string_view, 6> kFormatNames{"yaml", "json", "edges", "matrix", "dot", "svg"};
-constexpr std::array<std::pair<std::string_view, TopologyFormat>, 9> kExtensions{{
+constexpr std::array<std::pair<std::string_view, TopologyFormat>, 10> kExtensions{{
     {".yaml", TopologyFormat::kYaml},
     {".yml", TopologyFormat::kYaml},
     {".json", TopologyFormat::kJson},
     {".edges", TopologyFormat::kEdges},
+    {".edgelist", TopologyFormat::kEdges},
     {".txt", TopologyFormat::kEdges},
     {".csv", TopologyFormat::kMatrix},
     {".dot", TopologyFormat::kDot},
@@ -83,7 +84,7 @@ Result<Topology> read_text(std::string_view text, TopologyFormat format, std::st
   internal::RawTopology raw;
   switch (format) {
     case TopologyFormat::kEdges:
-      raw = internal::read_edges(text, found);
+      raw = internal::is_matrix(text) ? internal::read_matrix(text, found) : internal::read_edges(text, found);
       break;
     case TopologyFormat::kMatrix:
       raw = internal::read_matrix(text, found);
@@ -114,7 +115,7 @@ Result<TopologyFormat> topology_format(const std::filesystem::path& file) {
     if (known == extension) { return format; }
   }
   return invalid_argument(
-      fmt::format("{}: unknown topology format {}; known are .yaml, .yml, .json, .edges, .txt, .csv, "
+      fmt::format("{}: unknown topology format {}; known are .yaml, .yml, .json, .edges, .edgelist, .txt, .csv, "
                   ".dot, .gv and .svg",
                   file.string(), internal::quoted(extension)));
 }

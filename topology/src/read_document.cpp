@@ -124,6 +124,12 @@ class DocumentReader {
       }
       return;
     }
+    if (has_key(kTop, "topology") && !has_key(kTop, "nodes")) {
+      issues_.add(TopologyError::kUnknownKey, document_.at(kTop).place,
+                  "this is the configuration of a federation, not a topology: `tributary validate` checks it, and its "
+                  "section `topology` says where its tree is");
+      return;
+    }
     const bool is_node =
         !has_key(kTop, "nodes") && !has_key(kTop, "schema") && (has_key(kTop, "children") || has_key(kTop, "name"));
     if (is_node) {

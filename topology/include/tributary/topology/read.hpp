@@ -24,7 +24,7 @@ struct Configuration;
 enum class TopologyFormat : std::uint8_t {
   kYaml,    // .yaml .yml
   kJson,    // .json
-  kEdges,   // .edges .txt: "parent child" per line
+  kEdges,   // .edges .edgelist .txt: "parent child" per line; a matrix of zeros and ones is taken for one
   kMatrix,  // .csv: 1 at row i, column j: i is the parent of j
   kDot,     // .dot .gv: only written
   kSvg,     // .svg: only written
