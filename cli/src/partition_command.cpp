@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "command.hpp"
+#include "data_facts.hpp"
 #include "json_output.hpp"
 #include "load.hpp"
 #include "text_table.hpp"
@@ -72,23 +73,40 @@ std::string bar(std::uint64_t samples, std::uint64_t largest, std::size_t cells,
   return out;
 }
 
-void print_json(const Partition& partition, const Dataset& data, const Context& context) {
+// Names of clients are shown where ids are.
+void print_json(const DataSpread& spread, const Dataset& data, const Tree& tree, const Context& context) {
+  const Partition& partition = spread.partition;
   nlohmann::ordered_json header{{"schema", 1},
                                 {"event", "partition"},
                                 {"clients", partition.clients()},
                                 {"classes", data.classes},
                                 {"samples", data.size()},
                                 {"sha256", partition.digest().hex()}};
+  if (!data.class_names.empty()) { header["class_names"] = data.class_names; }
   cli::print_json(context.out, header, -1);
   for (std::uint32_t client = 0; client < partition.clients(); ++client) {
     const ClientLabels labels = labels_of(partition, data, client);
     nlohmann::ordered_json line{{"schema", 1}, {"event", "labels"}, {"client", client}, {"counts", labels.counts}};
+    if (!spread.client_ids.empty()) {
+      line["name"] = tree.name(tree.client_node(ClientIndex{client}));
+      line["ids"] = spread.client_ids[client];
+    }
     cli::print_json(context.out, line, -1);
   }
 }
 
-void print_table(const Partition& partition, const Dataset& data, const Options& options, bool draws,
+// The labels of the classes, as the header of their column.
+std::string classes_text(const Dataset& data) {
+  constexpr std::size_t kMost = 10;
+  const std::vector<std::string>& names = data.class_names;
+  if (names.empty() || names.size() > kMost) { return fmt::format("labels 0 to {}", data.classes - 1); }
+  return fmt::format("labels {}", listed(names, kMost));
+}
+
+void print_table(const DataSpread& spread, const Dataset& data, const Tree& tree, const Options& options, bool draws,
                  const Context& context) {
+  const Partition& partition = spread.partition;
+  const bool natural = !spread.client_ids.empty();
   const bool utf8 = context.out_terminal.utf8;
   const Paint paint = context.paint();
   std::uint64_t smallest = ~std::uint64_t{0};
@@ -110,14 +128,27 @@ void print_table(const Partition& partition, const Dataset& data, const Options&
     shown.push_back(labels_of(partition, data, client));
     for (const std::uint32_t count : shown.back().counts) { tallest = std::max(tallest, count); }
   }
-  TextTable table({{"client", TextTable::Align::kRight},
-                   {"samples", TextTable::Align::kRight},
-                   {fmt::format("labels 0 to {}", data.classes - 1), TextTable::Align::kLeft},
-                   {"effective classes", TextTable::Align::kRight},
-                   {"", TextTable::Align::kLeft}});
+  std::vector<TextTable::Column> header{{"client", TextTable::Align::kRight}};
+  if (natural) {
+    header.push_back({"name", TextTable::Align::kLeft});
+    header.push_back({"ids", TextTable::Align::kLeft});
+  }
+  header.push_back({"samples", TextTable::Align::kRight});
+  header.push_back({classes_text(data), TextTable::Align::kLeft});
+  header.push_back({"effective classes", TextTable::Align::kRight});
+  header.push_back({"", TextTable::Align::kLeft});
+  TextTable table(std::move(header));
   for (const ClientLabels& labels : shown) {
-    table.add({fmt::format("{}", labels.client), human_count(labels.samples), blocks(labels.counts, tallest, utf8),
-               fmt::format("{:.1f}", labels.effective_classes()), bar(labels.samples, largest, 20, utf8)});
+    std::vector<std::string> row{fmt::format("{}", labels.client)};
+    if (natural) {
+      row.push_back(tree.name(tree.client_node(ClientIndex{labels.client})));
+      row.push_back(listed(spread.client_ids[labels.client], 3));
+    }
+    row.push_back(human_count(labels.samples));
+    row.push_back(blocks(labels.counts, tallest, utf8));
+    row.push_back(fmt::format("{:.1f}", labels.effective_classes()));
+    row.push_back(bar(labels.samples, largest, 20, utf8));
+    table.add(std::move(row));
   }
   if (columns > 0) { context.out << table.render(paint, utf8); }
   if (columns > 0 && columns < partition.clients()) {
@@ -125,10 +156,10 @@ void print_table(const Partition& partition, const Dataset& data, const Options&
         fmt::format("  {} of {} clients, evenly selected (--rows)\n", columns, human_count(partition.clients())));
   }
   const std::string samples = human_plural(data.size(), "sample");
-  const std::string spread =
+  const std::string amount =
       draws ? fmt::format("{} from {}, with overlap between clients,", human_plural(total, "draw"), samples)
             : fmt::format("{} of {}", human_count(total), samples);
-  context.out << fmt::format("\n  {} over {}: {} to {} each, {} on average\n", spread,
+  context.out << fmt::format("\n  {} over {}: {} to {} each, {} on average\n", amount,
                              human_plural(partition.clients(), "client"), human_count(smallest), human_count(largest),
                              human_count(total / partition.clients()));
   context.out << fmt::format("  {:.1f} of {} classes effective at a client, on average (1: all samples of one class)\n",
@@ -144,12 +175,15 @@ Status act(const Options& options, const Context& context) {
     return configuration_error(
         fmt::format("{}: data.source is none: there is nothing to spread", options.configuration->file));
   }
-  TRIBUTARY_ASSIGN_OR_RETURN(const Partition partition, make_partition(configuration, *data.train, topology.clients()));
+  const Tree tree = topology.to_tree();
+  TRIBUTARY_ASSIGN_OR_RETURN(const DataSpread spread, make_partition(configuration, *data.train, tree));
+  for (const std::string& warning : data.warnings) { context.warn(warning); }
+  if (!spread.warning.empty()) { context.warn(spread.warning); }
   if (options.json) {
-    print_json(partition, *data.train, context);
+    print_json(spread, *data.train, tree, context);
   } else {
     const bool draws = configuration.data.partition == DataConfig::Partition::kDraw;
-    print_table(partition, *data.train, options, draws, context);
+    print_table(spread, *data.train, tree, options, draws, context);
   }
   return ok_status();
 }

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "command.hpp"
+#include "data_facts.hpp"
 #include "json_output.hpp"
 #include "load.hpp"
 #include "text_table.hpp"
@@ -104,7 +105,8 @@ Facts facts_of(const Plan& plan, const CostEstimate& cost) {
           {"per_tier", std::move(tiers)}};
 }
 
-void print_text(const Context& context, const Plan& plan, const CostEstimate& cost) {
+void print_text(const Context& context, const Composition& composition, const CostEstimate& cost) {
+  const Plan& plan = composition.plan;
   const Tree& tree = plan.tree();
   const Paint paint = context.paint();
   auto& out = context.out;
@@ -114,6 +116,7 @@ void print_text(const Context& context, const Plan& plan, const CostEstimate& co
                      human_plural(tree.height() + 1, "tier"));
   out << fmt::format("model       {}, {} per payload\n", human_plural(plan.spec().parameters(), "parameter"),
                      human_bytes(static_cast<double>(plan.payload_bytes())));
+  out << ids_line(composition, tree);
   out << fmt::format("round       at most {}\n", human_plural(plan.clients_per_round(), "client"));
   out << fmt::format("sums        exact; each client's change is resolved to {:.1e} or better, and may reach {:.0f}\n",
                      plan.coarsest_resolution(), plan.scale().value_bound);
@@ -365,6 +368,7 @@ Command plan_command() {
           TRIBUTARY_ASSIGN_OR_RETURN(Configuration configuration, load_configuration(*options));
           TRIBUTARY_ASSIGN_OR_RETURN(const Loaded loaded, load_federation(std::move(configuration)));
           const Plan& plan = loaded.composition.plan;
+          for (const std::string& warning : loaded.composition.warnings) { context.warn(warning); }
           const CostEstimate cost = estimate_cost(plan.tree(), cost_options(plan));
           std::optional<Placement> placement;
           if (!hosts.empty()) {
@@ -374,9 +378,12 @@ Command plan_command() {
           if (*json) {
             Facts facts = facts_of(plan, cost);
             if (placement) { facts["placement"] = facts_of(plan, *placement); }
+            if (!loaded.composition.client_ids.empty()) {
+              facts["client_ids"] = ids_json(loaded.composition.client_ids, plan.tree());
+            }
             print_json(context.out, facts);
           } else {
-            print_text(context, plan, cost);
+            print_text(context, loaded.composition, cost);
             if (placement) { print_text(context, plan, *placement); }
           }
           return {};
@@ -400,6 +407,7 @@ Command validate_command() {
               } else {
                 TRIBUTARY_ASSIGN_OR_RETURN(const Loaded loaded, load_federation(std::move(configuration)));
                 digest = loaded.composition.plan.digest();
+                for (const std::string& warning : loaded.composition.warnings) { context.warn(warning); }
               }
               if (*json) {
                 Facts facts{{"schema", 1}, {"file", options->file}, {"valid", true}};

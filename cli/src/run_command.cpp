@@ -192,7 +192,8 @@ Result<std::unique_ptr<Federation>> open_federation(const Context& context, Prep
   options.directory = prepared.directory;
   options.resume = prepared.resume;
   options.lock = std::move(prepared.lock);
-  options.preamble = composition.label_records();
+  options.preamble = composition.data_records();
+  options.model_metadata = composition.model_metadata();
   options.stop = &stop_requested;
   TRIBUTARY_ASSIGN_OR_RETURN(std::unique_ptr<Federation> federation,
                              Federation::open(composition.plan, *composition.factory, std::move(options)));

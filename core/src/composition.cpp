@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tributary/core/composition.hpp"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <algorithm>
+#include <nlohmann/json.hpp>
+#include <utility>
 
 namespace tributary {
 namespace {
@@ -9,27 +14,28 @@ namespace {
 // More clients than this are summarised in the records; so many of them are looked at for it.
 constexpr std::uint32_t kMostLabelRecords = 512;
 constexpr std::uint32_t kMostSummarised = 10000;
+constexpr std::size_t kMostClassRecords = 1000;
 
-}  // namespace
-
-std::uint64_t Composition::samples(ClientIndex client) const {
-  return partition ? partition->count(client) : 0;
+// Texts of a file that may not be UTF-8.
+std::string dumped(const nlohmann::json& json) {
+  return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
-std::vector<Record> Composition::label_records() const {
-  std::vector<Record> records;
-  if (!partition || !data.train) { return records; }
-  const auto classes = static_cast<std::size_t>(data.train->classes);
-  const std::uint32_t clients = std::min(partition->clients(), kMostSummarised);
+// How labels are spread: one record per client, or a summary for many.
+void add_label_records(const Composition& made, std::vector<Record>& records) {
+  const Partition& partition = *made.partition;
+  const Dataset& train = *made.data.train;
+  const auto classes = static_cast<std::size_t>(train.classes);
+  const std::uint32_t clients = std::min(partition.clients(), kMostSummarised);
   std::vector<double> mean(classes, 0.0);
   std::vector<double> least(classes, 0.0);
   std::vector<double> most(classes, 0.0);
   for (std::uint32_t client = 0; client < clients; ++client) {
-    const std::vector<std::uint32_t> histogram =
-        partition->histogram(ClientIndex{client}, data.train->labels, data.train->classes);
-    const std::vector<double> counts(histogram.begin(), histogram.end());
-    if (partition->clients() <= kMostLabelRecords) {
-      records.push_back(Record("labels").set("client", client).set("counts", counts));
+    const std::vector<std::uint32_t> histogram = partition.histogram(ClientIndex{client}, train.labels, train.classes);
+    std::vector<double> counts(histogram.begin(), histogram.end());
+    if (partition.clients() <= kMostLabelRecords) {
+      Record& record = records.emplace_back("labels").set("client", client).set("counts", std::move(counts));
+      if (!made.client_ids.empty()) { record.set("ids", fmt::format("{}", fmt::join(made.client_ids[client], ", "))); }
       continue;
     }
     for (std::size_t label = 0; label < classes; ++label) {
@@ -38,15 +44,41 @@ std::vector<Record> Composition::label_records() const {
       most[label] = std::max(most[label], counts[label]);
     }
   }
-  if (records.empty()) {
-    records.push_back(Record("labels_summary")
-                          .set("classes", data.train->classes)
-                          .set("clients", partition->clients())
-                          .set("mean", std::move(mean))
-                          .set("min", std::move(least))
-                          .set("max", std::move(most)));
+  if (partition.clients() <= kMostLabelRecords) { return; }
+  records.push_back(Record("labels_summary")
+                        .set("classes", train.classes)
+                        .set("clients", partition.clients())
+                        .set("mean", std::move(mean))
+                        .set("min", std::move(least))
+                        .set("max", std::move(most)));
+}
+
+}  // namespace
+
+std::uint64_t Composition::samples(ClientIndex client) const {
+  return partition ? partition->count(client) : 0;
+}
+
+std::vector<Record> Composition::data_records() const {
+  std::vector<Record> records;
+  for (const std::string& text : warnings) { records.push_back(Record("warning").set("text", text)); }
+  if (!partition || !data.train) { return records; }
+  const std::vector<std::string>& names = data.train->class_names;
+  for (std::size_t i = 0; i < std::min(names.size(), kMostClassRecords); ++i) {
+    records.push_back(Record("class").set("class", i).set("name", names[i]));
   }
+  add_label_records(*this, records);
   return records;
+}
+
+SafetensorsMetadata Composition::model_metadata() const {
+  SafetensorsMetadata metadata;
+  if (!data.train) { return metadata; }
+  if (!data.train->class_names.empty()) { metadata["tributary.classes"] = dumped(data.train->class_names); }
+  if (!client_ids.empty() && client_ids.size() <= kMostLabelRecords) {
+    metadata["tributary.client_ids"] = dumped(client_ids);
+  }
+  return metadata;
 }
 
 Result<Composition> compose(Configuration configuration, Tree tree, const ExtensionRegistry& extensions,
@@ -54,8 +86,11 @@ Result<Composition> compose(Configuration configuration, Tree tree, const Extens
   Composition made;
   TRIBUTARY_ASSIGN_OR_RETURN(made.data, load_data(configuration));
   if (made.data.train) {
-    TRIBUTARY_ASSIGN_OR_RETURN(Partition partition, make_partition(configuration, *made.data.train, tree.clients()));
-    made.partition = std::make_shared<const Partition>(std::move(partition));
+    TRIBUTARY_ASSIGN_OR_RETURN(DataSpread spread, make_partition(configuration, *made.data.train, tree));
+    made.partition = std::make_shared<const Partition>(std::move(spread.partition));
+    made.client_ids = std::move(spread.client_ids);
+    made.warnings = made.data.warnings;
+    if (!spread.warning.empty()) { made.warnings.push_back(std::move(spread.warning)); }
   }
   TRIBUTARY_ASSIGN_OR_RETURN(made.factory, trainers.make(configuration.trainer.kind, {.configuration = configuration,
                                                                                       .train = made.data.train,

@@ -182,6 +182,11 @@ std::vector<Key> make_schema() {
        .meaning = "Name of the column that says whose sample it is, for partition `natural`; empty: none.",
        .field = in<kData, &DataConfig::id_column>,
        .when = "data.source=csv"},
+      {.path = "data.ignore_columns",
+       .meaning = "Names of columns that are no features: dates, comments, numbers of rows.",
+       .field = in<kData, &DataConfig::ignore_columns>,
+       .when = "data.source=csv",
+       .example = "[date, comment]"},
       {.path = "data.train_images",
        .meaning = "IDX file, .gz or plain.",
        .field = in<kData, &DataConfig::train_images>,
@@ -221,7 +226,8 @@ std::vector<Key> make_schema() {
       {.path = "data.partition.kind",
        .meaning =
            "`iid`: shuffled, even · `label-dirichlet`: each class spread by Dirichlet(alpha) · `count-dirichlet`: "
-           "uneven sizes · `shards`: few labels each · `natural`: by the ids in the data · `draw`: each client "
+           "uneven sizes · `shards`: few labels each · `natural`: by the ids in the data, which are names of clients "
+           "or sites if the topology has such names · `draw`: each client "
            "draws its own samples, clients may overlap.",
        .field = in<kData, &DataConfig::partition>,
        .choices = {"iid", "label-dirichlet", "count-dirichlet", "shards", "natural", "draw"}},

@@ -5,204 +5,85 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <charconv>
+#include <array>
 #include <cmath>
-#include <deque>
+#include <cstdlib>
 #include <limits>
-#include <numeric>
 #include <optional>
-#include <unordered_map>
 #include <unordered_set>
 
+#include "class_labels.hpp"
+#include "column_values.hpp"
+#include "configuration_schema.hpp"
+#include "csv_records.hpp"
+#include "decimal_number.hpp"
 #include "reading.hpp"
+#include "table_text.hpp"
 
 namespace tributary {
 namespace {
 
+using internal::ColumnValues;
+using internal::CsvField;
+using internal::CsvRecords;
 using internal::printable;
+using internal::trimmed;
 
-struct Field {
-  std::string_view text;  // without quotes; valid until the next record is read
-  std::size_t line = 0;
-  std::size_t column = 0;
-};
+constexpr std::array<char, 3> kDelimiters{',', ';', '\t'};
 
-// Cuts the text into records of fields.
-class Records {
- public:
-  Records(std::string_view text, const std::string& name) : text_(text), name_(name) {
-    if (text_.starts_with("\xEF\xBB\xBF")) { line_start_ = at_ = 3; }
+// All of them, but for very wide tables the first and the last, where labels are.
+std::string list_columns(const std::vector<CsvField>& header) {
+  constexpr std::size_t kAtEachEnd = 50;
+  std::vector<std::string> shown;
+  for (std::size_t i = 0; i < header.size(); ++i) {
+    if (header.size() > 2 * kAtEachEnd && i == kAtEachEnd) {
+      shown.push_back(fmt::format("... ({} more) ...", header.size() - 2 * kAtEachEnd));
+      i = header.size() - kAtEachEnd;
+    }
+    shown.push_back(printable(trimmed(header[i].text)));
   }
-
-  // False at the end. A field's text points into the file, or into `unquoted_` where quotes had to be removed.
-  Result<bool> next(std::vector<Field>& fields) {
-    fields.clear();
-    unquoted_.clear();
-    while (at_ < text_.size() && (text_[at_] == '\n' || text_.substr(at_, 2) == "\r\n")) { end_line(); }
-    if (at_ >= text_.size()) { return false; }
-    for (;;) {
-      fields.push_back({{}, line_, at_ - line_start_ + 1});
-      if (text_[at_] == '"') {
-        TRIBUTARY_RETURN_IF_ERROR(quoted(fields.back()));
-      } else {
-        const std::size_t end = std::min(text_.find_first_of(",\n", at_), text_.size());
-        std::string_view content = text_.substr(at_, end - at_);
-        if (content.ends_with('\r') && (end == text_.size() || text_[end] == '\n')) { content.remove_suffix(1); }
-        fields.back().text = content;
-        at_ = end;
-      }
-      if (at_ < text_.size() && text_[at_] == ',') {
-        ++at_;
-        if (at_ == text_.size()) {  // the last field of the file is empty
-          fields.push_back({{}, line_, at_ - line_start_ + 1});
-          return true;
-        }
-        continue;
-      }
-      end_line();
-      return true;
-    }
-  }
-
- private:
-  void end_line() {
-    if (at_ < text_.size() && text_[at_] == '\r') { ++at_; }
-    if (at_ < text_.size() && text_[at_] == '\n') {
-      ++at_;
-      ++line_;
-      line_start_ = at_;
-    }
-  }
-
-  // at_ is at the opening quote; afterwards behind the closing one.
-  Status quoted(Field& field) {
-    const std::size_t start = at_ + 1;
-    bool doubled = false;
-    for (at_ = start;; ++at_) {
-      const std::size_t stop = text_.find_first_of("\"\n", at_);
-      if (stop == std::string_view::npos) {
-        return bad_data(fmt::format("{}:{}:{}: the quote is never closed", name_, field.line, field.column));
-      }
-      at_ = stop;
-      if (text_[at_] == '\n') {
-        ++line_;
-        line_start_ = at_ + 1;
-      } else if (text_.substr(at_, 2) == "\"\"") {
-        doubled = true;
-        ++at_;
-      } else {
-        break;
-      }
-    }
-    field.text = text_.substr(start, at_ - start);
-    ++at_;
-    const std::string_view rest = text_.substr(at_, 2);
-    if (!rest.empty() && rest[0] != ',' && rest[0] != '\n' && rest != "\r\n" && rest != "\r") {
-      return bad_data(fmt::format("{}:{}:{}: expected a comma or the end of the line after the closing quote", name_,
-                                  line_, at_ - line_start_ + 1));
-    }
-    if (doubled) {
-      std::string& content = unquoted_.emplace_back();
-      for (std::size_t i = 0; i < field.text.size(); ++i) {
-        content += field.text[i];
-        if (field.text[i] == '"') { ++i; }
-      }
-      field.text = content;
-    }
-    return ok_status();
-  }
-
-  std::string_view text_;
-  const std::string& name_;
-  std::size_t at_ = 0;
-  std::size_t line_ = 1;
-  std::size_t line_start_ = 0;
-  std::deque<std::string> unquoted_;  // a deque: its strings stay where they are
-};
-
-std::string_view trimmed(std::string_view text) {
-  const std::size_t first = text.find_first_not_of(" \t");
-  if (first == std::string_view::npos) { return {}; }
-  return text.substr(first, text.find_last_not_of(" \t") - first + 1);
+  return fmt::format("{}", fmt::join(shown, ", "));
 }
 
-template <typename Number>
-std::optional<Number> number_from(std::string_view text) {
-  text = trimmed(text);
-  if (text.size() > 1 && text[0] == '+' && text[1] != '-') { text.remove_prefix(1); }
-  Number number{};
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  return error == std::errc{} && end == text.data() + text.size() ? std::optional(number) : std::nullopt;
+bool holds(const std::vector<CsvField>& header, std::string_view column) {
+  return std::any_of(header.begin(), header.end(), [&](const CsvField& f) { return trimmed(f.text) == column; });
 }
 
-// The distinct texts of one column, numbered as they come along.
-class Names {
- public:
-  std::int32_t number_of(std::string_view text) {
-    const auto found = numbers_.find(std::string(text));
-    if (found != numbers_.end()) { return found->second; }
-    const auto number = static_cast<std::int32_t>(names_.size());
-    names_.emplace_back(text);
-    numbers_.emplace(names_.back(), number);
-    return number;
-  }
-
-  [[nodiscard]] const std::vector<std::string>& names() const noexcept { return names_; }
-
-  // All as whole numbers, or nothing if one is not, or is not spelled as numbers are ("007" and "7" are two texts).
-  [[nodiscard]] std::optional<std::vector<std::int64_t>> as_integers() const {
-    std::vector<std::int64_t> integers;
-    for (const std::string& name : names_) {
-      const std::optional<std::int64_t> integer = number_from<std::int64_t>(name);
-      if (!integer || fmt::to_string(*integer) != name) { return std::nullopt; }
-      integers.push_back(*integer);
+// The delimiter that makes the label a column of its own; if none does, the one that makes the most columns.
+char delimiter_of(std::string_view text, const std::string& name, const std::string& label_column) {
+  char best = kDelimiters.front();
+  std::size_t most = 0;
+  for (const char delimiter : kDelimiters) {
+    std::vector<CsvField> header;
+    const Result<bool> more = CsvRecords(text, name, delimiter).next(header);
+    if (!more.ok() || !*more) { continue; }
+    if (header.size() > 1 && holds(header, label_column)) { return delimiter; }
+    if (header.size() > most) {
+      most = header.size();
+      best = delimiter;
     }
-    return integers;
   }
-
-  // For each number its place in ascending order: of the integers if all are, else of the texts.
-  [[nodiscard]] std::vector<std::int32_t> ranks() const {
-    std::vector<std::int32_t> order(names_.size());
-    std::iota(order.begin(), order.end(), 0);
-    if (const auto integers = as_integers()) {
-      std::sort(order.begin(), order.end(), [&](std::int32_t a, std::int32_t b) {
-        return (*integers)[static_cast<std::size_t>(a)] < (*integers)[static_cast<std::size_t>(b)];
-      });
-    } else {
-      std::sort(order.begin(), order.end(), [&](std::int32_t a, std::int32_t b) {
-        return names_[static_cast<std::size_t>(a)] < names_[static_cast<std::size_t>(b)];
-      });
-    }
-    std::vector<std::int32_t> ranks(order.size());
-    for (std::size_t i = 0; i < order.size(); ++i) {
-      ranks[static_cast<std::size_t>(order[i])] = static_cast<std::int32_t>(i);
-    }
-    return ranks;
-  }
-
- private:
-  std::vector<std::string> names_;
-  std::unordered_map<std::string, std::int32_t> numbers_;
-};
+  return best;
+}
 
 class TableReader {
  public:
   TableReader(std::string_view text, const std::string& name, const CsvOptions& options)
-      : records_(text, name), name_(name), options_(options) {}
+      : records_(text, name, delimiter_of(text, name, options.label_column)), name_(name), options_(options) {
+    if (options.like != nullptr) { known_labels_.emplace(options.like->classes); }
+  }
 
   Result<CsvTable> read() {
     TRIBUTARY_RETURN_IF_ERROR(read_columns());
-    if (options_.like != nullptr) {
-      for (const std::string& known : options_.like->classes) { static_cast<void>(labels_.number_of(known)); }
-    }
     for (;;) {
       TRIBUTARY_ASSIGN_OR_RETURN(const bool more, records_.next(fields_));
       if (!more) { break; }
       TRIBUTARY_RETURN_IF_ERROR(read_sample());
     }
     if (label_numbers_.empty()) { return bad_data(fmt::format("{}: has no samples after its header line", name_)); }
-    finish_labels();
-    finish_ids();
+    TRIBUTARY_RETURN_IF_ERROR(finish_labels());
+    TRIBUTARY_RETURN_IF_ERROR(finish_ids());
+    note_vanished();
     table_.data.name = name_;
     table_.data.sample_shape = {static_cast<std::int64_t>(table_.features.size())};
     table_.data.features = std::move(values_);
@@ -211,76 +92,151 @@ class TableReader {
   }
 
  private:
-  Status wrong(const Field& field, std::string_view what) const {
-    return bad_data(fmt::format("{}:{}:{}: {}", name_, field.line, field.column, what));
+  enum class Use : std::uint8_t { kFeature, kLabel, kId, kIgnored };
+
+  Status wrong(ColumnValues::Place place, std::string_view what) const {
+    return bad_data(fmt::format("{}:{}:{}: {}", name_, place.line, place.column, what));
+  }
+  Status wrong(const CsvField& field, std::string_view what) const {
+    return wrong(ColumnValues::Place{field.line, field.column}, what);
+  }
+
+  Status missing_column(std::string_view key, const std::string& column) const {
+    std::vector<std::string> names;
+    for (const CsvField& field : fields_) { names.emplace_back(trimmed(field.text)); }
+    const std::vector<std::string_view> views(names.begin(), names.end());
+    const std::string_view near = internal::config::nearest(column, views);
+    return bad_data(
+        fmt::format("{}:1: there is no column {}, which {} names{}; the columns are {}", name_, printable(column), key,
+                    near.empty() ? "" : fmt::format(" (did you mean {}?)", printable(near)), list_columns(fields_)));
+  }
+
+  [[nodiscard]] Use use_of(std::string_view column) const {
+    if (column == options_.label_column) { return Use::kLabel; }
+    if (!options_.id_column.empty() && column == options_.id_column) { return Use::kId; }
+    const auto& ignored = options_.ignore_columns;
+    return std::find(ignored.begin(), ignored.end(), column) != ignored.end() ? Use::kIgnored : Use::kFeature;
   }
 
   Status read_columns() {
     TRIBUTARY_ASSIGN_OR_RETURN(const bool more, records_.next(fields_));
     if (!more) { return bad_data(fmt::format("{}: is empty, expected a header line", name_)); }
     std::unordered_set<std::string_view> seen;
-    std::vector<std::string> shown;
-    for (std::size_t i = 0; i < fields_.size(); ++i) {
-      const std::string column(trimmed(fields_[i].text));
-      if (column.empty()) { return wrong(fields_[i], "a column has no name"); }
-      if (!seen.insert(trimmed(fields_[i].text)).second) {
-        return wrong(fields_[i], fmt::format("two columns are named {}", printable(column)));
+    for (const CsvField& field : fields_) {
+      const std::string column(trimmed(field.text));
+      if (column.empty()) { return wrong(field, "a column has no name"); }
+      if (!seen.insert(trimmed(field.text)).second) {
+        return wrong(field, fmt::format("two columns are named {}", printable(column)));
       }
-      if (shown.size() < 10) { shown.push_back(printable(column)); }
-      if (column == options_.label_column) {
-        label_ = i;
-      } else if (!options_.id_column.empty() && column == options_.id_column) {
-        id_ = i;
-      } else {
-        table_.features.push_back(column);
+      uses_.push_back(use_of(column));
+      names_.push_back(column);
+      if (uses_.back() == Use::kFeature) { table_.features.push_back(column); }
+    }
+    if (!seen.contains(options_.label_column)) { return missing_column("data.label_column", options_.label_column); }
+    if (options_.like == nullptr) {
+      if (!options_.id_column.empty() && !seen.contains(options_.id_column)) {
+        return missing_column("data.id_column", options_.id_column);
+      }
+      for (const std::string& column : options_.ignore_columns) {
+        if (!seen.contains(column)) { return missing_column("data.ignore_columns", column); }
       }
     }
-    columns_ = fields_.size();
-    const auto missing = [&](std::string_view role, const std::string& column) {
-      return bad_data(fmt::format("{}:1: there is no {} column {}; the columns are {}{}", name_, role, column,
-                                  fmt::join(shown, ", "), columns_ > shown.size() ? ", ..." : ""));
-    };
-    if (!label_) { return missing("label", options_.label_column); }
-    if (!options_.id_column.empty() && !id_) { return missing("id", options_.id_column); }
     if (table_.features.empty()) { return bad_data(fmt::format("{}:1: there is no feature column", name_)); }
-    if (options_.like != nullptr && table_.features != options_.like->features) {
-      return bad_data(fmt::format("{}:1: the feature columns are not those of {}", name_, options_.like->data.name));
+    return options_.like != nullptr ? check_features() : ok_status();
+  }
+
+  // Against the table that was read before.
+  Status check_features() const {
+    const std::vector<std::string>& wanted = options_.like->features;
+    const std::string& other = options_.like->data.name;
+    if (table_.features == wanted) { return ok_status(); }
+    const auto lacks = [&](const std::vector<std::string>& in, const std::vector<std::string>& of) {
+      return std::find_if(of.begin(), of.end(),
+                          [&](const std::string& c) { return std::find(in.begin(), in.end(), c) == in.end(); });
+    };
+    if (const auto lost = lacks(table_.features, wanted); lost != wanted.end()) {
+      return bad_data(fmt::format("{}:1: there is no column {}, a feature of {}", name_, printable(*lost), other));
     }
-    return ok_status();
+    if (const auto added = lacks(wanted, table_.features); added != table_.features.end()) {
+      return bad_data(
+          fmt::format("{}:1: the column {} is no feature of {}; if it is none here either, name it in "
+                      "data.ignore_columns",
+                      name_, printable(*added), other));
+    }
+    return bad_data(fmt::format("{}:1: the feature columns stand in another order than in {}", name_, other));
   }
 
   Status read_sample() {
-    if (fields_.size() != columns_) {
-      return wrong(fields_.front(), fmt::format("{} fields, the header line has {}", fields_.size(), columns_));
+    if (fields_.size() != uses_.size()) {
+      return wrong(fields_.front(), fmt::format("{} fields, the header line has {}", fields_.size(), uses_.size()));
     }
     if (label_numbers_.size() == std::numeric_limits<std::uint32_t>::max()) {
       return wrong(fields_.front(), "more samples than 4294967295");
     }
-    for (std::size_t i = 0; i < columns_; ++i) {
-      const Field& field = fields_[i];
-      if (i == *label_) {
-        TRIBUTARY_RETURN_IF_ERROR(read_label(field));
-      } else if (id_ && i == *id_) {
-        if (trimmed(field.text).empty()) { return wrong(field, "the id is empty"); }
-        id_numbers_.push_back(ids_.number_of(trimmed(field.text)));
-      } else {
-        const std::optional<float> value = number_from<float>(field.text);
-        if (!value || !std::isfinite(*value)) {
-          return wrong(field, fmt::format("expected a finite number, found \"{}\"", printable(field.text)));
-        }
-        values_.push_back(*value);
+    for (std::size_t i = 0; i < uses_.size(); ++i) {
+      const CsvField& field = fields_[i];
+      switch (uses_[i]) {
+        case Use::kFeature:
+          TRIBUTARY_RETURN_IF_ERROR(read_feature(field, names_[i]));
+          break;
+        case Use::kLabel:
+          TRIBUTARY_RETURN_IF_ERROR(read_label(field));
+          break;
+        case Use::kId:
+          if (trimmed(field.text).empty()) { return wrong(field, "the id is empty"); }
+          id_numbers_.push_back(ids_.number_of(trimmed(field.text), {field.line, field.column}));
+          break;
+        case Use::kIgnored:
+          break;
       }
     }
     return ok_status();
   }
 
-  Status read_label(const Field& field) {
+  Status read_feature(const CsvField& field, const std::string& column) {
+    std::errc error{};
+    const std::optional<float> value = internal::read_number<float>(field.text, error);
+    if (value && std::isfinite(*value)) {
+      values_.push_back(*value);
+      return ok_status();
+    }
+    const std::string text(trimmed(field.text));
+    if (error == std::errc::result_out_of_range) {
+      if (std::abs(std::strtod(text.c_str(), nullptr)) > 1.0) {
+        return wrong(field, fmt::format("column {}: {} is beyond the range of float32, which ends at {:g}; scale the "
+                                        "column",
+                                        printable(column), printable(text), std::numeric_limits<float>::max()));
+      }
+      if (vanished_++ == 0) { first_vanished_ = fmt::format("{}:{}:{}: {}", name_, field.line, field.column, text); }
+      values_.push_back(0.0F);
+      return ok_status();
+    }
+    if (text.empty()) { return wrong(field, fmt::format("column {}: the value is missing", printable(column))); }
+    std::string advice;
+    if (text.find(',') != std::string::npos) {
+      advice = "; decimals are written with a point";
+    } else if (!value) {
+      advice =
+          "; if the column is no feature, name it in data.ignore_columns or, if it says whose sample it is, in "
+          "data.id_column";
+    }
+    return wrong(field, fmt::format("column {}: expected a finite number, found \"{}\"{}", printable(column),
+                                    printable(text), advice));
+  }
+
+  Status read_label(const CsvField& field) {
     const std::string_view text = trimmed(field.text);
     if (text.empty()) { return wrong(field, "the label is empty"); }
-    const std::int32_t number = labels_.number_of(text);
-    if (options_.like != nullptr && static_cast<std::size_t>(number) >= options_.like->classes.size()) {
-      return wrong(field, fmt::format("label \"{}\" does not occur in {}", printable(text), options_.like->data.name));
+    if (known_labels_) {
+      const std::optional<std::int32_t> label = known_labels_->find(text);
+      if (!label) {
+        return wrong(field,
+                     fmt::format("label \"{}\" does not occur in {}", printable(text), options_.like->data.name));
+      }
+      label_numbers_.push_back(*label);
+      return ok_status();
     }
+    const std::int32_t number = labels_.number_of(text, {field.line, field.column});
     if (number >= internal::kMaxClasses) {
       return wrong(field, fmt::format("more than {} distinct labels", internal::kMaxClasses));
     }
@@ -288,64 +244,102 @@ class TableReader {
     return ok_status();
   }
 
-  void finish_labels() {
+  Status refuse_missing(const ColumnValues& values, std::string_view what) const {
+    const ColumnValues::Value* missing = values.missing_value();
+    if (missing == nullptr) { return ok_status(); }
+    return wrong(missing->place, fmt::format("the {} \"{}\" stands for none, as all others are numbers; leave samples "
+                                             "without {} {} out",
+                                             what, printable(missing->text), what == "id" ? "an" : "a", what));
+  }
+
+  Status refuse_regression(const ColumnValues::Order& order) const {
+    if (order.numbers.empty()) { return ok_status(); }
+    const auto fraction = std::find_if(order.numbers.begin(), order.numbers.end(),
+                                       [](const internal::DecimalNumber& number) { return !number.is_whole(); });
+    const internal::LabelFacts facts{.samples = label_numbers_.size(),
+                                     .values = order.names.size(),
+                                     .has_fraction = fraction != order.numbers.end(),
+                                     .least = order.numbers.front().value(),
+                                     .greatest = order.numbers.back().value()};
+    if (!internal::is_regression_target(facts)) { return ok_status(); }
+    const std::string& example =
+        facts.has_fraction ? order.names[static_cast<std::size_t>(fraction - order.numbers.begin())] : order.names[0];
+    return bad_data(
+        fmt::format("{}: the column {} looks like the target of a regression: {} different numbers, such as "
+                    "{}, in {} samples. Only classifiers are trained: name a column of classes in "
+                    "data.label_column, or sort the numbers into classes first",
+                    name_, printable(options_.label_column), facts.values, printable(example), facts.samples));
+  }
+
+  Status finish_labels() {
     if (options_.like != nullptr) {  // numbered in the other table's order already
       table_.classes = options_.like->classes;
     } else {
-      const std::vector<std::int32_t> ranks = labels_.ranks();
-      table_.classes.resize(ranks.size());
-      for (std::size_t i = 0; i < ranks.size(); ++i) {
-        table_.classes[static_cast<std::size_t>(ranks[i])] = labels_.names()[i];
-      }
-      for (std::int32_t& number : label_numbers_) { number = ranks[static_cast<std::size_t>(number)]; }
+      TRIBUTARY_RETURN_IF_ERROR(refuse_missing(labels_, "label"));
+      ColumnValues::Order order = labels_.order();
+      TRIBUTARY_RETURN_IF_ERROR(refuse_regression(order));
+      for (std::int32_t& number : label_numbers_) { number = order.rank_of[static_cast<std::size_t>(number)]; }
+      table_.classes = std::move(order.names);
     }
     table_.data.classes = static_cast<std::int32_t>(table_.classes.size());
+    bool named = false;
+    for (std::size_t i = 0; i < table_.classes.size(); ++i) { named = named || table_.classes[i] != fmt::to_string(i); }
+    if (named) { table_.data.class_names = table_.classes; }
     table_.data.labels = std::move(label_numbers_);
+    return ok_status();
   }
 
-  void finish_ids() {
-    if (!id_) { return; }
-    std::vector<std::int64_t> value_of;
-    if (const auto integers = ids_.as_integers()) {
-      value_of = *integers;
-    } else {
-      const std::vector<std::int32_t> ranks = ids_.ranks();
-      value_of.assign(ranks.begin(), ranks.end());
-    }
+  Status finish_ids() {
+    if (id_numbers_.empty()) { return ok_status(); }
+    TRIBUTARY_RETURN_IF_ERROR(refuse_missing(ids_, "id"));
+    ColumnValues::Order order = ids_.order();
     table_.data.natural_ids.reserve(id_numbers_.size());
     for (const std::int32_t number : id_numbers_) {
-      table_.data.natural_ids.push_back(value_of[static_cast<std::size_t>(number)]);
+      table_.data.natural_ids.push_back(order.rank_of[static_cast<std::size_t>(number)]);
     }
+    table_.data.id_names = std::move(order.names);
+    return ok_status();
   }
 
-  Records records_;
+  void note_vanished() {
+    if (vanished_ == 0) { return; }
+    table_.warnings.push_back(fmt::format("{}: nearer to 0 than float32 can tell, and read as 0{}", first_vanished_,
+                                          vanished_ == 1 ? "" : fmt::format("; so are {} more values", vanished_ - 1)));
+  }
+
+  CsvRecords records_;
   const std::string& name_;
   const CsvOptions& options_;
-  std::vector<Field> fields_;
-  std::size_t columns_ = 0;
-  std::optional<std::size_t> label_;
-  std::optional<std::size_t> id_;
-  Names labels_;
-  Names ids_;
+  std::vector<CsvField> fields_;
+  std::vector<Use> uses_;           // by column
+  std::vector<std::string> names_;  // by column
+  std::optional<internal::KnownValues> known_labels_;
+  ColumnValues labels_;
+  ColumnValues ids_;
   std::vector<std::int32_t> label_numbers_;
   std::vector<std::int32_t> id_numbers_;
   std::vector<float> values_;
+  std::size_t vanished_ = 0;
+  std::string first_vanished_;
   CsvTable table_;
 };
 
+Result<CsvTable> read_from(const ReadableFile& file, const std::string& name, const CsvOptions& options) {
+  return internal::with_memory_guard(name, [&]() -> Result<CsvTable> {
+    TRIBUTARY_ASSIGN_OR_RETURN(const std::string text, internal::read_table_text(file, name));
+    return TableReader(text, name, options).read();
+  });
+}
+
 }  // namespace
 
-Result<CsvTable> parse_csv(std::string_view text, const std::string& name, const CsvOptions& options) {
-  return internal::with_memory_guard(name, [&] { return TableReader(text, name, options).read(); });
+Result<CsvTable> parse_csv(std::string_view bytes, const std::string& name, const CsvOptions& options) {
+  return read_from(*readable_bytes(std::as_bytes(std::span(bytes)), name), name, options);
 }
 
 Result<CsvTable> read_csv(FileSystem& files, const std::filesystem::path& path, const CsvOptions& options) {
-  return internal::with_memory_guard(path.string(), [&]() -> Result<CsvTable> {
-    TRIBUTARY_ASSIGN_OR_RETURN(const std::unique_ptr<ReadableFile> file, files.open(path));
-    std::string text(file->size(), '\0');
-    TRIBUTARY_RETURN_IF_ERROR(file->read(0, std::as_writable_bytes(std::span(text))));
-    return parse_csv(text, path.string(), options);
-  });
+  TRIBUTARY_ASSIGN_OR_RETURN(const std::unique_ptr<ReadableFile> file, files.open(path));
+  return read_from(*file, path.string(), options);
 }
 
 }  // namespace tributary

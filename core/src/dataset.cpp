@@ -55,8 +55,17 @@ Status Dataset::check() const {
   if (!natural_ids.empty() && natural_ids.size() != labels.size()) {
     return wrong(fmt::format("{} ids for {} samples", natural_ids.size(), labels.size()));
   }
+  if (!id_names.empty()) {
+    const auto names = static_cast<std::int64_t>(id_names.size());
+    for (const std::int64_t id : natural_ids) {
+      if (id < 0 || id >= names) { return wrong(fmt::format("id {}, there are names for 0 to {}", id, names - 1)); }
+    }
+  }
   if (classes < 0 || classes > internal::kMaxClasses) {
     return wrong(fmt::format("{} classes, expected 0 to {}", classes, internal::kMaxClasses));
+  }
+  if (!class_names.empty() && class_names.size() != static_cast<std::size_t>(classes)) {
+    return wrong(fmt::format("{} names for {} classes", class_names.size(), classes));
   }
   for (std::size_t i = 0; i < labels.size(); ++i) {
     if (labels[i] < 0 || labels[i] >= classes) {

@@ -454,9 +454,10 @@ Status Federation::warn_of(const RoundReport& report) {
 
 Status Federation::write_model_file(FederationOutcome& outcome) {
   const std::filesystem::path path = options_.directory / "model.safetensors";
-  TRIBUTARY_RETURN_IF_ERROR(write_model(*options_.files, path, plan_.spec(), *model_,
-                                        {{"tributary.model", plan_.spec().fingerprint().hex()},
-                                         {"tributary.version", fmt::format("{}", version_.value)}}));
+  SafetensorsMetadata metadata = options_.model_metadata;
+  metadata["tributary.model"] = plan_.spec().fingerprint().hex();
+  metadata["tributary.version"] = fmt::format("{}", version_.value);
+  TRIBUTARY_RETURN_IF_ERROR(write_model(*options_.files, path, plan_.spec(), *model_, metadata));
   TRIBUTARY_ASSIGN_OR_RETURN(outcome.model_file, file_digest(*options_.files, path));
   return {};
 }

@@ -4,14 +4,19 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <exception>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string_view>
+#include <system_error>
+#include <thread>
 #include <utility>
 
 #include "reading.hpp"
 #include "tributary/core/csv.hpp"
 #include "tributary/core/idx.hpp"
+#include "tributary/core/natural_partition.hpp"
 #include "tributary/core/safetensors_dataset.hpp"
 #include "tributary/core/synthetic.hpp"
 
@@ -25,7 +30,39 @@ constexpr std::string_view kFashionMnistDirectory = "/usr/share/datasets/fashion
 struct Pair {
   Dataset train;
   std::optional<Dataset> test;
+  std::vector<std::string> warnings;
 };
+
+using DatasetReader = std::function<Result<Dataset>()>;
+
+// What a reader returned, or threw.
+struct Reading {
+  std::unique_ptr<Result<Dataset>> result;
+  std::exception_ptr failure;
+
+  void run(const DatasetReader& reader) noexcept {
+    try {
+      result.reset(new Result<Dataset>(reader()));
+    } catch (...) { failure = std::current_exception(); }
+  }
+  Result<Dataset> take() {
+    if (failure) { std::rethrow_exception(failure); }
+    return std::move(*result);
+  }
+};
+
+// Both results, read at the same time where the system lets one start a thread.
+std::pair<Result<Dataset>, Result<Dataset>> side_by_side(const DatasetReader& first, const DatasetReader& second) {
+  Reading one;
+  Reading other;
+  std::thread thread;
+  try {
+    thread = std::thread([&] { other.run(second); });
+  } catch (const std::system_error&) { other.run(second); }
+  one.run(first);
+  if (thread.joinable()) { thread.join(); }
+  return {one.take(), other.take()};
+}
 
 Status check_named(std::string_view key, const std::string& file) {
   return file.empty() ? configuration_error(fmt::format("data.{}: a file is needed", key)) : ok_status();
@@ -37,47 +74,61 @@ Result<Pair> load_fashion_mnist(const Configuration& configuration, FileSystem& 
     return read_idx_dataset(files, directory / fmt::format("{}-images-idx3-ubyte.gz", split),
                             directory / fmt::format("{}-labels-idx1-ubyte.gz", split), std::string(name));
   };
-  Result<Dataset> train = read("train", "Fashion-MNIST training data");
-  Result<Dataset> test = train.ok() ? read("t10k", "Fashion-MNIST test data") : train.status();
-  if (test.ok()) { return Pair{std::move(train).value(), std::move(test).value()}; }
-  if (test.status().code() != Code::kNotFound) { return test.status(); }
-  return not_found(fmt::format("{} (Fashion-MNIST: apt-get install dataset-fashion-mnist, or set data.directory)",
-                               test.status().message()));
+  auto [train, test] = side_by_side([&] { return read("train", "Fashion-MNIST training data"); },
+                                    [&] { return read("t10k", "Fashion-MNIST test data"); });
+  if (train.ok() && test.ok()) { return Pair{std::move(train).value(), std::move(test).value(), {}}; }
+  const Status& wrong = train.ok() ? test.status() : train.status();
+  if (wrong.code() != Code::kNotFound) { return wrong; }
+  return not_found(
+      fmt::format("{} (Fashion-MNIST: apt-get install dataset-fashion-mnist, or set data.directory)", wrong.message()));
 }
 
 Result<Pair> load_idx(const Configuration& configuration, FileSystem& files) {
   const DataConfig& data = configuration.data;
   TRIBUTARY_RETURN_IF_ERROR(check_named("train_images", data.train_images));
   TRIBUTARY_RETURN_IF_ERROR(check_named("train_labels", data.train_labels));
-  TRIBUTARY_ASSIGN_OR_RETURN(Dataset train,
-                             read_idx_dataset(files, configuration.resolve(data.train_images),
-                                              configuration.resolve(data.train_labels), "training data"));
-  if (data.test_images.empty() && data.test_labels.empty()) { return Pair{std::move(train), std::nullopt}; }
+  const auto read_train = [&] {
+    return read_idx_dataset(files, configuration.resolve(data.train_images), configuration.resolve(data.train_labels),
+                            "training data");
+  };
+  if (data.test_images.empty() && data.test_labels.empty()) {
+    TRIBUTARY_ASSIGN_OR_RETURN(Dataset train, read_train());
+    return Pair{std::move(train), std::nullopt, {}};
+  }
   TRIBUTARY_RETURN_IF_ERROR(check_named("test_images", data.test_images));
   TRIBUTARY_RETURN_IF_ERROR(check_named("test_labels", data.test_labels));
-  TRIBUTARY_ASSIGN_OR_RETURN(Dataset test, read_idx_dataset(files, configuration.resolve(data.test_images),
-                                                            configuration.resolve(data.test_labels), "test data"));
-  return Pair{std::move(train), std::move(test)};
+  auto [train, test] = side_by_side(read_train, [&] {
+    return read_idx_dataset(files, configuration.resolve(data.test_images), configuration.resolve(data.test_labels),
+                            "test data");
+  });
+  TRIBUTARY_RETURN_IF_ERROR(train.status());
+  TRIBUTARY_RETURN_IF_ERROR(test.status());
+  return Pair{std::move(train).value(), std::move(test).value(), {}};
 }
 
 Result<Pair> load_csv(const Configuration& configuration, FileSystem& files) {
   const DataConfig& data = configuration.data;
   TRIBUTARY_RETURN_IF_ERROR(check_named("train", data.train));
-  CsvOptions options{data.label_column, data.id_column, nullptr};
+  CsvOptions options{.label_column = data.label_column,
+                     .id_column = data.id_column,
+                     .ignore_columns = data.ignore_columns,
+                     .like = nullptr};
   TRIBUTARY_ASSIGN_OR_RETURN(CsvTable train, read_csv(files, configuration.resolve(data.train), options));
-  if (data.test.empty()) { return Pair{std::move(train.data), std::nullopt}; }
+  if (data.test.empty()) { return Pair{std::move(train.data), std::nullopt, std::move(train.warnings)}; }
   options.like = &train;
   TRIBUTARY_ASSIGN_OR_RETURN(CsvTable test, read_csv(files, configuration.resolve(data.test), options));
-  return Pair{std::move(train.data), std::move(test.data)};
+  std::vector<std::string> warnings = std::move(train.warnings);
+  warnings.insert(warnings.end(), test.warnings.begin(), test.warnings.end());
+  return Pair{std::move(train.data), std::move(test.data), std::move(warnings)};
 }
 
 Result<Pair> load_safetensors(const Configuration& configuration, FileSystem& files) {
   const DataConfig& data = configuration.data;
   TRIBUTARY_RETURN_IF_ERROR(check_named("train", data.train));
   TRIBUTARY_ASSIGN_OR_RETURN(Dataset train, read_safetensors_dataset(files, configuration.resolve(data.train)));
-  if (data.test.empty()) { return Pair{std::move(train), std::nullopt}; }
+  if (data.test.empty()) { return Pair{std::move(train), std::nullopt, {}}; }
   TRIBUTARY_ASSIGN_OR_RETURN(Dataset test, read_safetensors_dataset(files, configuration.resolve(data.test)));
-  return Pair{std::move(train), std::move(test)};
+  return Pair{std::move(train), std::move(test), {}};
 }
 
 // The test data has a fifth of the samples, and at least one of each class.
@@ -89,7 +140,7 @@ Result<Pair> load_synthetic(const Configuration& configuration) {
   options.split = SyntheticOptions::Split::kTest;
   options.samples = std::max(data.synthetic_samples / 5, static_cast<std::uint64_t>(data.synthetic_classes));
   TRIBUTARY_ASSIGN_OR_RETURN(Dataset test, make_synthetic(options));
-  return Pair{std::move(train), std::move(test)};
+  return Pair{std::move(train), std::move(test), {}};
 }
 
 Result<Pair> load_pair(const Configuration& configuration, FileSystem& files) {
@@ -122,15 +173,21 @@ Result<Partition> partition_of(const Configuration& configuration, const Dataset
       return Partition::count_dirichlet(train.size(), clients, data.beta, data.min_samples, seed);
     case DataConfig::Partition::kShards:
       return Partition::shards(train.labels, clients, data.shards_per_client, seed);
-    case DataConfig::Partition::kNatural:
-      if (train.natural_ids.empty()) {
-        return invalid_argument("natural needs an id per sample: data.id_column of a CSV file, or a tensor named ids");
-      }
-      return Partition::natural(train.natural_ids, clients);
     case DataConfig::Partition::kDraw:
       return Partition::draw(train.size(), clients, data.samples_per_client, seed);
+    case DataConfig::Partition::kNatural:
+      break;
   }
   return internal_error("data.partition has no known value");
+}
+
+Result<DataSpread> spread(const Configuration& configuration, const Dataset& train, const Tree& tree) {
+  if (configuration.data.partition == DataConfig::Partition::kNatural) {
+    TRIBUTARY_ASSIGN_OR_RETURN(NaturalPartition natural, natural_partition(train, tree, configuration.seed));
+    return DataSpread{std::move(natural.partition), std::move(natural.client_ids), std::move(natural.warning)};
+  }
+  TRIBUTARY_ASSIGN_OR_RETURN(Partition partition, partition_of(configuration, train, tree.clients()));
+  return DataSpread{std::move(partition), {}, {}};
 }
 
 }  // namespace
@@ -150,6 +207,7 @@ Result<LoadedData> load_data(const Configuration& configuration, FileSystem& fil
                                 internal::shape_text(data.train.sample_shape)));
   }
   LoadedData loaded;
+  loaded.warnings = std::move(data.warnings);
   if (data.test) {
     data.train.classes = data.test->classes = std::max(data.train.classes, data.test->classes);
     loaded.test = std::make_shared<const Dataset>(std::move(*data.test));
@@ -158,10 +216,10 @@ Result<LoadedData> load_data(const Configuration& configuration, FileSystem& fil
   return loaded;
 }
 
-Result<Partition> make_partition(const Configuration& configuration, const Dataset& train, std::uint32_t clients) {
-  Result<Partition> partition = partition_of(configuration, train, clients);
-  if (partition.ok()) { return partition; }
-  return configuration_error(fmt::format("data.partition: {}", partition.status().message()));
+Result<DataSpread> make_partition(const Configuration& configuration, const Dataset& train, const Tree& tree) {
+  Result<DataSpread> made = spread(configuration, train, tree);
+  if (made.ok()) { return made; }
+  return configuration_error(fmt::format("data.partition: {}", made.status().message()));
 }
 
 }  // namespace tributary

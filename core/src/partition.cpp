@@ -146,16 +146,20 @@ std::uint32_t even_part(std::size_t total, std::size_t parts, std::size_t index)
 
 }  // namespace
 
+Partition Partition::by_owner(std::span<const std::uint32_t> owners, std::uint32_t clients) {
+  Partition partition;
+  partition.clients_ = clients;
+  std::tie(partition.samples_, partition.offsets_) = group(owners, clients);
+  return partition;
+}
+
 Result<Partition> Partition::iid(std::size_t samples, std::uint32_t clients, std::uint64_t seed) {
   TRIBUTARY_RETURN_IF_ERROR(check_counts(samples, clients, 0));
   std::vector<std::uint32_t> counts(clients);
   for (std::uint32_t client = 0; client < clients; ++client) { counts[client] = even_part(samples, clients, client); }
   std::vector<std::uint32_t> owners(samples);
   deal_runs(shuffled(samples, stream(seed, Use::kShuffle)), counts, owners);
-  Partition partition;
-  partition.clients_ = clients;
-  std::tie(partition.samples_, partition.offsets_) = group(owners, clients);
-  return partition;
+  return by_owner(owners, clients);
 }
 
 Result<Partition> Partition::label_dirichlet(std::span<const std::int32_t> labels, std::int32_t classes,
@@ -196,10 +200,7 @@ Result<Partition> Partition::label_dirichlet(std::span<const std::int32_t> label
       owners[held.back()] = taker;
     });
   }
-  Partition partition;
-  partition.clients_ = clients;
-  std::tie(partition.samples_, partition.offsets_) = group(owners, clients);
-  return partition;
+  return by_owner(owners, clients);
 }
 
 Result<Partition> Partition::count_dirichlet(std::size_t samples, std::uint32_t clients, double beta,
@@ -212,10 +213,7 @@ Result<Partition> Partition::count_dirichlet(std::size_t samples, std::uint32_t 
   fill_up(counts, min_samples, [](std::uint32_t, std::uint32_t) {});
   std::vector<std::uint32_t> owners(samples);
   deal_runs(shuffled(samples, stream(seed, Use::kShuffle)), counts, owners);
-  Partition partition;
-  partition.clients_ = clients;
-  std::tie(partition.samples_, partition.offsets_) = group(owners, clients);
-  return partition;
+  return by_owner(owners, clients);
 }
 
 Result<Partition> Partition::shards(std::span<const std::int32_t> labels, std::uint32_t clients,
@@ -234,10 +232,7 @@ Result<Partition> Partition::shards(std::span<const std::int32_t> labels, std::u
   for (std::size_t shard = 0; shard < count; ++shard) {
     for (std::uint32_t i = even_part(labels.size(), count, shard); i > 0; --i) { owners[order[next++]] = dealt[shard]; }
   }
-  Partition partition;
-  partition.clients_ = clients;
-  std::tie(partition.samples_, partition.offsets_) = group(owners, clients);
-  return partition;
+  return by_owner(owners, clients);
 }
 
 Result<Partition> Partition::natural(std::span<const std::int64_t> ids, std::uint32_t clients) {
@@ -255,10 +250,7 @@ Result<Partition> Partition::natural(std::span<const std::int64_t> ids, std::uin
   std::vector<std::uint32_t> owners;
   owners.reserve(ids.size());
   for (const std::int64_t id : ids) { owners.push_back(owner_of.at(id)); }
-  Partition partition;
-  partition.clients_ = clients;
-  std::tie(partition.samples_, partition.offsets_) = group(owners, clients);
-  return partition;
+  return by_owner(owners, clients);
 }
 
 Result<Partition> Partition::draw(std::size_t samples, std::uint32_t clients, std::uint32_t per_client,

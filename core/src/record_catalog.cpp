@@ -30,9 +30,15 @@ constexpr auto kRun = std::to_array<FieldInfo>({
     {"resumed_after", "integer", "", "the round it goes on from, 0 for the beginning; absent unless resumed"},
 });
 
+constexpr auto kClass = std::to_array<FieldInfo>({
+    {"class", "integer", "", "number of the class: the model's output of that index"},
+    {"name", "text", "", "the label in the data"},
+});
+
 constexpr auto kLabels = std::to_array<FieldInfo>({
     {"client", "integer", "", "client index, from 0"},
     {"counts", "list", "samples", "per class"},
+    {"ids", "text", "", "whose samples the client holds, separated by commas; only with partition `natural`"},
 });
 
 constexpr auto kLabelsSummary = std::to_array<FieldInfo>({
@@ -132,8 +138,9 @@ constexpr auto kEnd = std::to_array<FieldInfo>({
     {"max_rss_bytes", "integer", "bytes", "largest resident memory of the process"},
 });
 
-constexpr std::array<EventInfo, 10> kEvents{{
+constexpr std::array<EventInfo, 11> kEvents{{
     {"run", "once, first; again each time the run is resumed", kRun},
+    {"class", "once per class, if the labels in the data have names; the first 1,000", kClass},
     {"labels", "once per client with samples, if there are at most 512 clients", kLabels},
     {"labels_summary", "once, if there are more than 512 clients", kLabelsSummary},
     {"tier", "once per round and tier below the root", kTier},

@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "class_labels.hpp"
 #include "reading.hpp"
 
 namespace tributary {
@@ -52,6 +53,23 @@ Status take_labels(const SafetensorsFile& file, const SafetensorsTensor& tensor,
   return ok_status();
 }
 
+// Numbers of classes leave few gaps; the prices of houses do.
+Status refuse_regression(const SafetensorsFile& file, const Dataset& data) {
+  std::vector<bool> occurs(static_cast<std::size_t>(data.classes));
+  for (const std::int32_t label : data.labels) { occurs[static_cast<std::size_t>(label)] = true; }
+  const auto first = std::find(occurs.begin(), occurs.end(), true);
+  const internal::LabelFacts facts{.samples = data.labels.size(),
+                                   .values = static_cast<std::size_t>(std::count(occurs.begin(), occurs.end(), true)),
+                                   .has_fraction = false,
+                                   .least = static_cast<double>(first - occurs.begin()),
+                                   .greatest = static_cast<double>(data.classes) - 1.0};
+  if (!internal::is_regression_target(facts)) { return ok_status(); }
+  return bad_data(
+      fmt::format("{}: the tensor labels looks like the target of a regression: {} different numbers up to "
+                  "{} in {} samples. Only classifiers are trained: number the classes from 0",
+                  file.name(), facts.values, data.classes - 1, facts.samples));
+}
+
 Status read_labels(const SafetensorsFile& file, const SafetensorsTensor& tensor, Dataset& data) {
   switch (tensor.dtype) {
     case DType::kI64:
@@ -61,7 +79,7 @@ Status read_labels(const SafetensorsFile& file, const SafetensorsTensor& tensor,
     case DType::kU8:
       return take_labels<std::uint8_t>(file, tensor, data);
     default:
-      return wrong_type(file, tensor, "I64, I32 or U8");
+      return wrong_type(file, tensor, "I64, I32 or U8: the numbers of classes, from 0");
   }
 }
 
@@ -101,6 +119,7 @@ Result<Dataset> read_safetensors_dataset(const SafetensorsFile& file) {
     data.name = file.name();
     data.sample_shape.assign(features->shape.begin() + 1, features->shape.end());
     TRIBUTARY_RETURN_IF_ERROR(read_labels(file, *labels, data));
+    TRIBUTARY_RETURN_IF_ERROR(refuse_regression(file, data));
     TRIBUTARY_RETURN_IF_ERROR(read_features(file, *features, data));
     if (ids != nullptr) {
       TRIBUTARY_RETURN_IF_ERROR(check_one_per_sample(file, *ids, samples));

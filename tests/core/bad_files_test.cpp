@@ -277,25 +277,30 @@ BadFile csv(std::string name, std::string content, std::string message) {
 
 INSTANTIATE_TEST_SUITE_P(
     Files, BadCsv,
-    ::testing::Values(csv("Empty", "\n\n", " is empty, expected a header line"),
-                      csv("OnlyAHeader", "x,label\n", " has no samples after its header line"),
-                      csv("NoLabelColumn", "x,y\n1,2\n", "1: there is no label column label; the columns are x, y"),
-                      csv("NoIdColumn", "x,label,who else\n1,2,3\n",
-                          "1: there is no id column who; the columns are x, label, who else"),
-                      csv("NoFeatures", "label\n1\n", "1: there is no feature column"),
-                      csv("ColumnWithoutName", "x,,label\n", "1:3: a column has no name"),
-                      csv("ColumnTwice", "x,label,x\n", "1:9: two columns are named x"),
-                      csv("TooFewFields", "x,y,label\n1,2,0\n1,0\n", "3:1: 2 fields, the header line has 3"),
-                      csv("TooManyFields", "x,label\n1,0,\n", "2:1: 3 fields, the header line has 2"),
-                      csv("NotANumber", "x,y,label\n1,two,0\n", "2:3: expected a finite number, found \"two\""),
-                      csv("EmptyNumber", "x,y,label\n1,,0\n", "2:3: expected a finite number, found \"\""),
-                      csv("Infinite", "x,label\ninf,0\n", "2:1: expected a finite number, found \"inf\""),
-                      csv("BeyondFloat", "x,label\n1e39,0\n", "2:1: expected a finite number, found \"1e39\""),
-                      csv("EmptyLabel", "x,label\n1, \n", "2:3: the label is empty"),
-                      csv("EmptyId", "x,label,who\n1,0,\n", "2:5: the id is empty"),
-                      csv("OpenQuote", "x,label\n1,\"a\n2,b\n", "2:3: the quote is never closed"),
-                      csv("TextAfterAQuote", "x,label\n1,\"a\"b\n",
-                          "2:6: expected a comma or the end of the line after the closing quote")),
+    ::testing::Values(
+        csv("Empty", "\n\n", " is empty, expected a header line"),
+        csv("OnlyAHeader", "x,label\n", " has no samples after its header line"),
+        csv("NoLabelColumn", "x,y\n1,2\n",
+            "1: there is no column label, which data.label_column names; the columns are x, y"),
+        csv("NoIdColumn", "x,label,who else\n1,2,3\n",
+            "1: there is no column who, which data.id_column names; the columns are x, label, who else"),
+        csv("NoFeatures", "label\n1\n", "1: there is no feature column"),
+        csv("ColumnWithoutName", "x,,label\n", "1:3: a column has no name"),
+        csv("ColumnTwice", "x,label,x\n", "1:9: two columns are named x"),
+        csv("TooFewFields", "x,y,label\n1,2,0\n1,0\n", "3:1: 2 fields, the header line has 3"),
+        csv("TooManyFields", "x,label\n1,0,\n", "2:1: 3 fields, the header line has 2"),
+        csv("NotANumber", "x,y,label\n1,two,0\n",
+            "2:3: column y: expected a finite number, found \"two\"; if the column is no feature, name it "
+            "in data.ignore_columns or, if it says whose sample it is, in data.id_column"),
+        csv("EmptyNumber", "x,y,label\n1,,0\n", "2:3: column y: the value is missing"),
+        csv("Infinite", "x,label\ninf,0\n", "2:1: column x: expected a finite number, found \"inf\""),
+        csv("BeyondFloat", "x,label\n1e39,0\n",
+            "2:1: column x: 1e39 is beyond the range of float32, which ends at 3.40282e+38; scale the column"),
+        csv("EmptyLabel", "x,label\n1, \n", "2:3: the label is empty"),
+        csv("EmptyId", "x,label,who\n1,0,\n", "2:5: the id is empty"),
+        csv("OpenQuote", "x,label\n1,\"a\n2,b\n", "2:3: the quote is never closed"),
+        csv("TextAfterAQuote", "x,label\n1,\"a\"b\n",
+            "2:6: expected a comma or the end of the line after the closing quote")),
     case_name);
 
 class BadSafetensorsDataset : public ::testing::TestWithParam<BadFile> {};
@@ -321,7 +326,7 @@ INSTANTIATE_TEST_SUITE_P(
                 safetensors_bytes(R"({"features":{"dtype":"U8","shape":[1,1],"data_offsets":[0,1]},)"
                                   R"("labels":{"dtype":"F32","shape":[1],"data_offsets":[1,5]}})",
                                   "x1234"),
-                bad_data("tensor labels is F32, expected I64, I32 or U8")},
+                bad_data("tensor labels is F32, expected I64, I32 or U8: the numbers of classes, from 0")},
         BadFile{"NegativeLabel",
                 safetensors_bytes(R"({"features":{"dtype":"U8","shape":[1,1],"data_offsets":[0,1]},)"
                                   R"("labels":{"dtype":"I32","shape":[1],"data_offsets":[1,5]}})",

@@ -96,7 +96,7 @@ seed: 18446744073709551615
 rounds: 7
 threads: 3
 topology: {sites: {b: 2, a: 3}}
-data: {source: csv, train: t.csv, label_column: y, id_column: who, partition: {kind: natural}}
+data: {source: csv, train: t.csv, label_column: y, id_column: who, ignore_columns: [date, row], partition: {kind: natural}}
 model: {kind: mlp, hidden: [64, 32], initial: w.safetensors}
 trainer:
   kind: library
@@ -121,6 +121,7 @@ output: {directory: "my runs", csv: true, report: false}
   EXPECT_EQ(c.data.source, DataConfig::Source::kCsv);
   EXPECT_EQ(c.data.partition, DataConfig::Partition::kNatural);
   EXPECT_EQ(c.data.id_column, "who");
+  EXPECT_THAT(c.data.ignore_columns, ElementsAre("date", "row"));
   EXPECT_THAT(c.model.hidden, ElementsAre(64U, 32U));
   EXPECT_THAT(c.trainer.options, ElementsAre(testing::Pair("depth", "3"), testing::Pair("flag", "no")));
   EXPECT_EQ(c.trainer.steps, 12U);

@@ -22,6 +22,13 @@ Configuration of(DataConfig::Source source, const ScratchDirectory& scratch) {
   return configuration;
 }
 
+Tree star(std::uint32_t clients) {
+  Tree::Builder builder;
+  builder.child_counts.assign(std::size_t{clients} + 1, 0);
+  builder.child_counts[0] = clients;
+  return Tree::create(std::move(builder)).value();
+}
+
 TEST(LoadDataset, FashionMnistIsReadFromADirectory) {
   const ScratchDirectory scratch;
   for (const std::string split : {"train", "t10k"}) {
@@ -63,7 +70,7 @@ TEST(LoadDataset, CsvTestDataFollowsTheTrainingData) {
 
   const LoadedData data = load_data(configuration).value();
   configuration.data.partition = DataConfig::Partition::kNatural;
-  const Partition partition = make_partition(configuration, *data.train, 2).value();
+  const Partition partition = make_partition(configuration, *data.train, star(2)).value().partition;
 
   EXPECT_EQ(data.test->labels, std::vector<std::int32_t>{1});
   EXPECT_EQ(partition.samples(ClientIndex{1}), std::vector<std::uint32_t>{1});
@@ -112,7 +119,7 @@ TEST(LoadDataset, EveryPartitionOfTheConfigurationIsMade) {
 
   for (const Kind kind : {Kind::kIid, Kind::kLabelDirichlet, Kind::kCountDirichlet, Kind::kShards, Kind::kDraw}) {
     configuration.data.partition = kind;
-    EXPECT_EQ(make_partition(configuration, *data.train, 10).value().clients(), 10U);
+    EXPECT_EQ(make_partition(configuration, *data.train, star(10)).value().partition.clients(), 10U);
   }
 }
 
@@ -122,11 +129,11 @@ TEST(LoadDataset, APartitionThatCannotBeMadeNamesItsKey) {
   const LoadedData data = load_data(configuration).value();
 
   configuration.data.partition = DataConfig::Partition::kNatural;
-  EXPECT_EQ(make_partition(configuration, *data.train, 10).status(),
+  EXPECT_EQ(make_partition(configuration, *data.train, star(10)).status(),
             configuration_error("data.partition: natural needs an id per sample: data.id_column of a CSV file, or a "
                                 "tensor named ids"));
   configuration.data.partition = DataConfig::Partition::kShards;
-  EXPECT_EQ(make_partition(configuration, *data.train, 501).status(),
+  EXPECT_EQ(make_partition(configuration, *data.train, star(501)).status(),
             configuration_error("data.partition: 1000 samples are too few for 501 clients with at least 2 each"));
 }
 

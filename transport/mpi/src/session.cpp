@@ -208,6 +208,7 @@ MpiCredentials credentials_of(const Composition& composition, std::string progra
                dataset->features);
     hasher.update(std::as_bytes(std::span(dataset->labels)));
     hasher.update(std::as_bytes(std::span(dataset->natural_ids)));
+    for (const std::string& name : dataset->id_names) { hasher.update(name + '\n'); }
   }
   if (composition.data.train || composition.data.test) { credentials.data = hasher.finish(); }
   return credentials;

@@ -7,11 +7,13 @@
 #pragma once
 
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "tributary/core/load_dataset.hpp"
 #include "tributary/core/plan.hpp"
 #include "tributary/core/record.hpp"
+#include "tributary/core/safetensors.hpp"
 #include "tributary/core/trainer_registry.hpp"
 
 namespace tributary {
@@ -19,13 +21,19 @@ namespace tributary {
 struct Composition {
   LoadedData data;
   std::shared_ptr<const Partition> partition;  // null without data
+  // By client, if its samples are those of ids; empty otherwise.
+  std::vector<std::vector<std::string>> client_ids;
+  std::vector<std::string> warnings;  // of the data and how it is spread, for people
   std::unique_ptr<TrainerFactory> factory;
   Plan plan;
 
   // Samples of one client; 0 without data.
   [[nodiscard]] std::uint64_t samples(ClientIndex client) const;
-  // How labels are spread: one record per client, or a summary for many; none without data.
-  [[nodiscard]] std::vector<Record> label_records() const;
+  // What is to be known of the data: warnings, names of classes, and how labels are spread: one record per client, or a
+  // summary for many; nothing without data.
+  [[nodiscard]] std::vector<Record> data_records() const;
+  // What the model file says of the data: names of classes, and whose samples the clients hold.
+  [[nodiscard]] SafetensorsMetadata model_metadata() const;
 };
 
 // kConfiguration: see Plan::create(); errors of load_data(), make_partition() and of the trainer's maker as they are.

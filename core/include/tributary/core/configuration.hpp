@@ -65,6 +65,7 @@ struct DataConfig {
   std::string directory;                   // kFashionMnist: where the four files are; empty: the Debian package's place
   std::string label_column = "label";      // kCsv
   std::string id_column;                   // kCsv: natural id; empty: none
+  std::vector<std::string> ignore_columns;  // kCsv: neither features nor anything else
   std::uint64_t synthetic_samples = 1000;  // kSynthetic: Gaussian blobs
   std::vector<std::int64_t> synthetic_shape{16};
   std::int32_t synthetic_classes = 4;

@@ -27,11 +27,14 @@ struct Dataset {
   float offset = 0.0F;               // of bytes
   std::vector<std::int32_t> labels;  // one per sample, in [0, classes)
   std::int32_t classes = 0;
+  std::vector<std::string> class_names;   // one per class, or empty: a class's number is its name
   std::vector<std::int64_t> natural_ids;  // one per sample, or empty: which writer, patient, site it belongs to
+  std::vector<std::string> id_names;      // by natural id, or empty: an id's number is its name
 
   [[nodiscard]] std::size_t size() const noexcept { return labels.size(); }
   [[nodiscard]] std::size_t sample_size() const noexcept;
-  // kBadData: sizes that do not fit together, a label outside [0, classes), a feature that is not finite.
+  // kBadData: sizes that do not fit together, a label outside [0, classes), an id without a name, a feature
+  // that is not finite.
   [[nodiscard]] Status check() const;
 };
 

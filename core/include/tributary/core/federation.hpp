@@ -26,6 +26,7 @@
 #include "tributary/core/record_sinks.hpp"
 #include "tributary/core/run_inputs.hpp"
 #include "tributary/core/run_lock.hpp"
+#include "tributary/core/safetensors.hpp"
 
 namespace tributary {
 
@@ -38,6 +39,7 @@ struct FederationOptions {
   // the rounds that a simulated death of the root takes back.
   std::vector<RecordSink*> sinks;
   std::vector<Record> preamble;             // written after the `run` record
+  SafetensorsMetadata model_metadata;       // of model.safetensors, besides what says which model it is
   const std::atomic<bool>* stop = nullptr;  // set: finish the round, save, and stop
   // Called while a round goes on: tasks carried out, of how many at most.
   std::function<void(std::uint64_t done, std::uint64_t of)> on_progress;

@@ -5,20 +5,30 @@
 // Errors:  those of the readers; a key of the configuration is named where it is to blame.
 #pragma once
 
-#include <cstdint>
 #include <filesystem>
+#include <string>
+#include <vector>
 
 #include "tributary/core/configuration.hpp"
 #include "tributary/core/dataset.hpp"
 #include "tributary/core/file_system.hpp"
 #include "tributary/core/partition.hpp"
 #include "tributary/core/status.hpp"
+#include "tributary/core/tree.hpp"
 
 namespace tributary {
 
 struct LoadedData {
-  SharedDataset train;  // null for data.source none
-  SharedDataset test;   // null if there is none
+  SharedDataset train;                // null for data.source none
+  SharedDataset test;                 // null if there is none
+  std::vector<std::string> warnings;  // for people
+};
+
+struct DataSpread {
+  Partition partition;
+  // By client, for data.partition natural alone: the ids whose samples it holds, ascending.
+  std::vector<std::vector<std::string>> client_ids;
+  std::string warning;  // for people; empty: nothing to say
 };
 
 // Training and test data have the same shape and number of classes. kNotFound, kBadData, kIo: of a file;
@@ -29,6 +39,6 @@ Result<LoadedData> load_data(const Configuration& configuration, FileSystem& fil
 [[nodiscard]] std::filesystem::path fashion_mnist_directory(const Configuration& configuration);
 
 // kConfiguration: the data cannot be spread that way, with the reason.
-Result<Partition> make_partition(const Configuration& configuration, const Dataset& train, std::uint32_t clients);
+Result<DataSpread> make_partition(const Configuration& configuration, const Dataset& train, const Tree& tree);
 
 }  // namespace tributary

@@ -41,6 +41,9 @@ class Partition {
   // One client per distinct id, ids ascending; with more ids than clients, ids are dealt in turn and never split.
   static Result<Partition> natural(std::span<const std::int64_t> ids, std::uint32_t clients);
 
+  // Sample i belongs to client owners[i]. Requires owners[i] < clients.
+  static Partition by_owner(std::span<const std::uint32_t> owners, std::uint32_t clients);
+
   // Every client draws `per_client` distinct samples of the whole, by its own seed: clients may overlap.
   static Result<Partition> draw(std::size_t samples, std::uint32_t clients, std::uint32_t per_client,
                                 std::uint64_t seed);
