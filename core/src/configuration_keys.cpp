@@ -1,39 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <type_traits>
-
-#include "configuration_schema.hpp"
-#include "tributary/core/weight.hpp"
+#include "configuration_fields.hpp"
 
 namespace tributary::internal::config {
 namespace {
 
-template <typename T>
-Field as_field(T& member) {
-  if constexpr (std::is_enum_v<T>) {
-    return EnumField{&member,
-                     [](const void* object) { return static_cast<std::size_t>(*static_cast<const T*>(object)); },
-                     [](void* object, std::size_t value) { *static_cast<T*>(object) = static_cast<T>(value); }};
-  } else {
-    return &member;
-  }
-}
-
-// The member at the end of a chain of members of Configuration, or of TierConfig.
-template <auto... Members>
-Field in(Target& target) {
-  return as_field((target.configuration.*....*Members));
-}
-template <auto Member>
-Field tier(Target& target) {
-  return as_field(target.tier.*Member);
-}
-
 constexpr auto kTopology = &Configuration::topology;
 constexpr auto kData = &Configuration::data;
 constexpr auto kModel = &Configuration::model;
-constexpr auto kTrainer = &Configuration::trainer;
-constexpr auto kOptimizer = &TrainerConfig::optimizer;
-constexpr auto kAlgorithm = &Configuration::algorithm;
 constexpr auto kEvaluation = &Configuration::evaluation;
 constexpr auto kCheckpoint = &Configuration::checkpoint;
 constexpr auto kSimulation = &Configuration::simulation;
@@ -48,15 +21,13 @@ bool topology_is(const Target& target) {
 
 using enum TopologyConfig::Kind;
 
-constexpr Range kPositive{.above = 0.0};
-constexpr Range kNotNegative{.least = 0.0};
-constexpr Range kAtLeastOne{.least = 1.0};
 constexpr Range kClients{.least = 1.0, .most = kMostClients};
-constexpr Range kProbability{.least = 0.0, .below = 1.0};
-constexpr Range kShare{.above = 0.0, .most = 1.0};
+// Some hundred times the mean must fit the clock's nanoseconds.
+constexpr Range kInjectedTime{.least = 1e-6, .most = 1e6};
 constexpr Range kConcentration{.least = 1e-6, .most = 1e6};  // of a Dirichlet distribution, as Partition takes it
 
-std::vector<Key> make_schema() {
+// From the top to the model.
+std::vector<Key> first_keys() {
   return {
       {.path = "schema",
        .meaning = "Version of this format. A file of another version is refused, not guessed at.",
@@ -160,7 +131,10 @@ std::vector<Key> make_schema() {
       {.path = "data.source",
        .meaning = "Kind of data set. `none`: the trainer brings its own, or needs none.",
        .field = in<kData, &DataConfig::source>,
-       .choices = {"none", "fashion-mnist", "idx", "csv", "safetensors", "synthetic"}},
+       .choices = {"none", "fashion-mnist", "idx", "csv", "safetensors", "synthetic"},
+       .when = "trainer.kind=torch|echo|library",
+       .off = "none",
+       .fallback = "`fashion-mnist`; `none` with `trainer.kind: command`"},
       {.path = "data.directory",
        .meaning = "Where the four files of Fashion-MNIST are; empty: where the Debian package puts them.",
        .field = in<kData, &DataConfig::directory>,
@@ -262,6 +236,7 @@ std::vector<Key> make_schema() {
                   "measuring everything but training.",
        .field = in<kModel, &ModelConfig::kind>,
        .choices = {"logistic", "mlp", "lenet5", "cnn", "resnet18", "resnet50", "echo"},
+       .when = "trainer.kind=torch|echo|library",
        .group = "model",
        .way = "kind",
        .printed = [](const Target& target) { return target.configuration.model.torchscript.empty(); },
@@ -269,6 +244,7 @@ std::vector<Key> make_schema() {
       {.path = "model.torchscript",
        .meaning = "A TorchScript file, trained as it is; relative to `base_directory`.",
        .field = in<kModel, &ModelConfig::torchscript>,
+       .when = "trainer.kind=torch|library",
        .group = "model",
        .way = "torchscript",
        .printed = [](const Target& target) { return !target.configuration.model.torchscript.empty(); },
@@ -291,164 +267,14 @@ std::vector<Key> make_schema() {
        .when = "model.kind=cnn"},
       {.path = "model.initial",
        .meaning = "A safetensors file with the values to start from; relative to `base_directory`; empty: by seed.",
-       .field = in<kModel, &ModelConfig::initial>},
+       .field = in<kModel, &ModelConfig::initial>,
+       .when = "trainer.kind=torch|command|library"},
+  };
+}
 
-      {.path = "trainer", .meaning = "How a client trains."},
-      {.path = "trainer.kind",
-       .meaning =
-           "`torch`: built in · `echo`: returns what it was given · `command`: a program of yours, in any language "
-           "· `library`: a shared library of yours.",
-       .field = in<kTrainer, &TrainerConfig::kind>,
-       .choices = {"torch", "echo", "command", "library"}},
-      {.path = "trainer.command",
-       .meaning =
-           "Program and arguments, started in `base_directory`; `{input}` and `{output}` become safetensors files. The "
-           "input's metadata holds the task (`client`, `round`, `root_round`, `seed`; `evaluate_first`: 1 with "
-           "`evaluation.at_clients`) and, by the name of its key, what the program should obey: `rounds`, "
-           "`trainer.epochs` or `trainer.steps`, `trainer.batch_size`, `trainer.device`, `trainer.optimizer.*`, "
-           "`algorithm.kind`, `algorithm.mu`. The schedule is the program's to apply.",
-       .field = in<kTrainer, &TrainerConfig::command>,
-       .when = "trainer.kind=command",
-       .required = true,
-       .example = "[python3, train.py, \"{input}\", \"{output}\"]"},
-      {.path = "trainer.timeout_s",
-       .meaning = "Seconds after which the program is ended and the task has failed.",
-       .field = in<kTrainer, &TrainerConfig::timeout_s>,
-       .range = {.least = 1.0, .most = 1e6},
-       .when = "trainer.kind=command"},
-      {.path = "trainer.library",
-       .meaning = "Shared library that defines `tributary_register_trainer`; relative to `base_directory`.",
-       .field = in<kTrainer, &TrainerConfig::library>,
-       .when = "trainer.kind=library",
-       .required = true,
-       .example = "libmine.so"},
-      {.path = "trainer.options",
-       .meaning = "Words for the program or library, handed over as they are; in a program's input: `option.NAME`.",
-       .field = in<kTrainer, &TrainerConfig::options>,
-       .when = "trainer.kind=command|library",
-       .example = "{depth: \"3\"}"},
-      {.path = "trainer.batch_size",
-       .meaning = "Samples per step.",
-       .field = in<kTrainer, &TrainerConfig::batch_size>,
-       .range = kAtLeastOne},
-      {.path = "trainer.epochs",
-       .meaning = "Passes over a client's samples per task.",
-       .field = in<kTrainer, &TrainerConfig::epochs>,
-       .range = kAtLeastOne,
-       .group = "work",
-       .way = "epochs",
-       .printed = [](const Target& target) { return target.configuration.trainer.steps == 0; }},
-      {.path = "trainer.steps",
-       .meaning = "Optimizer steps per task, instead of `epochs`.",
-       .field = in<kTrainer, &TrainerConfig::steps>,
-       .range = kAtLeastOne,
-       .group = "work",
-       .way = "steps",
-       .printed = [](const Target& target) { return target.configuration.trainer.steps > 0; },
-       .fallback = "-"},
-      {.path = "trainer.device",
-       .meaning = "Where tensors live; `auto`: cuda if there is any.",
-       .field = in<kTrainer, &TrainerConfig::device>,
-       .choices = {"cpu", "cuda", "auto"}},
-      {.path = "trainer.optimizer", .meaning = "How a client turns gradients into steps."},
-      {.path = "trainer.optimizer.kind",
-       .meaning = "Its state starts anew with every task.",
-       .field = in<kTrainer, kOptimizer, &OptimizerConfig::kind>,
-       .choices = {"sgd", "adam", "adamw"}},
-      {.path = "trainer.optimizer.lr",
-       .meaning = "Learning rate.",
-       .field = in<kTrainer, kOptimizer, &OptimizerConfig::lr>,
-       .range = kPositive},
-      {.path = "trainer.optimizer.momentum",
-       .meaning = "Share of the last step that is repeated.",
-       .field = in<kTrainer, kOptimizer, &OptimizerConfig::momentum>,
-       .range = kProbability,
-       .when = "trainer.optimizer.kind=sgd"},
-      {.path = "trainer.optimizer.nesterov",
-       .meaning = "Looks ahead by the momentum.",
-       .field = in<kTrainer, kOptimizer, &OptimizerConfig::nesterov>,
-       .when = "trainer.optimizer.kind=sgd"},
-      {.path = "trainer.optimizer.beta1",
-       .meaning = "Memory of the gradient's mean.",
-       .field = in<kTrainer, kOptimizer, &OptimizerConfig::beta1>,
-       .range = kProbability,
-       .when = "trainer.optimizer.kind=adam|adamw"},
-      {.path = "trainer.optimizer.beta2",
-       .meaning = "Memory of the gradient's square.",
-       .field = in<kTrainer, kOptimizer, &OptimizerConfig::beta2>,
-       .range = kProbability,
-       .when = "trainer.optimizer.kind=adam|adamw"},
-      {.path = "trainer.optimizer.epsilon",
-       .meaning = "Keeps the division by the gradient's size finite.",
-       .field = in<kTrainer, kOptimizer, &OptimizerConfig::epsilon>,
-       .range = kPositive,
-       .when = "trainer.optimizer.kind=adam|adamw"},
-      {.path = "trainer.optimizer.weight_decay",
-       .meaning = "Pull towards zero; `adamw` keeps it out of the gradient's statistics.",
-       .field = in<kTrainer, kOptimizer, &OptimizerConfig::weight_decay>,
-       .range = kNotNegative},
-      {.path = "trainer.optimizer.clip_norm",
-       .meaning = "Largest Euclidean norm of a step's gradient; 0: no clipping.",
-       .field = in<kTrainer, kOptimizer, &OptimizerConfig::clip_norm>,
-       .range = kNotNegative},
-      {.path = "trainer.optimizer.schedule", .meaning = "How the learning rate moves over the rounds of the root."},
-      {.path = "trainer.optimizer.schedule.kind",
-       .meaning =
-           "`constant` · `step`: times gamma every step_rounds · `exponential`: times gamma every round · `cosine`: "
-           "down to final_lr.",
-       .field = in<kTrainer, kOptimizer, &OptimizerConfig::schedule>,
-       .choices = {"constant", "step", "exponential", "cosine"}},
-      {.path = "trainer.optimizer.schedule.gamma",
-       .meaning = "Factor.",
-       .field = in<kTrainer, kOptimizer, &OptimizerConfig::gamma>,
-       .range = kShare,
-       .when = "trainer.optimizer.schedule.kind=step|exponential"},
-      {.path = "trainer.optimizer.schedule.step_rounds",
-       .meaning = "Rounds between two factors.",
-       .field = in<kTrainer, kOptimizer, &OptimizerConfig::step_rounds>,
-       .range = kAtLeastOne,
-       .when = "trainer.optimizer.schedule.kind=step"},
-      {.path = "trainer.optimizer.schedule.final_lr",
-       .meaning = "Learning rate of the last round.",
-       .field = in<kTrainer, kOptimizer, &OptimizerConfig::final_lr>,
-       .range = kNotNegative,
-       .when = "trainer.optimizer.schedule.kind=cosine"},
-
-      {.path = "algorithm", .meaning = "How clients' work becomes a new model."},
-      {.path = "algorithm.kind",
-       .meaning =
-           "`fedavg` · `fedsgd`: one step on all of a client's samples · `fedprox`: fedavg with a pull towards the "
-           "round's model.",
-       .field = in<kAlgorithm, &AlgorithmConfig::kind>,
-       .choices = {"fedavg", "fedsgd", "fedprox"}},
-      {.path = "algorithm.mu",
-       .meaning = "Strength of that pull.",
-       .field = in<kAlgorithm, &AlgorithmConfig::mu>,
-       .range = kNotNegative,
-       .when = "algorithm.kind=fedprox"},
-      {.path = "algorithm.weighting",
-       .meaning =
-           "What a client counts for: its `samples`, all the same (`uniform`), or its samples up to `weight_cap`.",
-       .field = in<kAlgorithm, &AlgorithmConfig::weighting>,
-       .choices = {"samples", "uniform", "capped"}},
-      {.path = "algorithm.weight_cap",
-       .meaning = "Largest weight of one client.",
-       .field = in<kAlgorithm, &AlgorithmConfig::weight_cap>,
-       .range = {.least = Weight::kSmallest, .most = Weight::kLargest},
-       .when = "algorithm.weighting=capped",
-       .required = true,
-       .example = "500"},
-      {.path = "algorithm.server_lr",
-       .meaning = "Scales the mean update where it is applied.",
-       .field = in<kAlgorithm, &AlgorithmConfig::server_lr>,
-       .range = kPositive},
-      {.path = "algorithm.precision",
-       .meaning =
-           "Of the exact sums: `auto` resolves each client's change to 2^-34 and sends 4 to 6 bytes a value upwards; "
-           "`compact` sends 4, and resolves the mean to 2^-32; `full` is as fine as 8 bytes allow.",
-       .field = in<kAlgorithm, &AlgorithmConfig::precision>,
-       .choices = {"auto", "compact", "full"}},
-
+// What follows on the training: when tiers commit, and what a run does beside.
+std::vector<Key> last_keys() {
+  return {
       {.path = "tiers",
        .meaning =
            "How a tier commits: `default` for all, and `0` (the root), `1`, ... for nodes at that distance from the "
@@ -484,9 +310,11 @@ std::vector<Key> make_schema() {
        .field = tier<&TierConfig::quorum>,
        .range = kShare},
       {.path = "tiers.*.deadline_s",
-       .meaning = "Seconds from the start of a round; 0: none.",
+       .meaning =
+           "Seconds from the start of a round; 0: none. With `simulation.clock: virtual` they are modelled seconds, in "
+           "which a program of `trainer.kind: command` takes no time.",
        .field = tier<&TierConfig::deadline_s>,
-       .range = {.least = 0.0, .most = 1e9}},
+       .range = {.least = 1e-6, .most = 1e9, .or_zero = true}},
       {.path = "tiers.*.rounds_per_parent_round",
        .meaning = "Local rounds between two commits upward. Always 1 at the root, which has no parent.",
        .field = tier<&TierConfig::rounds_per_parent_round>,
@@ -499,18 +327,25 @@ std::vector<Key> make_schema() {
       {.path = "evaluation", .meaning = "How the model is measured."},
       {.path = "evaluation.every",
        .meaning = "Rounds between two measurements; the last round is always measured; 0: never.",
-       .field = in<kEvaluation, &EvaluationConfig::every>},
+       .field = in<kEvaluation, &EvaluationConfig::every>,
+       .when = "trainer.kind=torch|library",
+       .off = "0",
+       .fallback = "`1`; `0` with trainers that hold no data out"},
       {.path = "evaluation.at_clients",
        .meaning = "Each client also measures the model it receives on its own samples.",
-       .field = in<kEvaluation, &EvaluationConfig::at_clients>},
+       .field = in<kEvaluation, &EvaluationConfig::at_clients>,
+       .when = "trainer.kind=torch|command|library",
+       .off = "false"},
       {.path = "evaluation.batch_size",
        .meaning = "Samples at a time; changes speed and memory only.",
        .field = in<kEvaluation, &EvaluationConfig::batch_size>,
-       .range = kAtLeastOne},
+       .range = kAtLeastOne,
+       .when = "trainer.kind=torch|library"},
       {.path = "evaluation.stop_at_accuracy",
        .meaning = "Ends the run at this held-out accuracy.",
        .field = in<kEvaluation, &EvaluationConfig::stop_at_accuracy>,
        .range = kShare,
+       .when = "trainer.kind=torch|library",
        .example = "0.9",
        .fallback = "never"},
 
@@ -523,7 +358,8 @@ std::vector<Key> make_schema() {
        .field = in<kCheckpoint, &CheckpointConfig::keep>,
        .range = kAtLeastOne},
 
-      {.path = "simulation", .meaning = "Only for runs in one process; without effect under mpirun."},
+      {.path = "simulation",
+       .meaning = "Only for runs in one process; without effect, and warned about, under mpirun."},
       {.path = "simulation.clock",
        .meaning = "`virtual`: waiting costs nothing, and deadlines are met by the modelled time of links and of work.",
        .field = in<kSimulation, &SimulationConfig::clock>,
@@ -531,7 +367,9 @@ std::vector<Key> make_schema() {
       {.path = "simulation.compute_seconds_per_sample",
        .meaning = "Virtual time that a client works, per sample and epoch.",
        .field = in<kSimulation, &SimulationConfig::compute_seconds_per_sample>,
-       .range = kNotNegative},
+       .range = {.least = 1e-9, .most = 1e5, .or_zero = true},
+       .when = "simulation.clock=virtual & data.source=fashion-mnist|idx|csv|safetensors|synthetic",
+       .off = "0"},
       {.path = "simulation.faults", .meaning = "What goes wrong on purpose, at moments that follow from `seed`."},
       {.path = "simulation.faults.drop",
        .meaning = "Probability that a message is lost.",
@@ -546,9 +384,14 @@ std::vector<Key> make_schema() {
        .field = in<kSimulation, kFaults, &SimulationConfig::Faults::delay>,
        .range = kProbability},
       {.path = "simulation.faults.delay_s",
-       .meaning = "Mean delay in seconds.",
+       .meaning = "Mean delay in seconds, of late messages and of second copies.",
        .field = in<kSimulation, kFaults, &SimulationConfig::Faults::delay_s>,
-       .range = kPositive},
+       .range = kInjectedTime,
+       .printed =
+           [](const Target& target) {
+             const SimulationConfig::Faults& faults = target.configuration.simulation.faults;
+             return faults.delay > 0.0 || faults.duplicate > 0.0;
+           }},
       {.path = "simulation.faults.kill",
        .meaning = "Probability, per node and round, that the node dies and comes back.",
        .field = in<kSimulation, kFaults, &SimulationConfig::Faults::kill>,
@@ -556,12 +399,19 @@ std::vector<Key> make_schema() {
       {.path = "simulation.faults.down_s",
        .meaning = "Mean time in seconds until a dead node is back.",
        .field = in<kSimulation, kFaults, &SimulationConfig::Faults::down_s>,
-       .range = kPositive},
+       .range = kInjectedTime,
+       .printed = [](const Target& target) { return target.configuration.simulation.faults.kill > 0.0; }},
       {.path = "simulation.faults.seed",
        .meaning = "Another seed, other faults, same training.",
-       .field = in<kSimulation, kFaults, &SimulationConfig::Faults::seed>},
+       .field = in<kSimulation, kFaults, &SimulationConfig::Faults::seed>,
+       .printed =
+           [](const Target& target) {
+             const SimulationConfig::Faults& faults = target.configuration.simulation.faults;
+             return faults.drop > 0.0 || faults.duplicate > 0.0 || faults.delay > 0.0 || faults.kill > 0.0;
+           }},
 
-      {.path = "mpi", .meaning = "Only for runs under mpirun or srun."},
+      {.path = "mpi",
+       .meaning = "Only for runs under mpirun or srun; without effect, and warned about, in one process."},
       {.path = "mpi.lost_after_s",
        .meaning = "A rank that gives no sign of life for so many seconds counts as lost.",
        .field = in<kMpi, &MpiConfig::lost_after_s>,
@@ -581,7 +431,13 @@ std::vector<Key> make_schema() {
 }  // namespace
 
 std::span<const Key> schema() {
-  static const std::vector<Key> kSchema = make_schema();
+  static const std::vector<Key> kSchema = [] {
+    std::vector<Key> keys = first_keys();
+    for (const std::vector<Key>& more : {training_keys(), last_keys()}) {
+      keys.insert(keys.end(), more.begin(), more.end());
+    }
+    return keys;
+  }();
   return kSchema;
 }
 

@@ -30,19 +30,26 @@ std::string given_rival(const Key& key, std::string_view path, const Reading& re
 void check_condition(const Key& key, const std::string& path, const Given& given, Reading& reading) {
   Target target = reading.target();
   const Key* section = find_key(key.parent());
-  const std::optional<Condition> condition = condition_of(key);
-  if (!condition || (section != nullptr && !applies(*section, target))) { return; }
-  const std::string selector(condition->selector);
-  const Key& selecting = *find_key(selector);
-  if (reading.is_broken(selector)) { return; }
-  const std::string belongs = fmt::format("{} belongs to {} {}", path, selector, enumerate(condition->values));
-  if (const std::string rival = given_rival(selecting, selector, reading); !rival.empty()) {
-    if (!reading.is_given(selector)) { reading.mistake(given.key, fmt::format("{}, but {} is given", belongs, rival)); }
+  if (section != nullptr && !applies(*section, target)) { return; }
+  const bool off = !key.off.empty() && given.valid && value_text(key, target) == key.off;
+  if (off || applies(key, target)) { return; }
+  for (const Condition& condition : conditions_of(key)) {
+    const std::string selector(condition.selector);
+    const Key& selecting = *find_key(selector);
+    if (reading.is_broken(selector)) { return; }
+    const std::string belongs = fmt::format("{} belongs to {} {}", path, selector, enumerate(condition.values));
+    if (const std::string rival = given_rival(selecting, selector, reading); !rival.empty()) {
+      if (!reading.is_given(selector)) {
+        reading.mistake(given.key, fmt::format("{}, but {} is given", belongs, rival));
+      }
+      return;
+    }
+    const std::string value = word_of(selecting, target);
+    if (std::ranges::find(condition.values, value) != condition.values.end()) { continue; }
+    reading.mistake(given.key, fmt::format("{}, but {} is {}{}", belongs, selector, value,
+                                           reading.is_given(selector) ? "" : ", the default"));
     return;
   }
-  if (applies(key, target)) { return; }
-  reading.mistake(given.key, fmt::format("{}, but {} is {}{}", belongs, selector, word_of(selecting, target),
-                                         reading.is_given(selector) ? "" : ", the default"));
 }
 
 void check_rivals(const Key& key, const std::string& path, const Given& given, Reading& reading) {
@@ -58,12 +65,12 @@ void check_rivals(const Key& key, const std::string& path, const Given& given, R
 void check_required(const Key& key, Reading& reading) {
   Target target = reading.target();
   if (!key.required || reading.is_given(key.path) || !applies(key, target)) { return; }
-  const std::optional<Condition> condition = condition_of(key);
-  if (condition && reading.is_broken(condition->selector)) { return; }
-  const std::string_view reason_path = condition ? condition->selector : key.parent();
+  const std::vector<Condition> conditions = conditions_of(key);
+  if (std::ranges::any_of(conditions, [&](const Condition& c) { return reading.is_broken(c.selector); })) { return; }
+  const std::string_view reason_path = conditions.empty() ? key.parent() : conditions.front().selector;
   std::string text = fmt::format("{} is required", key.path);
-  if (condition) {
-    text += fmt::format(" with {} {}", condition->selector, word_of(*find_key(condition->selector), target));
+  for (const Condition& condition : conditions) {
+    text += fmt::format(" with {} {}", condition.selector, word_of(*find_key(condition.selector), target));
   }
   if (!key.example.empty()) { text += fmt::format("; for example `{}: {}`", key.word(), key.example); }
   reading.mistake(reading.place_of(reason_path), std::move(text));
@@ -211,9 +218,38 @@ class Rules {
 
   void evaluation() {
     const EvaluationConfig& evaluation = configuration_.evaluation;
-    if (usable({"evaluation.every"}) && evaluation.stop_at_accuracy && evaluation.every == 0) {
+    Target target = reading_.target();
+    if (!evaluation.stop_at_accuracy || !applies(*find_key("evaluation.stop_at_accuracy"), target)) { return; }
+    if (usable({"evaluation.every"}) && evaluation.every == 0) {
       mistake("evaluation.stop_at_accuracy", "evaluation.stop_at_accuracy needs evaluation.every >= 1");
     }
+    if (!usable({"data", "data.source", "trainer", "trainer.kind"}) || configuration_.trainer.kind != "torch") {
+      return;
+    }
+    const DataConfig& data = configuration_.data;
+    using Source = DataConfig::Source;
+    const bool one_file = data.source == Source::kCsv || data.source == Source::kSafetensors;
+    if ((one_file && data.test.empty()) || (data.source == Source::kIdx && data.test_images.empty())) {
+      mistake("evaluation.stop_at_accuracy",
+              fmt::format("evaluation.stop_at_accuracy needs held-out samples to measure on: name them by {}",
+                          one_file ? "data.test" : "data.test_images and data.test_labels"));
+    }
+  }
+
+  void simulation() {
+    const SimulationConfig::Faults& faults = configuration_.simulation.faults;
+    const auto needs = [&](std::string_view path, std::initializer_list<std::string_view> causes, bool holds) {
+      if (!reading_.is_given(path) || !usable({path}) || !usable(causes) || holds) { return; }
+      const std::vector<std::string_view> words(causes);
+      mistake(path, fmt::format("{} has no effect unless {} is > 0", path, enumerate(words)));
+    };
+    needs("simulation.faults.delay_s", {"simulation.faults.delay", "simulation.faults.duplicate"},
+          faults.delay > 0.0 || faults.duplicate > 0.0);
+    needs("simulation.faults.down_s", {"simulation.faults.kill"}, faults.kill > 0.0);
+    needs(
+        "simulation.faults.seed",
+        {"simulation.faults.drop", "simulation.faults.duplicate", "simulation.faults.delay", "simulation.faults.kill"},
+        faults.drop > 0.0 || faults.duplicate > 0.0 || faults.delay > 0.0 || faults.kill > 0.0);
   }
 
  private:
@@ -240,13 +276,8 @@ class Rules {
     const ModelConfig& model = configuration_.model;
     static constexpr std::string_view kReason =
         "cannot be used by trainer.kind echo, which returns numbers without meaning; use model.kind echo";
-    if (!model.torchscript.empty()) {
-      mistake("model.torchscript", fmt::format("model.torchscript {}", kReason));
-    } else if (usable({"model.kind"}) && model.kind != "echo") {
+    if (model.torchscript.empty() && usable({"model.kind"}) && model.kind != "echo") {
       mistake("model.kind", fmt::format("model.kind {} {}", model.kind, kReason));
-    }
-    if (!model.initial.empty()) {
-      mistake("model.initial", "model.initial cannot be used by trainer.kind echo, which starts from the seed");
     }
   }
 
@@ -322,6 +353,13 @@ void follow_defaults(Reading& reading) {
   Configuration& configuration = reading.configuration;
   const bool chosen = reading.is_given("model.kind") || reading.is_given("model.torchscript");
   if (configuration.trainer.kind == "echo" && !chosen) { configuration.model.kind = "echo"; }
+  // What has no effect is off.
+  Target target = reading.target();
+  const auto is_off = [&](std::string_view path) {
+    return !reading.is_given(path) && !applies(*find_key(path), target);
+  };
+  if (is_off("data.source")) { configuration.data.source = DataConfig::Source::kNone; }
+  if (is_off("evaluation.every")) { configuration.evaluation.every = 0; }
 }
 
 void check_conditions(Reading& reading) {
@@ -341,6 +379,7 @@ void check_rules(Reading& reading) {
   rules.training();
   rules.tiers();
   rules.evaluation();
+  rules.simulation();
 }
 
 }  // namespace tributary::internal::config

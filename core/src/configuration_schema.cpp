@@ -37,6 +37,7 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
 }  // namespace
 
 bool Range::contains(double value) const noexcept {
+  if (or_zero && value == 0.0) { return true; }
   return !(least && value < *least) && !(above && value <= *above) && !(most && value > *most) &&
          !(below && value >= *below);
 }
@@ -50,7 +51,7 @@ std::string Range::text() const {
   add(">", above);
   add("<=", most);
   add("<", below);
-  return result;
+  return or_zero ? "0, or " + result : result;
 }
 
 std::string_view Key::parent() const noexcept {
@@ -82,16 +83,22 @@ std::string environment_name(std::string_view path) {
   return name;
 }
 
-std::optional<Condition> condition_of(const Key& key) {
-  if (key.when.empty()) { return std::nullopt; }
-  const std::size_t equals = key.when.find('=');
-  Condition condition{key.when.substr(0, equals), {}};
-  for (std::string_view rest = key.when.substr(equals + 1); !rest.empty();) {
-    const std::size_t bar = std::min(rest.find('|'), rest.size());
-    condition.values.push_back(rest.substr(0, bar));
-    rest.remove_prefix(std::min(bar + 1, rest.size()));
+std::vector<Condition> conditions_of(const Key& key) {
+  static constexpr std::string_view kAnd = " & ";
+  const auto take = [](std::string_view& rest, std::string_view separator) {
+    const std::size_t end = std::min(rest.find(separator), rest.size());
+    const std::string_view part = rest.substr(0, end);
+    rest.remove_prefix(std::min(end + separator.size(), rest.size()));
+    return part;
+  };
+  std::vector<Condition> conditions;
+  for (std::string_view rest = key.when; !rest.empty();) {
+    std::string_view values = take(rest, kAnd);
+    Condition condition{take(values, "="), {}};
+    while (!values.empty()) { condition.values.push_back(take(values, "|")); }
+    conditions.push_back(std::move(condition));
   }
-  return condition;
+  return conditions;
 }
 
 std::string word_of(const Key& key, Target& target) {
@@ -102,11 +109,9 @@ std::string word_of(const Key& key, Target& target) {
 }
 
 bool applies(const Key& key, Target& target) {
-  if (const std::optional<Condition> condition = condition_of(key)) {
-    const std::string value = word_of(*find_key(condition->selector), target);
-    if (std::find(condition->values.begin(), condition->values.end(), value) == condition->values.end()) {
-      return false;
-    }
+  for (const Condition& condition : conditions_of(key)) {
+    const std::string value = word_of(*find_key(condition.selector), target);
+    if (std::find(condition.values.begin(), condition.values.end(), value) == condition.values.end()) { return false; }
   }
   const Key* section = find_key(key.parent());
   return section == nullptr || applies(*section, target);

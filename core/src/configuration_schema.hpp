@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Every key of a configuration, once: what reads, checks, prints and documents it.
 //
-// Adding a key: a member in configuration.hpp, one row in configuration_schema.cpp. A rule between several keys goes to
+// Adding a key: a member in configuration.hpp, one row in configuration_keys.cpp or configuration_keys_training.cpp,
+// and one in tests/program/every_key_test.py, which shows what the key changes. A rule between several keys goes to
 // configuration_rules.cpp; a test for each mistake to configuration_errors_test.cpp.
 // Threads: immutable.
 // Symbols: in a namespace of their own; names in tributary::internal meet those of the other shared libraries.
@@ -28,7 +29,8 @@ inline constexpr double kMostClients = 1e7;
 // In a data set that is made up.
 inline constexpr std::uint64_t kMostSyntheticValues = std::uint64_t{1} << 32U;
 
-// A program that trains writes its result to the file that replaces this.
+// A program that trains reads its task from the file that replaces the one, and writes its result to the other.
+inline constexpr std::string_view kInputWord = "{input}";
 inline constexpr std::string_view kOutputWord = "{output}";
 
 // Where values of one reading or printing go or come from. Keys below `tiers` mean the tier that is set here.
@@ -61,6 +63,7 @@ struct Range {
   std::optional<double> above;  // >
   std::optional<double> most;   // <=
   std::optional<double> below;  // <
+  bool or_zero = false;         // 0 is allowed beside what the bounds allow
 
   [[nodiscard]] bool contains(double value) const noexcept;
   // "> 0 and <= 1"; empty without bounds.
@@ -73,8 +76,11 @@ struct Key {
   Field (*field)(Target& target) = nullptr;  // null: a section, which holds other keys
   Range range{};
   std::vector<std::string_view> choices{};
-  // "data.source=csv|idx": allowed only while that key has one of these values. Holds for all keys of a section.
+  // "data.source=csv|idx & trainer.kind=torch": the key has an effect only while each of these keys has one of its
+  // values, and is refused otherwise. Holds for all keys of a section.
   std::string_view when{};
+  // The value that says "not at all". It may stand where `when` does not hold, and is what an absent key means there.
+  std::string_view off{};
   bool required = false;  // must be given wherever `when` allows it
   // Keys with one parent and one group but different ways exclude each other.
   std::string_view group{};
@@ -107,8 +113,11 @@ struct Condition {
   std::vector<std::string_view> values;
 };
 
-// Key::when, taken apart; nothing if it is empty.
-[[nodiscard]] std::optional<Condition> condition_of(const Key& key);
+// Key::when, taken apart.
+[[nodiscard]] std::vector<Condition> conditions_of(const Key& key);
+
+// The value in YAML; empty for an absent one.
+[[nodiscard]] std::string value_text(const Key& key, Target& target);
 
 // The value of a key with choices, as a word.
 [[nodiscard]] std::string word_of(const Key& key, Target& target);

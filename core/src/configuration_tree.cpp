@@ -3,7 +3,9 @@
 
 #include <algorithm>
 #include <charconv>
+#include <iterator>
 #include <numeric>
+#include <utility>
 
 #include "configuration_reading.hpp"
 #include "yaml_text.hpp"
@@ -33,6 +35,59 @@ std::vector<std::string_view> words_in(std::string_view section) {
   return words;
 }
 
+// What others call a key of ours.
+constexpr std::pair<std::string_view, std::string_view> kForeignWords[] = {
+    {"learning_rate", "trainer.optimizer.lr"},
+    {"eta", "trainer.optimizer.lr"},
+    {"server_learning_rate", "algorithm.server_lr"},
+    {"global_lr", "algorithm.server_lr"},
+    {"optim", "trainer.optimizer.kind"},
+    {"optimiser", "trainer.optimizer.kind"},
+    {"lr_scheduler", "trainer.optimizer.schedule.kind"},
+    {"scheduler", "trainer.optimizer.schedule.kind"},
+    {"max_grad_norm", "trainer.optimizer.clip_norm"},
+    {"local_epochs", "trainer.epochs"},
+    {"num_epochs", "trainer.epochs"},
+    {"local_steps", "trainer.steps"},
+    {"max_steps", "trainer.steps"},
+    {"bs", "trainer.batch_size"},
+    {"gpu", "trainer.device"},
+    {"use_cuda", "trainer.device"},
+    {"num_rounds", "rounds"},
+    {"n_rounds", "rounds"},
+    {"comm_rounds", "rounds"},
+    {"num_clients", "topology.star"},
+    {"n_clients", "topology.star"},
+    {"num_workers", "threads"},
+    {"workers", "threads"},
+    {"num_threads", "threads"},
+    {"random_seed", "seed"},
+    {"dataset", "data.source"},
+    {"dirichlet_alpha", "data.partition.alpha"},
+    {"architecture", "model.kind"},
+    {"model_name", "model.kind"},
+    {"strategy", "algorithm.kind"},
+    {"aggregation", "algorithm.kind"},
+    {"proximal_mu", "algorithm.mu"},
+    {"fraction_fit", "tiers.default.cohort.fraction"},
+    {"participation", "tiers.default.cohort.fraction"},
+    {"client_fraction", "tiers.default.cohort.fraction"},
+    {"round_timeout", "tiers.default.deadline_s"},
+    {"timeout", "tiers.default.deadline_s"},
+    {"checkpoint_dir", "output.directory"},
+    {"output_dir", "output.directory"},
+};
+
+// The key elsewhere that has this as its last word, or that others call so; empty if there is none.
+std::string known_elsewhere(std::string_view word) {
+  for (const Key& key : schema()) {
+    if (key.word() == word) { return as_written(key.path); }
+  }
+  const auto* const foreign =
+      std::ranges::find_if(kForeignWords, [&](const auto& entry) { return entry.first == word; });
+  return foreign == std::end(kForeignWords) ? "" : std::string(foreign->second);
+}
+
 // The place of a key that is known elsewhere, and of one that is nearly known here.
 std::string unknown_key(const std::string& section, std::string_view word) {
   const std::string pattern = pattern_of(section);
@@ -41,8 +96,8 @@ std::string unknown_key(const std::string& section, std::string_view word) {
   if (const std::string_view meant = nearest(word, known); !meant.empty()) {
     return fmt::format("{}; did you mean {}?", start, join(section, meant));
   }
-  for (const Key& key : schema()) {
-    if (key.word() == word) { return fmt::format("{}; did you mean {}?", start, as_written(key.path)); }
+  if (const std::string meant = known_elsewhere(word); !meant.empty()) {
+    return fmt::format("{}; did you mean {}?", start, meant);
   }
   return fmt::format("{}; known here: {}", start, fmt::join(known, ", "));
 }
@@ -151,9 +206,19 @@ std::string unknown_variable(std::string_view name) {
   std::vector<std::string> names;
   for (const Key& key : schema()) { names.push_back(environment_name(as_written(key.path)).substr(prefix)); }
   const std::vector<std::string_view> candidates(names.begin(), names.end());
-  const std::string_view meant = nearest(name.substr(std::min(prefix, name.size())), candidates);
-  return "no key has this name" +
-         (meant.empty() ? "" : fmt::format("; did you mean {}{}?", environment_name(""), meant));
+  const std::string_view rest = name.substr(std::min(prefix, name.size()));
+  std::string meant(nearest(rest, candidates));
+  if (meant.empty()) {
+    std::string word(rest);
+    std::ranges::transform(word, word.begin(),
+                           [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+    // Some or all of the sections left out: TRIBUTARY_LR, TRIBUTARY_OPTIMIZER_LR.
+    const auto ends_so = std::ranges::find_if(
+        names, [&](const std::string& known) { return !rest.empty() && known.ends_with(fmt::format("_{}", rest)); });
+    meant = ends_so != names.end() ? *ends_so : environment_name(known_elsewhere(word)).substr(prefix);
+  }
+  return meant.empty() ? "no key has this name; unset it, as every variable that begins with TRIBUTARY_ must be a key"
+                       : fmt::format("no key has this name; did you mean {}{}?", environment_name(""), meant);
 }
 
 std::optional<std::vector<std::string>> split_path(std::string_view path) {

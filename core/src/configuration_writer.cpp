@@ -53,11 +53,6 @@ struct Printer {
   }
 };
 
-// The value in YAML; empty for an absent one.
-std::string value_text(const Key& key, Target& target) {
-  return std::visit(Printer{key}, key.field(target));
-}
-
 bool is_printed(const Key& key, Target& target) {
   if (!applies(key, target) || (key.printed != nullptr && !key.printed(target))) { return false; }
   const Field field = key.field(target);
@@ -120,6 +115,17 @@ struct TypeName {
   }
 };
 
+// " Only with `data.source` csv, and with `trainer.kind` torch or library."; empty for a key that always applies.
+std::string condition_sentence(const Key& key) {
+  std::string sentence;
+  for (const Condition& condition : conditions_of(key)) {
+    sentence += fmt::format("{} with `{}` {}", sentence.empty() ? " Only" : ", and", condition.selector,
+                            enumerate(condition.values));
+  }
+  if (sentence.empty()) { return sentence; }
+  return sentence + (key.off.empty() ? "." : fmt::format("; elsewhere only `{}` is allowed.", key.off));
+}
+
 std::string reference_row(const Key& key, Target& target) {
   std::vector<std::string> choices;
   for (const std::string_view choice : key.choices) { choices.push_back(fmt::format("`{}`", choice)); }
@@ -127,10 +133,7 @@ std::string reference_row(const Key& key, Target& target) {
   const std::string standard = key.required            ? "required"
                                : !key.fallback.empty() ? std::string(key.fallback)
                                                        : fmt::format("`{}`", value);
-  std::string meaning(key.meaning);
-  if (const std::optional<Condition> condition = condition_of(key)) {
-    meaning += fmt::format(" Only with `{}` {}.", condition->selector, enumerate(condition->values));
-  }
+  std::string meaning = std::string(key.meaning) + condition_sentence(key);
   if (!key.example.empty()) { meaning += fmt::format(" Example: `{}: {}`.", key.word(), key.example); }
   return fmt::format("| `{}` | {} | {} | {} | {} |\n", key.path, std::visit(TypeName{key}, key.field(target)),
                      key.choices.empty() ? key.range.text() : fmt::format("{}", fmt::join(choices, ", ")), standard,
@@ -149,8 +152,10 @@ schema: 1
 topology: {star: 10}
 ```
 
-**Mistakes.** Nothing unknown is ignored and no key may stand twice. All mistakes of a file are reported at once, each
-with its place and, where a known word is near, with that word:
+**Mistakes.** Nothing unknown is ignored, no key may stand twice, and a key that has no effect is refused: the tables say
+with which other keys each one applies ("Only with ..."). What has no effect because of how the program was started, or
+because of the tree, is a warning of `plan` and `run`. All mistakes of a file are reported at once, each with its place and,
+where a known word is near, with that word:
 
 ```text
 edge.yaml:4:3: unknown key trainer.batchsize; did you mean trainer.batch_size?
@@ -179,17 +184,21 @@ that applies, is the same configuration wherever it is read again.
 - `quorum` below 1 without `deadline_s`; `over_selection` above 1 where all children are asked anyway;
 - `nesterov` without `momentum`; `algorithm.kind: fedsgd` with more than one epoch or step, with momentum, or with
   another optimizer than sgd;
-- `trainer.kind: torch` without data, or with `model.kind: echo`; `trainer.kind: echo` with another model than that, or
-  with `model.torchscript` or `model.initial`;
+- `trainer.kind: torch` without data, or with `model.kind: echo`; `trainer.kind: echo` with another model than that;
 - `trainer.command` without `{output}`;
 - made-up data with fewer samples than classes, or with more than 2^32 values;
 - partition `natural` without ids in the data; `test_images` without `test_labels`, or the reverse;
-- `stop_at_accuracy` with `evaluation.every: 0`.
+- `stop_at_accuracy` with `evaluation.every: 0`, or without held-out samples;
+- `delay_s`, `down_s` or `seed` of faults that never happen.
 
 In the tables, `tiers.*` stands for `tiers.default`, `tiers.0`, `tiers.1` and so on.
 )";
 
 }  // namespace
+
+std::string internal::config::value_text(const Key& key, Target& target) {
+  return std::visit(Printer{key}, key.field(target));
+}
 
 std::string print_configuration(const Configuration& configuration) {
   Configuration copy = configuration;
@@ -232,11 +241,8 @@ std::string configuration_reference() {
       text += reference_row(key, target);
     } else if (key.parent().empty()) {
       text += fmt::format("\n## {}\n\n{}{}\n{}", key.path, key.meaning, key.required ? " Required." : "", kHeader);
-    } else if (const std::optional<Condition> condition = condition_of(key)) {
-      text += fmt::format("| `{}` | section | | | {} Only with `{}` {}. |\n", key.path, key.meaning,
-                          condition->selector, enumerate(condition->values));
     } else {
-      text += fmt::format("| `{}` | section | | | {} |\n", key.path, key.meaning);
+      text += fmt::format("| `{}` | section | | | {}{} |\n", key.path, key.meaning, condition_sentence(key));
     }
   }
   return text;

@@ -167,12 +167,11 @@ const std::vector<WrongConfiguration> kMistakesOfCombination{
     {"TorchScriptTrainedByEcho",
      "schema: 1\ntopology: {star: 4}\nmodel: {torchscript: net.pt}\ntrainer: {kind: echo}\n",
      {},
-     "c.yaml:3:22: model.torchscript cannot be used by trainer.kind echo, which returns numbers without meaning; use "
-     "model.kind echo"},
+     "c.yaml:3:9: model.torchscript belongs to trainer.kind torch or library, but trainer.kind is echo"},
     {"InitialModelOfEcho",
      "schema: 1\ntopology: {star: 4}\nmodel: {initial: w.safetensors}\ntrainer: {kind: echo}\n",
      {},
-     "c.yaml:3:18: model.initial cannot be used by trainer.kind echo, which starts from the seed"},
+     "c.yaml:3:9: model.initial belongs to trainer.kind torch, command or library, but trainer.kind is echo"},
     {"TorchWithoutData",
      "schema: 1\ntopology: {star: 4}\ndata: {source: none}\n",
      {},
@@ -319,6 +318,89 @@ const std::vector<WrongConfiguration> kMistakesOfCombination{
      {},
      "c.yaml:4:29: tiers.default.over_selection 1.5 needs cohort.count or cohort.fraction < 1: there is "
      "no one beyond the whole"},
+    {"ModelKindOfACommand",
+     "schema: 1\n"
+     "topology: {star: 4}\n"
+     "model: {kind: cnn}\n"
+     "trainer: {kind: command, command: [train, \"{output}\"]}\n",
+     {},
+     "c.yaml:3:9: model.kind belongs to trainer.kind torch, echo or library, but trainer.kind is command"},
+    {"DataOfACommand",
+     "schema: 1\n"
+     "topology: {star: 4}\n"
+     "data: {source: csv, train: a.csv}\n"
+     "trainer: {kind: command, command: [train, \"{output}\"]}\n",
+     {},
+     "c.yaml:3:8: data.source belongs to trainer.kind torch, echo or library, but trainer.kind is command"},
+    {"PartitionOfACommand",
+     "schema: 1\n"
+     "topology: {star: 4}\n"
+     "data: {partition: {kind: shards}}\n"
+     "trainer: {kind: command, command: [train, \"{output}\"]}\n",
+     {},
+     "c.yaml:3:8: data.partition belongs to data.source fashion-mnist, idx, csv, safetensors or synthetic, but "
+     "data.source is none, the default"},
+    {"WeightBoundThatNothingReaches",
+     "schema: 1\n"
+     "topology: {star: 4}\n"
+     "trainer: {kind: command, command: [train, \"{output}\"], weight_bound: 5}\n"
+     "algorithm: {weighting: uniform}\n",
+     {},
+     "c.yaml:3:56: trainer.weight_bound belongs to algorithm.weighting samples or capped, but algorithm.weighting is "
+     "uniform"},
+    {"StopWithoutHeldOutSamples",
+     "schema: 1\n"
+     "topology: {star: 4}\n"
+     "data: {source: csv, train: a.csv}\n"
+     "evaluation: {stop_at_accuracy: 0.9}\n",
+     {},
+     "c.yaml:4:32: evaluation.stop_at_accuracy needs held-out samples to measure on: name them by data.test"},
+    {"StopOfACommand",
+     "schema: 1\n"
+     "topology: {star: 4}\n"
+     "trainer: {kind: command, command: [train, \"{output}\"]}\n"
+     "evaluation: {stop_at_accuracy: 0.9}\n",
+     {},
+     "c.yaml:4:14: evaluation.stop_at_accuracy belongs to trainer.kind torch or library, but trainer.kind is command"},
+    {"ComputeOnTheRealClock",
+     "schema: 1\n"
+     "topology: {star: 4}\n"
+     "simulation: {clock: real, compute_seconds_per_sample: 0.1}\n",
+     {},
+     "c.yaml:3:27: simulation.compute_seconds_per_sample belongs to simulation.clock virtual, but simulation.clock is "
+     "real"},
+    {"DelayThatNeverComes",
+     "schema: 1\n"
+     "topology: {star: 4}\n"
+     "simulation: {faults: {delay_s: 3}}\n",
+     {},
+     "c.yaml:3:32: simulation.faults.delay_s has no effect unless simulation.faults.delay or "
+     "simulation.faults.duplicate is > 0"},
+    {"DeadlineOfNextToNothing",
+     "schema: 1\ntopology: {star: 4}\ntiers: {0: {deadline_s: 1e-10}}\n",
+     {},
+     "c.yaml:3:25: tiers.0.deadline_s must be 0, or >= 1e-06 and <= 1000000000, got 1e-10"},
+    {"ComputeBeyondTheClock",
+     "schema: 1\ntopology: {star: 4}\nsimulation: {compute_seconds_per_sample: 1e300}\n",
+     {},
+     "c.yaml:3:42: simulation.compute_seconds_per_sample must be 0, or >= 1e-09 and <= 100000, got 1e300"},
+    {"DelayBeyondTheClock",
+     "schema: 1\ntopology: {star: 4}\nsimulation: {faults: {delay: 0.1, delay_s: 1e300}}\n",
+     {},
+     "c.yaml:3:44: simulation.faults.delay_s must be >= 1e-06 and <= 1000000, got 1e300"},
+    {"OthersWordForTheLearningRate",
+     "schema: 1\ntopology: {star: 4}\ntrainer: {learning_rate: 0.1}\n",
+     {},
+     "c.yaml:3:11: unknown key trainer.learning_rate; did you mean trainer.optimizer.lr?"},
+    {"OthersWordInTheEnvironment",
+     "schema: 1\ntopology: {star: 4}\n",
+     {"env:TRIBUTARY_LEARNING_RATE=0.1"},
+     "environment variable TRIBUTARY_LEARNING_RATE: no key has this name; did you mean "
+     "TRIBUTARY_TRAINER_OPTIMIZER_LR?"},
+    {"VariableWithoutItsSections",
+     "schema: 1\ntopology: {star: 4}\n",
+     {"env:TRIBUTARY_LR=0.1"},
+     "environment variable TRIBUTARY_LR: no key has this name; did you mean TRIBUTARY_TRAINER_OPTIMIZER_LR?"},
     {"OverSelectionBelowOne",
      "schema: 1\ntopology: {star: 4}\ntiers:\n  default: {cohort: {count: 2}, over_selection: 0.5}\n",
      {},

@@ -261,7 +261,7 @@ const std::vector<WrongConfiguration> kMistakesOfText{
      "schema: 1\ntopology: {star: 4}\n",
      {"trainer.colour=null"},
      "--set trainer.colour: unknown key trainer.colour; known here: kind, command, timeout_s, library, "
-     "options, batch_size, epochs, steps, device, optimizer"},
+     "options, weight_bound, batch_size, epochs, steps, device, optimizer"},
     {"OverridesExcludeEachOther",
      "schema: 1\ntopology: {star: 4}\n",
      {"topology.star=4", "topology.widths=[2, 4]"},
@@ -284,7 +284,8 @@ const std::vector<WrongConfiguration> kMistakesOfText{
     {"VariableNearNothing",
      "schema: 1\ntopology: {star: 4}\n",
      {"env:TRIBUTARY_COLOUR=red"},
-     "environment variable TRIBUTARY_COLOUR: no key has this name"},
+     "environment variable TRIBUTARY_COLOUR: no key has this name; unset it, as every variable that begins with "
+     "TRIBUTARY_ must be a key"},
     {"EverythingAtOnceInTheOrderOfTheText",
      "schema: 1\n"
      "rounds: none\n"

@@ -102,6 +102,7 @@ trainer:
   kind: library
   library: mine.so
   options: {depth: 3, flag: no}
+  weight_bound: 40
   batch_size: 8
   steps: 12
   device: auto
@@ -110,7 +111,7 @@ algorithm: {kind: fedprox, mu: 0.2, weighting: capped, weight_cap: 50, server_lr
 tiers: {0: {retries: 0}, 2: {cohort: {fraction: 0.25}, over_selection: 2}}
 evaluation: {every: 3, at_clients: true, stop_at_accuracy: 0.75}
 checkpoint: {every: 0, keep: 9}
-simulation: {clock: real, compute_seconds_per_sample: 0.5, faults: {kill: 0.125, seed: 6}}
+simulation: {clock: real, faults: {kill: 0.125, seed: 6}}
 output: {directory: "my runs", csv: true, report: false}
 )");
 
@@ -124,6 +125,7 @@ output: {directory: "my runs", csv: true, report: false}
   EXPECT_THAT(c.data.ignore_columns, ElementsAre("date", "row"));
   EXPECT_THAT(c.model.hidden, ElementsAre(64U, 32U));
   EXPECT_THAT(c.trainer.options, ElementsAre(testing::Pair("depth", "3"), testing::Pair("flag", "no")));
+  EXPECT_EQ(c.trainer.weight_bound, 40.0);
   EXPECT_EQ(c.trainer.steps, 12U);
   EXPECT_EQ(c.trainer.optimizer.kind, OptimizerConfig::Kind::kAdamW);
   EXPECT_EQ(c.trainer.optimizer.lr, 1e-3);

@@ -6,7 +6,8 @@
 //             it against the tree and the data.
 // Format:     YAML, at most 4 MiB, 32 levels deep; without anchors, aliases and tags.
 // Errors:     all mistakes of a file are reported at once, each as file:line:column: key: what is wrong, with the
-//             nearest known word where one is close. Nothing unknown is ignored, no key may stand twice.
+//             nearest known word where one is close. Nothing unknown is ignored, no key may stand twice, and a key that has no
+//             effect beside the others is refused.
 // Threads:    a value.
 #pragma once
 
@@ -115,6 +116,9 @@ struct TrainerConfig {
   std::uint64_t timeout_s = 600;     // kind command: after that the program is ended and the task has failed
   std::string library;               // kind library: shared library that defines tributary_register_trainer
   std::map<std::string, std::string> options;  // kinds command, library: handed over as they are
+  // Kinds command, library: the largest weight of one client. The exact sums are as fine as it is small. Absent:
+  // AlgorithmConfig::weight_cap with weighting capped; otherwise 1 for a program, and what a library announces.
+  std::optional<double> weight_bound;
   OptimizerConfig optimizer;
   std::uint32_t batch_size = 32;
   std::uint32_t epochs = 1;
