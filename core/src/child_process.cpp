@@ -4,19 +4,22 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
-#include <spawn.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
 #include <string_view>
 #include <system_error>
 #include <utility>
+
+#include "program_workspace.hpp"
+#include "spawn_settings.hpp"
 
 namespace tributary::internal {
 namespace {
@@ -32,60 +35,23 @@ std::string reason(int error) {
   return std::generic_category().message(error);
 }
 
-class Descriptor {
- public:
-  Descriptor() = default;
-  explicit Descriptor(int value) : value_(value) {}
-  Descriptor(Descriptor&& other) noexcept : value_(std::exchange(other.value_, -1)) {}
-  Descriptor& operator=(Descriptor&& other) noexcept {
-    std::swap(value_, other.value_);
-    return *this;
-  }
-  ~Descriptor() { close(); }
-  void close() {
-    if (value_ >= 0) { ::close(std::exchange(value_, -1)); }
-  }
-  [[nodiscard]] int get() const noexcept { return value_; }
-
- private:
-  int value_ = -1;
-};
-
-// posix_spawn's settings, released whatever happens.
-class SpawnSettings {
- public:
-  SpawnSettings() {
-    posix_spawn_file_actions_init(&actions);
-    posix_spawnattr_init(&attributes);
-  }
-  SpawnSettings(const SpawnSettings&) = delete;
-  SpawnSettings& operator=(const SpawnSettings&) = delete;
-  ~SpawnSettings() {
-    posix_spawn_file_actions_destroy(&actions);
-    posix_spawnattr_destroy(&attributes);
-  }
-  posix_spawn_file_actions_t actions{};
-  posix_spawnattr_t attributes{};
-};
-
-std::vector<std::string> clean_environment() {
-  constexpr std::array<std::string_view, 5> kKept{"PATH=", "HOME=", "LANG=", "LC_ALL=", "TMPDIR="};
-  std::vector<std::string> kept;
-  for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) {
-    const std::string_view text(*entry);
-    if (text.starts_with("TRIBUTARY_") ||
-        std::any_of(kKept.begin(), kKept.end(), [&](std::string_view name) { return text.starts_with(name); })) {
-      kept.emplace_back(text);
-    }
-  }
-  return kept;
+// By their names: what a program has no business with, or what would make it part of this MPI job.
+bool is_kept_back(std::string name) {
+  constexpr std::array<std::string_view, 9> kSecret{"SECRET", "TOKEN", "PASSW",   "PASSPHRASE", "CREDENTIAL",
+                                                    "APIKEY", "_KEY",  "PRIVATE", "_AUTH"};
+  constexpr std::array<std::string_view, 5> kJob{"OMPI_", "PMIX_", "PMI_", "PRTE_", "HYDRA_"};
+  std::ranges::transform(name, name.begin(), [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
+  return std::ranges::any_of(kSecret, [&](auto part) { return name.find(part) != std::string::npos; }) ||
+         std::ranges::any_of(kJob, [&](auto start) { return name.starts_with(start); });
 }
 
-std::vector<char*> pointers(std::vector<std::string>& texts) {
-  std::vector<char*> list;
-  for (std::string& text : texts) { list.push_back(text.data()); }
-  list.push_back(nullptr);
-  return list;
+std::vector<std::string> environment_of(const ChildProcess& child) {
+  std::vector<std::string> environment = child.environment;
+  for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) {
+    const std::string_view text(*entry);
+    if (!is_kept_back(std::string(text.substr(0, text.find('='))))) { environment.emplace_back(text); }
+  }
+  return environment;
 }
 
 Result<pid_t> spawn(const ChildProcess& child, int output) {
@@ -97,20 +63,13 @@ Result<pid_t> spawn(const ChildProcess& child, int output) {
   if (!child.working_directory.empty()) {
     posix_spawn_file_actions_addchdir_np(&settings.actions, child.working_directory.c_str());
   }
-  // Signals as a new program expects them, whatever this thread blocks or this process ignores.
-  sigset_t none;
-  sigset_t usual;
-  sigemptyset(&none);
-  sigemptyset(&usual);
-  for (const int signal : {SIGINT, SIGTERM, SIGPIPE, SIGHUP, SIGCHLD}) { sigaddset(&usual, signal); }
-  posix_spawnattr_setsigmask(&settings.attributes, &none);
-  posix_spawnattr_setsigdefault(&settings.attributes, &usual);
+  settings.reset_signals();
   posix_spawnattr_setpgroup(&settings.attributes, 0);
   posix_spawnattr_setflags(&settings.attributes,
                            POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
 
   std::vector<std::string> arguments = child.arguments;
-  std::vector<std::string> environment = clean_environment();
+  std::vector<std::string> environment = environment_of(child);
   pid_t process = 0;
   const int error = posix_spawnp(&process, arguments.front().c_str(), &settings.actions, &settings.attributes,
                                  pointers(arguments).data(), pointers(environment).data());
@@ -130,15 +89,20 @@ bool drain(int output, std::string& kept) {
   }
 }
 
-std::string shown(std::string_view output) {
-  while (!output.empty() && (output.back() == '\n' || output.back() == '\r')) { output.remove_suffix(1); }
-  if (output.empty()) { return "it printed nothing"; }
-  std::string text = "it printed: ";
-  for (const char c : output) {
-    const bool printable = static_cast<unsigned char>(c) >= 0x20 || c == '\n' || c == '\t';
-    text += printable ? c : '?';
+// What is shown of a program's output: whole lines, without control characters.
+std::string shown(std::string_view output, bool cut) {
+  if (const std::size_t end = output.find('\n'); cut && end != std::string_view::npos) {
+    output.remove_prefix(end + 1);
   }
+  while (!output.empty() && (output.back() == '\n' || output.back() == '\r')) { output.remove_suffix(1); }
+  std::string text(output);
+  const auto is_control = [](unsigned char c) { return c < 0x20 && c != '\n' && c != '\t'; };
+  std::ranges::replace_if(text, is_control, '?');
   return text;
+}
+
+std::string what_it_printed(const std::string& output) {
+  return output.empty() ? "it printed nothing" : "it printed: " + output;
 }
 
 // Waits until the process `watched` has ended. OK, or why it must be ended.
@@ -170,7 +134,7 @@ Status wait_for(const ChildProcess& child, int watched, const Descriptor& output
 
 }  // namespace
 
-Status run(const ChildProcess& child) {
+Result<std::string> run(const ChildProcess& child) {
   if (child.arguments.empty()) { return invalid_argument("there is no program to run"); }
   std::array<int, 2> ends{};
   if (pipe2(ends.data(), O_CLOEXEC) != 0) {
@@ -194,16 +158,20 @@ Status run(const ChildProcess& child) {
   kill(-process, SIGKILL);
   int state = 0;
   while (waitpid(process, &state, 0) < 0 && errno == EINTR) {}
-  TRIBUTARY_RETURN_IF_ERROR(std::move(waited));
+  std::string printed = shown(kept, kept.size() == kOutputKept);
+  if (!waited.ok()) {
+    if (waited.code() != Code::kDeadlineExceeded) { return waited; }
+    return deadline_exceeded(fmt::format("{}; {}", waited.message(), what_it_printed(printed)));
+  }
   if (WIFSIGNALED(state)) {
     return unavailable(fmt::format("{} was ended by signal {} ({}); {}", child.arguments.front(), WTERMSIG(state),
-                                   strsignal(WTERMSIG(state)), shown(kept)));
+                                   strsignal(WTERMSIG(state)), what_it_printed(printed)));
   }
   if (WEXITSTATUS(state) != 0) {
-    return unavailable(
-        fmt::format("{} ended with exit code {}; {}", child.arguments.front(), WEXITSTATUS(state), shown(kept)));
+    return unavailable(fmt::format("{} ended with exit code {}; {}", child.arguments.front(), WEXITSTATUS(state),
+                                   what_it_printed(printed)));
   }
-  return ok_status();
+  return printed;
 }
 
 }  // namespace tributary::internal

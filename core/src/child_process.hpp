@@ -17,12 +17,18 @@ namespace tributary::internal {
 struct ChildProcess {
   std::vector<std::string> arguments;       // the program first; looked up in PATH if it has no slash
   std::filesystem::path working_directory;  // empty: this process's
+  std::vector<std::string> environment;     // NAME=VALUE, beside what is handed on of this process's
   std::chrono::milliseconds timeout{0};
   const std::atomic<bool>* cancel = nullptr;  // null, or: end the program soon after it becomes true
 };
 
-// OK: the program ended by itself with exit code 0. kUnavailable: it could not be started, failed or was killed, with
-// the end of its output; kDeadlineExceeded; kCancelled; kIo: the system has no processes or files left.
-Status run(const ChildProcess& child);
+// The end of its output, if the program ended by itself with exit code 0. kUnavailable: it could not be started, failed
+// or was killed, with the end of its output; kDeadlineExceeded; kCancelled; kIo: the system has no processes or files
+// left.
+//
+// Environment: that of this process, but without variables whose names speak of secrets (SECRET, TOKEN, PASSW...,
+// PASSPHRASE, CREDENTIAL, APIKEY, ..._KEY..., PRIVATE, ..._AUTH...) and those of an MPI job (OMPI_, PMIX_, PMI_, PRTE_,
+// HYDRA_), which would make a program that uses MPI itself take part in this job.
+Result<std::string> run(const ChildProcess& child);
 
 }  // namespace tributary::internal

@@ -10,42 +10,22 @@
 #include <cmath>
 #include <cstdlib>
 #include <filesystem>
+#include <mutex>
+#include <optional>
 #include <utility>
 
 #include "child_process.hpp"
+#include "client_weight.hpp"
 #include "configuration_schema.hpp"
+#include "program_workspace.hpp"
 #include "tributary/core/model_file.hpp"
+#include "tributary/core/weight.hpp"
 
 namespace tributary {
 namespace {
 
-// A directory that only this user can enter, gone with everything in it when the object goes.
-class PrivateDirectory {
- public:
-  static Result<PrivateDirectory> create() {
-    std::error_code error;
-    const std::filesystem::path parent = std::filesystem::temp_directory_path(error);
-    if (error) { return io_error(fmt::format("no directory for temporary files: {}", error.message())); }
-    std::string pattern = (parent / "tributary-XXXXXX").string();
-    if (mkdtemp(pattern.data()) == nullptr) {
-      const int reason = errno;
-      return io_error(
-          fmt::format("cannot create a directory in {}: {}", parent.string(), std::generic_category().message(reason)));
-    }
-    return PrivateDirectory(std::move(pattern));
-  }
-  PrivateDirectory(PrivateDirectory&& other) noexcept : path_(std::exchange(other.path_, {})) {}
-  PrivateDirectory& operator=(PrivateDirectory&&) = delete;
-  ~PrivateDirectory() {
-    std::error_code ignored;
-    if (!path_.empty()) { std::filesystem::remove_all(path_, ignored); }
-  }
-  [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
-
- private:
-  explicit PrivateDirectory(std::string path) : path_(std::move(path)) {}
-  std::filesystem::path path_;
-};
+using internal::config::kInputWord;
+using internal::config::kOutputWord;
 
 struct CommandSettings {
   ParameterSpec spec;
@@ -55,6 +35,21 @@ struct CommandSettings {
   std::chrono::seconds timeout{0};
   std::map<std::string, std::string> options;
   std::map<std::string, std::string> training;  // by key
+  internal::ClientWeight weights;
+  double weight_bound = 1.0;
+
+  explicit CommandSettings(const Configuration& configuration) : weights(configuration) {}
+
+  // Made by the first task: a plan that is only looked at leaves no trace.
+  Result<internal::ProgramWorkspace*> workspace() {
+    const std::lock_guard lock(mutex_);
+    if (!workspace_) { TRIBUTARY_ASSIGN_OR_RETURN(workspace_, internal::ProgramWorkspace::create()); }
+    return workspace_.get();
+  }
+
+ private:
+  std::mutex mutex_;
+  std::unique_ptr<internal::ProgramWorkspace> workspace_;
 };
 
 bool is_program(const std::filesystem::path& file) {
@@ -78,15 +73,28 @@ Status find_program(const std::string& program, const std::filesystem::path& dir
   return configuration_error(fmt::format("trainer.command: there is no program {} on the PATH", program));
 }
 
-std::string with_files(std::string argument, const std::filesystem::path& input, const std::filesystem::path& output) {
-  const std::pair<std::string_view, std::string> names[] = {{"{input}", input.string()}, {"{output}", output.string()}};
-  for (const auto& [name, file] : names) {
-    for (std::size_t at = argument.find(name); at != std::string::npos; at = argument.find(name, at + file.size())) {
-      argument.replace(at, name.size(), file);
-    }
+std::string with_all_replaced(std::string text, std::string_view what, std::string_view by) {
+  for (std::size_t at = text.find(what); at != std::string::npos; at = text.find(what, at + by.size())) {
+    text.replace(at, what.size(), by);
   }
-  return argument;
+  return text;
 }
+
+// The two files of a task, which are gone when it has ended: messages name them as trainer.command does.
+struct TaskFiles {
+  std::filesystem::path input;
+  std::filesystem::path output;
+
+  explicit TaskFiles(const std::filesystem::path& directory)
+      : input(directory / "input.safetensors"), output(directory / "output.safetensors") {}
+
+  [[nodiscard]] std::string put_into(const std::string& argument) const {
+    return with_all_replaced(with_all_replaced(argument, kInputWord, input.string()), kOutputWord, output.string());
+  }
+  [[nodiscard]] std::string taken_out_of(const std::string& message) const {
+    return with_all_replaced(with_all_replaced(message, input.string(), kInputWord), output.string(), kOutputWord);
+  }
+};
 
 Result<double> number_of(const std::string& key, const std::string& text) {
   double value = 0.0;
@@ -105,7 +113,16 @@ Result<std::uint64_t> count_of(const std::string& key, double value) {
   return static_cast<std::uint64_t>(value);
 }
 
-Status read_metadata(const SafetensorsMetadata& metadata, TrainOutcome& outcome) {
+// What a program says about its work, in the metadata of the file that it wrote.
+struct ProgramReport {
+  std::optional<double> weight;
+  std::optional<std::uint64_t> samples;
+  std::uint64_t steps = 0;
+  Metrics metrics;
+};
+
+Result<ProgramReport> read_report(const SafetensorsMetadata& metadata) {
+  ProgramReport report;
   for (const auto& [key, text] : metadata) {
     // Ours ("tributary.kinds", "option.lr", "trainer.epochs"), PyTorch's, and what a program merely passed on from its
     // input.
@@ -114,59 +131,31 @@ Status read_metadata(const SafetensorsMetadata& metadata, TrainOutcome& outcome)
     if (key.find('.') != std::string::npos || std::ranges::find(kPassed, key) != kPassed.end()) { continue; }
     TRIBUTARY_ASSIGN_OR_RETURN(const double value, number_of(key, text));
     if (key == "weight") {
-      outcome.weight = value;
+      report.weight = value;
     } else if (key == "samples") {
-      TRIBUTARY_ASSIGN_OR_RETURN(outcome.samples, count_of(key, value));
+      TRIBUTARY_ASSIGN_OR_RETURN(report.samples, count_of(key, value));
     } else if (key == "steps") {
-      TRIBUTARY_ASSIGN_OR_RETURN(outcome.steps, count_of(key, value));
+      TRIBUTARY_ASSIGN_OR_RETURN(report.steps, count_of(key, value));
     } else {
-      outcome.metrics[key] = value;
+      report.metrics[key] = value;
     }
   }
-  return ok_status();
+  return report;
 }
 
 class CommandTrainer final : public Trainer {
  public:
-  explicit CommandTrainer(std::shared_ptr<const CommandSettings> settings) : settings_(std::move(settings)) {}
+  explicit CommandTrainer(std::shared_ptr<CommandSettings> settings) : settings_(std::move(settings)) {}
 
   Result<TrainOutcome> train(const TrainTask& task) override {
-    FileSystem& files = real_file_system();
-    TRIBUTARY_ASSIGN_OR_RETURN(const PrivateDirectory directory, PrivateDirectory::create());
-    const std::filesystem::path input = directory.path() / "input.safetensors";
-    const std::filesystem::path output = directory.path() / "output.safetensors";
-    SafetensorsMetadata metadata{{"client", std::to_string(task.client.value)},
-                                 {"round", std::to_string(task.round.value)},
-                                 {"root_round", std::to_string(task.root_round.value)},
-                                 {"seed", std::to_string(task.seed)},
-                                 {"evaluate_first", task.evaluate_first ? "1" : "0"}};
-    metadata.insert(settings_->training.begin(), settings_->training.end());
-    for (const auto& [key, value] : settings_->options) { metadata.emplace("option." + key, value); }
-    TRIBUTARY_RETURN_IF_ERROR(write_model(files, input, settings_->spec, *task.base, metadata));
-
-    internal::ChildProcess child;
-    for (const std::string& argument : settings_->command) {
-      child.arguments.push_back(with_files(argument, input, output));
-    }
-    child.working_directory = settings_->working_directory;
-    child.timeout = settings_->timeout;
-    child.cancel = task.cancel;
-    TRIBUTARY_RETURN_IF_ERROR(internal::run(child).with_context(fmt::format("client {}", task.client.value)));
-
-    auto file = SafetensorsFile::open(files, output);
-    if (!file.ok()) {
-      return bad_data(fmt::format("{} left no usable output: {}", child.arguments.front(), file.status().message()));
-    }
-    TRIBUTARY_ASSIGN_OR_RETURN(auto values, read_model(file.value(), settings_->spec));
-    TrainOutcome outcome;
-    outcome.model = std::make_shared<const std::vector<float>>(std::move(values));
-    outcome.weight = 1.0;
-    TRIBUTARY_RETURN_IF_ERROR(read_metadata(file->metadata(), outcome).with_context(output.filename().string()));
-    if (!(outcome.weight > 0.0) || outcome.weight > weight_limit()) {
-      return bad_data(fmt::format("{}: metadata weight must be in (0, {}], got {}", output.filename().string(),
-                                  weight_limit(), outcome.weight));
-    }
-    return outcome;
+    TRIBUTARY_ASSIGN_OR_RETURN(internal::ProgramWorkspace* const workspace, settings_->workspace());
+    TRIBUTARY_ASSIGN_OR_RETURN(const internal::PrivateDirectory directory, workspace->task_directory());
+    const TaskFiles files(directory.path());
+    Result<TrainOutcome> outcome = train_with(task, files, *workspace);
+    if (outcome.ok()) { return outcome; }
+    return Status(outcome.status().code(),
+                  fmt::format("client {}, round {}: {}", task.client.value, task.root_round.value,
+                              files.taken_out_of(outcome.status().message())));
   }
 
   Result<Evaluation> evaluate(std::span<const float> /*model*/, std::uint32_t /*part*/,
@@ -174,28 +163,70 @@ class CommandTrainer final : public Trainer {
     return unsupported("the command trainer has no held-out data to evaluate on");
   }
 
-  // The exact sums need a bound before the first program has said how many samples it has.
-  static double weight_limit() noexcept { return 0x1p24; }
-
  private:
-  std::shared_ptr<const CommandSettings> settings_;
+  Result<TrainOutcome> train_with(const TrainTask& task, const TaskFiles& files,
+                                  const internal::ProgramWorkspace& workspace) {
+    SafetensorsMetadata metadata{{"client", std::to_string(task.client.value)},
+                                 {"round", std::to_string(task.round.value)},
+                                 {"root_round", std::to_string(task.root_round.value)},
+                                 {"seed", std::to_string(task.seed)},
+                                 {"evaluate_first", task.evaluate_first ? "1" : "0"}};
+    metadata.insert(settings_->training.begin(), settings_->training.end());
+    for (const auto& [key, value] : settings_->options) { metadata.emplace("option." + key, value); }
+    TRIBUTARY_RETURN_IF_ERROR(write_model(real_file_system(), files.input, settings_->spec, *task.base, metadata));
+
+    internal::ChildProcess child;
+    for (const std::string& argument : settings_->command) { child.arguments.push_back(files.put_into(argument)); }
+    child.working_directory = settings_->working_directory;
+    child.environment = {workspace.mark()};
+    child.timeout = settings_->timeout;
+    child.cancel = task.cancel;
+    TRIBUTARY_ASSIGN_OR_RETURN(const std::string printed, internal::run(child));
+
+    auto file = SafetensorsFile::open(real_file_system(), files.output);
+    if (!file.ok()) {
+      return bad_data(fmt::format("{} left no usable output: {}; it printed{}", child.arguments.front(),
+                                  file.status().message(), printed.empty() ? " nothing" : ": " + printed));
+    }
+    TRIBUTARY_ASSIGN_OR_RETURN(auto values, read_model(file.value(), settings_->spec));
+    auto report = read_report(file->metadata());
+    if (!report.ok()) { return report.status().with_context(std::string(kOutputWord)); }
+    TrainOutcome outcome;
+    TRIBUTARY_ASSIGN_OR_RETURN(outcome.weight, weight_of(*report));
+    outcome.model = std::make_shared<const std::vector<float>>(std::move(values));
+    outcome.samples = report->samples.value_or(0);
+    outcome.steps = report->steps;
+    outcome.metrics = std::move(report->metrics);
+    return outcome;
+  }
+
+  Result<double> weight_of(const ProgramReport& report) const {
+    const std::string_view what = report.weight ? "weight" : "samples";
+    const double value = report.weight.value_or(static_cast<double>(report.samples.value_or(1)));
+    if (!(value > 0.0)) {
+      return bad_data(fmt::format("{}: metadata {} must be > 0, got {}", kOutputWord, what, value));
+    }
+    return settings_->weights.weight(what, value, settings_->weight_bound);
+  }
+
+  std::shared_ptr<CommandSettings> settings_;
 };
 
 class CommandTrainerFactory final : public TrainerFactory {
  public:
-  explicit CommandTrainerFactory(std::shared_ptr<const CommandSettings> settings) : settings_(std::move(settings)) {}
+  explicit CommandTrainerFactory(std::shared_ptr<CommandSettings> settings) : settings_(std::move(settings)) {}
 
   [[nodiscard]] const ParameterSpec& spec() const noexcept override { return settings_->spec; }
   [[nodiscard]] Result<std::vector<float>> initial_model(std::uint64_t /*seed*/) const override {
     return settings_->initial;
   }
-  [[nodiscard]] double weight_bound(ClientIndex /*client*/) const override { return CommandTrainer::weight_limit(); }
+  [[nodiscard]] double weight_bound(ClientIndex /*client*/) const override { return settings_->weight_bound; }
   [[nodiscard]] Result<std::unique_ptr<Trainer>> create() const override {
     return std::unique_ptr<Trainer>(std::make_unique<CommandTrainer>(settings_));
   }
 
  private:
-  std::shared_ptr<const CommandSettings> settings_;
+  std::shared_ptr<CommandSettings> settings_;
 };
 
 }  // namespace
@@ -205,7 +236,6 @@ Result<std::unique_ptr<TrainerFactory>> make_command_trainer_factory(const Train
   if (configuration.trainer.command.empty() || configuration.trainer.command.front().empty()) {
     return configuration_error("trainer.command must name a program for trainer.kind command");
   }
-  using internal::config::kOutputWord;
   if (std::ranges::none_of(configuration.trainer.command,
                            [](const std::string& word) { return word.find(kOutputWord) != std::string::npos; })) {
     return configuration_error(
@@ -219,7 +249,7 @@ Result<std::unique_ptr<TrainerFactory>> make_command_trainer_factory(const Train
   }
   auto stored = read_model_with_spec(real_file_system(), configuration.resolve(configuration.model.initial));
   if (!stored.ok()) { return stored.status().with_context("model.initial"); }
-  auto settings = std::make_shared<CommandSettings>();
+  auto settings = std::make_shared<CommandSettings>(configuration);
   settings->spec = std::move(stored->spec);
   settings->initial = std::move(stored->values);
   settings->command = configuration.trainer.command;
@@ -229,6 +259,10 @@ Result<std::unique_ptr<TrainerFactory>> make_command_trainer_factory(const Train
   settings->timeout = std::chrono::seconds(std::min<std::uint64_t>(configuration.trainer.timeout_s, 31'536'000));
   settings->options = configuration.trainer.options;
   settings->training = internal::config::training_values(configuration);
+  // A program announces nothing before its first task: without a word of the configuration it counts as one sample.
+  const bool bounded = configuration.trainer.weight_bound.has_value() ||
+                       configuration.algorithm.weighting == AlgorithmConfig::Weighting::kCapped;
+  settings->weight_bound = settings->weights.bound(bounded ? Weight::kLargest : 1.0);
   TRIBUTARY_RETURN_IF_ERROR(find_program(program, settings->working_directory));
   return std::unique_ptr<TrainerFactory>(std::make_unique<CommandTrainerFactory>(std::move(settings)));
 }

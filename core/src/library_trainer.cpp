@@ -7,6 +7,10 @@
 
 #include <exception>
 #include <utility>
+#include <vector>
+
+#include "client_weight.hpp"
+#include "tributary/core/weight.hpp"
 
 namespace tributary {
 namespace {
@@ -25,13 +29,51 @@ Returned guarded(const std::string& who, const Call& call) {
   } catch (...) { return internal_error(fmt::format("{} threw something that is no std::exception", who)); }
 }
 
+// The largest weight of each client, as the library announced it once, before the run.
+struct ClientBounds {
+  internal::ClientWeight weights;
+  std::vector<double> announced;
+
+  [[nodiscard]] double announced_by(ClientIndex client) const {
+    return client.value < announced.size() ? announced[client.value] : 0.0;
+  }
+};
+
+Result<std::shared_ptr<const ClientBounds>> announced_bounds(const TrainerFactory& factory, const std::string& who,
+                                                             const TrainerContext& context) {
+  auto bounds = std::make_shared<ClientBounds>(ClientBounds{internal::ClientWeight(context.configuration), {}});
+  bounds->announced.reserve(context.clients);
+  for (std::uint32_t client = 0; client < context.clients; ++client) {
+    TRIBUTARY_ASSIGN_OR_RETURN(const double bound, guarded<Result<double>>(who, [&]() -> Result<double> {
+                                 return factory.weight_bound(ClientIndex{client});
+                               }));
+    if (!(bound >= 0.0 && bound <= Weight::kLargest)) {
+      return configuration_error(fmt::format(
+          "{}: weight_bound() of client {} must be > 0 and <= {}, or 0 for a client without samples, got {}", who,
+          client, Weight::kLargest, bound));
+    }
+    bounds->announced.push_back(bound);
+  }
+  return std::shared_ptr<const ClientBounds>(std::move(bounds));
+}
+
 class GuardedTrainer final : public Trainer {
  public:
-  GuardedTrainer(std::unique_ptr<Trainer> trainer, std::string who)
-      : trainer_(std::move(trainer)), who_(std::move(who)) {}
+  GuardedTrainer(std::unique_ptr<Trainer> trainer, std::shared_ptr<const ClientBounds> bounds, std::string who)
+      : trainer_(std::move(trainer)), bounds_(std::move(bounds)), who_(std::move(who)) {}
 
   Result<TrainOutcome> train(const TrainTask& task) override {
-    return guarded<Result<TrainOutcome>>(who_, [&] { return trainer_->train(task); });
+    auto outcome = guarded<Result<TrainOutcome>>(who_, [&] { return trainer_->train(task); });
+    if (!outcome.ok() || !(outcome->weight > 0.0)) { return outcome; }
+    const double announced = bounds_->announced_by(task.client);
+    if (bounds_->weights.by_report() && outcome->weight > announced) {
+      return bad_data(fmt::format("{}: client {} weighs {}, but weight_bound() announced at most {}", who_,
+                                  task.client.value, outcome->weight, announced));
+    }
+    const Result<double> weight = bounds_->weights.weight("weight", outcome->weight, bounds_->weights.bound(announced));
+    if (!weight.ok()) { return weight.status().with_context(fmt::format("{}: client {}", who_, task.client.value)); }
+    outcome->weight = *weight;
+    return outcome;
   }
   Result<Evaluation> evaluate(std::span<const float> model, std::uint32_t part, std::uint32_t parts) override {
     return guarded<Result<Evaluation>>(who_, [&] { return trainer_->evaluate(model, part, parts); });
@@ -39,28 +81,32 @@ class GuardedTrainer final : public Trainer {
 
  private:
   std::unique_ptr<Trainer> trainer_;
+  std::shared_ptr<const ClientBounds> bounds_;
   std::string who_;
 };
 
 class GuardedFactory final : public TrainerFactory {
  public:
-  GuardedFactory(std::unique_ptr<TrainerFactory> factory, std::string who)
-      : factory_(std::move(factory)), who_(std::move(who)) {}
+  GuardedFactory(std::unique_ptr<TrainerFactory> factory, std::shared_ptr<const ClientBounds> bounds, std::string who)
+      : factory_(std::move(factory)), bounds_(std::move(bounds)), who_(std::move(who)) {}
 
   [[nodiscard]] const ParameterSpec& spec() const noexcept override { return factory_->spec(); }
   [[nodiscard]] Result<std::vector<float>> initial_model(std::uint64_t seed) const override {
     return guarded<Result<std::vector<float>>>(who_, [&] { return factory_->initial_model(seed); });
   }
-  [[nodiscard]] double weight_bound(ClientIndex client) const override { return factory_->weight_bound(client); }
+  [[nodiscard]] double weight_bound(ClientIndex client) const override {
+    return bounds_->weights.bound(bounds_->announced_by(client));
+  }
   [[nodiscard]] Result<std::unique_ptr<Trainer>> create() const override {
     auto made = guarded<Result<std::unique_ptr<Trainer>>>(who_, [&] { return factory_->create(); });
     if (!made.ok()) { return made.status(); }
     if (made.value() == nullptr) { return internal_error(fmt::format("{} created no trainer", who_)); }
-    return std::unique_ptr<Trainer>(std::make_unique<GuardedTrainer>(std::move(made).value(), who_));
+    return std::unique_ptr<Trainer>(std::make_unique<GuardedTrainer>(std::move(made).value(), bounds_, who_));
   }
 
  private:
   std::unique_ptr<TrainerFactory> factory_;
+  std::shared_ptr<const ClientBounds> bounds_;
   std::string who_;
 };
 
@@ -167,8 +213,9 @@ Result<std::unique_ptr<TrainerFactory>> make_library_trainer_factory(const Train
                     file.string(), fmt::join(names, ", ")));
   }
   TRIBUTARY_ASSIGN_OR_RETURN(auto factory, brought.make(chosen, context));
-  return std::unique_ptr<TrainerFactory>(
-      std::make_unique<GuardedFactory>(std::move(factory), fmt::format("trainer {} of {}", chosen, file.string())));
+  const std::string who = fmt::format("trainer {} of {}", chosen, file.string());
+  TRIBUTARY_ASSIGN_OR_RETURN(auto bounds, announced_bounds(*factory, who, context));
+  return std::unique_ptr<TrainerFactory>(std::make_unique<GuardedFactory>(std::move(factory), std::move(bounds), who));
 }
 
 Result<std::unique_ptr<TrainerFactory>> make_torch_trainer_factory(const TrainerContext& context) {

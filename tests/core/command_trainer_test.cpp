@@ -38,7 +38,8 @@ class CommandTrainer : public ::testing::Test {
     const auto made = factory().value();
     TrainTask task;
     task.client = ClientIndex{3};
-    task.round = Round{7};
+    task.round = Round{9};
+    task.root_round = Round{7};
     task.seed = 42;
     task.base = std::make_shared<const std::vector<float>>(made->initial_model(1).value());
     task.cancel = cancel;
@@ -91,7 +92,25 @@ TEST_F(CommandTrainer, TellsTheProgramItsTask) {
 TEST_F(CommandTrainer, ReportsTheExitCodeAndTheEndOfTheOutput) {
   const auto outcome = train_by("echo 'no such sample' >&2; exit 3");
 
-  EXPECT_EQ(outcome.status(), unavailable("client 3: sh ended with exit code 3; it printed: no such sample"));
+  EXPECT_EQ(outcome.status(), unavailable("client 3, round 7: sh ended with exit code 3; it printed: no such sample"));
+}
+
+TEST_F(CommandTrainer, ShowsTheLastWholeLinesOfALongOutput) {
+  const auto outcome = train_by("seq 1 2000; exit 1");
+
+  const std::string message(outcome.status().message());
+  EXPECT_TRUE(message.ends_with("\n1999\n2000")) << message;
+  EXPECT_LT(message.size(), 2200U);
+  // From the beginning of a line, which here has four digits.
+  const std::size_t first = message.find("it printed: ") + std::string("it printed: ").size();
+  EXPECT_EQ(message.find('\n', first), first + 4) << message;
+}
+
+TEST_F(CommandTrainer, NamesItsFilesAsTheCommandDoes) {
+  const auto outcome = train_by("echo \"cannot read $1 or write $2\"; exit 1");
+
+  EXPECT_EQ(outcome.status(), unavailable("client 3, round 7: sh ended with exit code 1; it printed: cannot read "
+                                          "{input} or write {output}"));
 }
 
 TEST_F(CommandTrainer, ReportsASignal) {
@@ -124,7 +143,7 @@ TEST_F(CommandTrainer, ReportsAProgramThatIsGoneWhenItIsNeeded) {
   const Status status = made->create().value()->train(task).status();
 
   EXPECT_EQ(status.code(), Code::kUnavailable);
-  EXPECT_NE(status.message().find("client 0: cannot start"), std::string::npos) << status.message();
+  EXPECT_NE(status.message().find("client 0, round 0: cannot start"), std::string::npos) << status.message();
 }
 
 TEST_F(CommandTrainer, HandsOverWhatTheProgramShouldObey) {
@@ -165,7 +184,8 @@ TEST_F(CommandTrainer, KillsTheProgramAndItsChildrenAfterTheTimeout) {
 
   const auto outcome = train_by("sleep 600 & echo $! > child.txt; sleep 600");
 
-  EXPECT_EQ(outcome.status(), deadline_exceeded("client 3: sh did not end within 1 s and was killed"));
+  EXPECT_EQ(outcome.status(), deadline_exceeded("client 3, round 7: sh did not end within 1 s and was killed; it "
+                                                "printed nothing"));
   EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(30));
   // Dead, or dead and not yet reaped by whoever inherited it.
   std::ifstream state("/proc/" + std::to_string(std::atoi(directory_.read("child.txt").c_str())) + "/stat");
@@ -186,15 +206,23 @@ TEST_F(CommandTrainer, EndsTheProgramWhenTheTaskIsCancelled) {
   EXPECT_EQ(outcome.status().code(), Code::kCancelled);
 }
 
-TEST_F(CommandTrainer, GivesTheProgramACleanEnvironmentAndNoInput) {
-  ASSERT_EQ(setenv("TRIBUTARY_TEST_KEPT", "kept", 1), 0);
-  ASSERT_EQ(setenv("SECRET_OF_A_TEST", "secret", 1), 0);
+TEST_F(CommandTrainer, HandsTheEnvironmentOnButNoSecretsAndNoInput) {
+  const std::vector<std::string> kept{"TRIBUTARY_TEST_KEPT", "PYTHONPATH",           "VIRTUAL_ENV",
+                                      "LD_LIBRARY_PATH",     "CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS"};
+  const std::vector<std::string> kept_back{
+      "SECRET_OF_A_TEST",   "A_TOKEN",       "my_password", "AWS_ACCESS_KEY_ID",
+      "GOOGLE_CREDENTIALS", "SSH_AUTH_SOCK", "PMIX_RANK",   "OMPI_COMM_WORLD_RANK"};
+  for (const std::string& name : kept) { ASSERT_EQ(setenv(name.c_str(), "7", 1), 0); }
+  for (const std::string& name : kept_back) { ASSERT_EQ(setenv(name.c_str(), "7", 1), 0); }
 
   const auto outcome = train_by("env > environment.txt; cat > input.txt; cp \"$1\" \"$2\"");
+  for (const std::string& name : kept) { unsetenv(name.c_str()); }
+  for (const std::string& name : kept_back) { unsetenv(name.c_str()); }
 
   ASSERT_TRUE(outcome.ok()) << outcome.status().to_string();
-  EXPECT_NE(directory_.read("environment.txt").find("TRIBUTARY_TEST_KEPT=kept"), std::string::npos);
-  EXPECT_EQ(directory_.read("environment.txt").find("SECRET_OF_A_TEST"), std::string::npos);
+  const std::string environment = directory_.read("environment.txt");
+  for (const std::string& name : kept) { EXPECT_NE(environment.find(name + "=7\n"), std::string::npos) << name; }
+  for (const std::string& name : kept_back) { EXPECT_EQ(environment.find(name + "="), std::string::npos) << name; }
   EXPECT_EQ(directory_.read("input.txt"), "");
 }
 
@@ -213,7 +241,8 @@ TEST_F(CommandTrainer, RefusesAProgramThatLeavesNothing) {
   const auto outcome = train_by("true");
 
   EXPECT_EQ(outcome.status().code(), Code::kBadData);
-  EXPECT_TRUE(outcome.status().message().starts_with("sh left no usable output")) << outcome.status().message();
+  EXPECT_TRUE(outcome.status().message().starts_with("client 3, round 7: sh left no usable output: cannot read {output}: "))
+      << outcome.status().message();
 }
 
 TEST_F(CommandTrainer, RefusesAModelOfAnotherShape) {
@@ -232,6 +261,67 @@ TEST_F(CommandTrainer, RefusesAWeightThatIsNotPositive) {
 
     EXPECT_EQ(train_by("cp odd.safetensors \"$2\"").status().code(), Code::kBadData) << weight;
   }
+}
+
+class CommandWeight : public CommandTrainer {
+ protected:
+  // Trains with a program that reports these numbers.
+  Result<TrainOutcome> report(const SafetensorsMetadata& metadata) {
+    const auto spec = ParameterSpec::create({{"weight", {2}}, {"bias", {1}}}).value();
+    EXPECT_TRUE(
+        write_model(real_file_system(), directory_ / "report.safetensors", spec, std::vector<float>(3), metadata).ok());
+    return train_by("cp report.safetensors \"$2\"");
+  }
+  double weight(const SafetensorsMetadata& metadata) {
+    const Result<TrainOutcome> outcome = report(metadata);
+    return outcome.ok() ? outcome->weight : -1.0;
+  }
+  double bound() const { return factory().value()->weight_bound(ClientIndex{3}); }
+};
+
+TEST_F(CommandWeight, IsWhatTheProgramReports) {
+  configuration_.trainer.weight_bound = 10.0;
+
+  EXPECT_EQ(weight({{"samples", "10"}}), 10.0);
+  EXPECT_EQ(weight({{"samples", "10"}, {"weight", "2.5"}}), 2.5);
+  EXPECT_EQ(weight({}), 1.0);
+  EXPECT_EQ(bound(), 10.0);
+}
+
+TEST_F(CommandWeight, IsOneWithUniformWeighting) {
+  configuration_.algorithm.weighting = AlgorithmConfig::Weighting::kUniform;
+
+  EXPECT_EQ(weight({{"samples", "10"}}), 1.0);
+  EXPECT_EQ(weight({{"samples", "10"}, {"weight", "2.5"}}), 1.0);
+  EXPECT_EQ(bound(), 1.0);
+}
+
+TEST_F(CommandWeight, IsCapped) {
+  configuration_.algorithm.weighting = AlgorithmConfig::Weighting::kCapped;
+  configuration_.algorithm.weight_cap = 4.0;
+
+  EXPECT_EQ(weight({{"samples", "10"}}), 4.0);
+  EXPECT_EQ(weight({{"samples", "3"}}), 3.0);
+  EXPECT_EQ(bound(), 4.0);
+  configuration_.trainer.weight_bound = 2.0;
+  EXPECT_EQ(weight({{"samples", "10"}}), -1.0);
+  EXPECT_EQ(bound(), 2.0);
+}
+
+TEST_F(CommandWeight, IsBoundedByOneUnlessTheConfigurationSaysMore) {
+  EXPECT_EQ(report({{"samples", "10"}}).status(),
+            bad_data("client 3, round 7: it reports samples 10, but one client may weigh at most 1: set "
+                     "trainer.weight_bound to the largest number of samples of one client, or algorithm.weighting: "
+                     "uniform"));
+  EXPECT_EQ(report({{"weight", "1.5"}}).status(),
+            bad_data("client 3, round 7: it reports weight 1.5, but one client may weigh at most 1: set "
+                     "trainer.weight_bound to the largest weight of one client, or algorithm.weighting: uniform"));
+  EXPECT_EQ(bound(), 1.0);
+}
+
+TEST_F(CommandWeight, CannotBeThatOfNoSamples) {
+  EXPECT_EQ(report({{"samples", "0"}}).status(),
+            bad_data("client 3, round 7: {output}: metadata samples must be > 0, got 0"));
 }
 
 TEST_F(CommandTrainer, NeedsACommandATimeoutAndAnInitialModel) {

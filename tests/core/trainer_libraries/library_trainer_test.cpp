@@ -11,13 +11,14 @@ namespace {
 const std::filesystem::path kLibraries = TRIBUTARY_TEST_LIBRARIES;
 
 Result<std::unique_ptr<TrainerFactory>> load(const std::filesystem::path& library,
-                                             std::map<std::string, std::string> options = {}) {
-  Configuration configuration;
+                                             std::map<std::string, std::string> options = {},
+                                             Configuration configuration = {}) {
   configuration.base_directory = kLibraries;
   configuration.trainer.kind = "library";
   configuration.trainer.library = library.string();
   configuration.trainer.options = std::move(options);
-  return make_library_trainer_factory({.configuration = configuration, .train = {}, .test = {}, .partition = {}});
+  return make_library_trainer_factory(
+      {.configuration = configuration, .train = {}, .test = {}, .partition = {}, .clients = 3});
 }
 
 std::string message_of(const std::filesystem::path& library) {
@@ -47,6 +48,58 @@ TEST(LibraryTrainer, TurnsExceptionsOfTheLibraryIntoInternalErrors) {
   EXPECT_EQ(load("good.so", {{"step", "no number"}}).status().code(), Code::kInternal);
 }
 
+TEST(LibraryTrainer, ReportsAWeightBoundThatThrowsOrIsNoWeight) {
+  const auto status = [](const char* bound) { return load("good.so", {{"bound", bound}}).status(); };
+
+  EXPECT_EQ(status("throw").code(), Code::kInternal);
+  EXPECT_TRUE(status("throw").message().ends_with("good.so: no bound is known")) << status("throw").message();
+  for (const char* const bound : {"nan", "-1", "inf", "1e300"}) {
+    EXPECT_EQ(status(bound).code(), Code::kConfiguration) << bound;
+    EXPECT_NE(status(bound).message().find("weight_bound() of client 0 must be > 0 and <= 1099511627776, or 0 for a "
+                                           "client without samples, got "),
+              std::string::npos)
+        << status(bound).message();
+  }
+  EXPECT_TRUE(status("0").ok());
+}
+
+TEST(LibraryTrainer, WeighsAsTheConfigurationSays) {
+  const auto weight = [](const Configuration& configuration, std::map<std::string, std::string> options = {}) {
+    const auto factory = load("good.so", std::move(options), configuration).value();
+    TrainTask task;
+    task.client = ClientIndex{1};
+    task.base = std::make_shared<const std::vector<float>>(3);
+    return std::pair{factory->weight_bound(task.client), factory->create().value()->train(task)};
+  };
+  Configuration configuration;
+  EXPECT_EQ(weight(configuration).second->weight, 2.0);
+
+  configuration.algorithm.weighting = AlgorithmConfig::Weighting::kUniform;
+  EXPECT_EQ(weight(configuration).first, 1.0);
+  EXPECT_EQ(weight(configuration).second->weight, 1.0);
+
+  configuration.algorithm.weighting = AlgorithmConfig::Weighting::kCapped;
+  configuration.algorithm.weight_cap = 1.5;
+  EXPECT_EQ(weight(configuration).first, 1.5);
+  EXPECT_EQ(weight(configuration).second->weight, 1.5);
+
+  configuration.algorithm.weighting = AlgorithmConfig::Weighting::kSamples;
+  configuration.trainer.weight_bound = 1.0;
+  EXPECT_EQ(weight(configuration).first, 1.0);
+  EXPECT_TRUE(weight(configuration)
+                  .second.status()
+                  .message()
+                  .ends_with("good.so: client 1: it reports weight 2, but one client may weigh at most 1: set "
+                             "trainer.weight_bound to the "
+                             "largest weight of one client, or algorithm.weighting: uniform"));
+
+  configuration.trainer.weight_bound = 10.0;
+  EXPECT_TRUE(weight(configuration, {{"bound", "1"}})
+                  .second.status()
+                  .message()
+                  .ends_with("good.so: client 1 weighs 2, but weight_bound() announced at most 1"));
+}
+
 TEST(LibraryTrainer, LoadsTheSameLibraryTwice) {
   const auto first = load("good.so", {{"step", "1"}}).value();
   const auto second = load("good.so", {{"step", "2"}}).value();
@@ -67,7 +120,7 @@ TEST(LibraryTrainer, NeedsANameWhenALibraryBringsSeveral) {
 TEST(LibraryTrainer, RefusesALibraryForAnotherVersion) {
   EXPECT_EQ(load("other_abi.so").status().code(), Code::kUnsupported);
   EXPECT_NE(
-      message_of("other_abi.so").find("was built against trainer interface 9999, this program has 1: build it again"),
+      message_of("other_abi.so").find("was built against trainer interface 9999, this program has 2: build it again"),
       std::string::npos)
       << message_of("other_abi.so");
 }
