@@ -8,6 +8,7 @@
 #include <cmath>
 #include <iterator>
 #include <limits>
+#include <utility>
 
 #include "tributary/core/human.hpp"
 #include "tributary/core/printable.hpp"
@@ -56,6 +57,27 @@ Record printable(const Record& record) {
     shown.set(printable_text(key), text == nullptr ? value : Record::Value{printable_lines(*text)});
   }
   return shown;
+}
+
+// Where nothing is held out, the accuracy that clients report; marked, as each measures on samples of its own.
+std::string reported_accuracy(const Record& round) {
+  for (const std::string_view key : {"train_accuracy", "client_accuracy"}) {
+    const double accuracy = round.number(key, kAbsent);
+    if (std::isfinite(accuracy)) { return fmt::format("~{}", human_accuracy(accuracy)); }
+  }
+  return "–";
+}
+
+// What clients report beside the loss, which has a column: "accuracy" of train_accuracy and client_accuracy.
+std::vector<std::pair<std::string, double>> client_metrics(const Record& round) {
+  std::vector<std::pair<std::string, double>> metrics;
+  for (const auto& field : round.fields()) {
+    const std::string& key = field.first;
+    const bool of_clients = key.starts_with("train_") || key.starts_with("client_");
+    if (!of_clients || key == "train_seconds" || key == "train_loss") { continue; }
+    if (const double value = round.number(key, kAbsent); std::isfinite(value)) { metrics.emplace_back(key, value); }
+  }
+  return metrics;
 }
 
 // "– " and block characters where the output has no UTF-8.
@@ -113,6 +135,7 @@ void ConsoleSink::write_header(const Record& run) {
   remove_bar();
   rounds_asked_ = count_of(run, "rounds");
   threads_ = std::max(1.0, run.number("threads", 1.0));
+  if (options_.only_end) { return; }
   const bool ascii = !options_.out.utf8;
   std::string facts;
   const auto fact = [&facts](const std::string& text) { facts += (facts.empty() ? "" : " · ") + text; };
@@ -189,6 +212,7 @@ void ConsoleSink::count_round(const Record& round) {
   totals_.late += round.number("late");
   totals_.rejected += round.number("rejected");
   if (round.text("outcome") == "abandoned") { ++totals_.abandoned; }
+  if (auto metrics = client_metrics(round); !metrics.empty()) { client_metrics_ = std::move(metrics); }
   const double accuracy = round.number("accuracy", kAbsent);
   if (!std::isfinite(accuracy)) { return; }
   accuracies_.push_back(accuracy);
@@ -205,6 +229,7 @@ void ConsoleSink::write_round(const Record& round) {
   seconds_here_ += round.number("seconds");
   const double best_before = best_accuracy_;
   count_round(round);
+  if (options_.only_end) { return; }
   write_row(round, rounds_asked_ > 0 ? fmt::format("{}/{}", round_, rounds_asked_) : fmt::format("{}", round_),
             best_accuracy_ > best_before, round.text("outcome") == "abandoned" ? "abandoned" : "");
   draw_bar();
@@ -215,7 +240,8 @@ void ConsoleSink::write_row(const Record& round, const std::string& rounds, bool
   const std::uint64_t reported = count_of(round, "reported");
   std::array<std::string, kColumns.size()> cells;
   cells[kRound] = rounds;
-  cells[kAccuracy] = human_accuracy(round.number("accuracy", kAbsent));
+  const double accuracy = round.number("accuracy", kAbsent);
+  cells[kAccuracy] = std::isfinite(accuracy) ? human_accuracy(accuracy) : reported_accuracy(round);
   cells[kLoss] = fixed(round.number("loss", kAbsent));
   cells[kTrainLoss] = fixed(round.number("train_loss", kAbsent));
   cells[kClients] = human_count(count_of(round, "contributors"));
@@ -252,7 +278,7 @@ void ConsoleSink::write_end(const Record& end) {
   const std::string shown = outcome == "finished" || outcome == "stopped" ? paint_.bold_green(outcome)
                             : outcome == "failed"                         ? paint_.red(outcome)
                                                                           : paint_.yellow(outcome);
-  out_ << '\n';
+  if (!options_.only_end) { out_ << '\n'; }
   row("outcome", fmt::format("{} after {} in {}", shown, human_plural(count_of(end, "rounds"), "round"),
                              human_duration(end.number("seconds", totals_.seconds))));
   if (!end.text("error").empty()) { row("because", std::string(end.text("error"))); }
@@ -265,6 +291,15 @@ void ConsoleSink::write_end(const Record& end) {
     row("accuracy", text);
   }
   if (const double loss = end.number("loss", kAbsent); std::isfinite(loss)) { row("loss", fixed(loss)); }
+  if (!client_metrics_.empty()) {
+    static constexpr std::size_t kMostShown = 6;
+    std::string text;
+    for (std::size_t i = 0; i < std::min(client_metrics_.size(), kMostShown); ++i) {
+      text += fmt::format("{}{} {}", i == 0 ? "" : " · ", client_metrics_[i].first, fixed(client_metrics_[i].second));
+    }
+    if (client_metrics_.size() > kMostShown) { text += " · …"; }
+    row("clients", text + "  (as they report it)");
+  }
   if (const double moved = totals_.bytes_down + totals_.bytes_up; moved > 0) {
     row("moved", fmt::format("{}  ({} down, {} up)", human_bytes(moved), human_bytes(totals_.bytes_down),
                              human_bytes(totals_.bytes_up)));
@@ -295,7 +330,7 @@ void ConsoleSink::write_end(const Record& end) {
   if (const std::string_view digest = end.text("model_sha256"); !digest.empty()) {
     row("model", fmt::format("version {}  sha256 {}…", count_of(end, "version"), digest.substr(0, 16)));
   }
-  out_ << '\n';
+  if (!options_.only_end) { out_ << '\n'; }
   out_.flush();
 }
 

@@ -44,9 +44,16 @@ void set_metric(Record& record, std::string_view key, const Metrics& metrics, co
   if (const auto found = metrics.find(name); found != metrics.end()) { record.set(key, found->second); }
 }
 
-void set_scalar(Record& record, std::string_view key, const std::map<std::string, ScalarSum>& scalars,
-                const std::string& name) {
-  if (const auto found = scalars.find(name); found != scalars.end()) { record.set(key, found->second.mean()); }
+// All that clients report: base_NAME, of the model they received, becomes client_NAME, and any other NAME train_NAME.
+void set_client_metrics(Record& record, const std::map<std::string, ScalarSum>& scalars) {
+  static constexpr std::string_view kOfBase = "base_";
+  for (const auto& [name, sum] : scalars) {
+    std::string key = name.starts_with(kOfBase) ? fmt::format("client_{}", name.substr(kOfBase.size()))
+                                                : fmt::format("train_{}", name);
+    // A field of the round itself, such as train_seconds.
+    if (record.find(key) != nullptr) { key += "_metric"; }
+    record.set(key, sum.mean());
+  }
 }
 
 }  // namespace
@@ -304,7 +311,10 @@ Status Federation::evaluate(const RoundReport& report, const ModelValues& model,
   evaluate_time_ = Clock::now() - start;
   if (evaluation.status().code() == Code::kUnsupported) {
     can_evaluate_ = false;
-    return {};
+    if (!settings.stop_at_accuracy) { return {}; }
+    return write(Record("warning").set("text",
+                                       "evaluation.stop_at_accuracy has no effect: the trainer holds no samples out to "
+                                       "measure on"));
   }
   if (!evaluation.ok()) { return evaluation.status().with_context("evaluating the model"); }
   evaluation_ = std::move(evaluation).value();
@@ -386,14 +396,12 @@ Status Federation::write_round_records(const RoundReport& report, const DriverSt
   record.set("failed", report.state.failed + report.state.lost).set("late", report.late);
   record.set("rejected", report.refused).set("contributors", report.contributors);
   record.set("weight", report.weight.value());
-  set_scalar(record, "train_loss", report.scalars, "loss");
   record.set("bytes_down", traffic.bytes_down).set("bytes_up", traffic.bytes_up);
   if (evaluation_) {
     set_metric(record, "accuracy", evaluation_->metrics, "accuracy");
     set_metric(record, "loss", evaluation_->metrics, "loss");
   }
-  set_scalar(record, "client_accuracy", report.scalars, "base_accuracy");
-  set_scalar(record, "client_loss", report.scalars, "base_loss");
+  set_client_metrics(record, report.scalars);
   TRIBUTARY_RETURN_IF_ERROR(write(record));
   TRIBUTARY_RETURN_IF_ERROR(warn_of(report));
   for (const auto& [tier, total] : statistics.traffic.tiers) {

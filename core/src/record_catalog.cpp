@@ -144,7 +144,10 @@ constexpr std::array<EventInfo, 11> kEvents{{
     {"labels", "once per client with samples, if there are at most 512 clients", kLabels},
     {"labels_summary", "once, if there are more than 512 clients", kLabelsSummary},
     {"tier", "once per round and tier below the root", kTier},
-    {"round", "once per round", kRound},
+    {"round",
+     "once per round. Any other metric NAME that clients report stands in `train_NAME`, or in `client_NAME` if it is "
+     "called base_NAME, as a weighted mean over the clients: `train_accuracy`, `train_f1`, `client_auc`",
+     kRound},
     {"fault", "whenever a node failed, was silent, came back, or something was refused or not needed", kFault},
     {"warning", "whenever a person should know something", kWarning},
     {"edge", "once per edge, at the end, if the tree has at most 2,048 edges", kEdge},

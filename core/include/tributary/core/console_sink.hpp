@@ -25,6 +25,7 @@ struct ConsoleOptions {
   TerminalTraits out;
   TerminalTraits notes;
   bool show_faults = false;  // one line each; otherwise only their number at the end
+  bool only_end = false;     // the summary at the end and warnings, without the table
 };
 
 class ConsoleSink final : public RecordSink {
@@ -86,6 +87,7 @@ class ConsoleSink final : public RecordSink {
     std::uint64_t abandoned = 0;
   } totals_;
   std::vector<double> accuracies_;
+  std::vector<std::pair<std::string, double>> client_metrics_;  // of the newest round
   double best_accuracy_ = -std::numeric_limits<double>::infinity();
   std::uint64_t best_round_ = 0;
   std::map<std::string, std::uint64_t> faults_;
