@@ -2,6 +2,7 @@
 #include "application.hpp"
 
 #include <fmt/format.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <exception>
@@ -11,6 +12,7 @@
 #include <optional>
 #include <ostream>
 #include <streambuf>
+#include <system_error>
 #include <vector>
 
 #include "command.hpp"
@@ -192,13 +194,28 @@ Status written(std::ostream& out) {
   return out ? ok_status() : io_error("cannot write the results: the output was closed or is full");
 }
 
+std::string too_many_threads() {
+  rlimit limit{};
+  const bool known = ::getrlimit(RLIMIT_NPROC, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY;
+  return fmt::format(
+      "the system gave this process no more threads{}: set `threads`, the number of training threads, lower",
+      known ? fmt::format(" (this user may have {}, by `ulimit -u`)", limit.rlim_cur) : "");
+}
+
 Status guarded(const Action& action, const Context& context) {
   try {
     return action(context);
   } catch (const std::bad_alloc&) {
-    return resource_exhausted("not enough memory");
+    return resource_exhausted(
+        "not enough memory: the system gave this process no more; a smaller model, fewer `threads` or smaller batches "
+        "take less");
   } catch (const std::filesystem::filesystem_error& error) {
     return io_error(fmt::format("{}: {}", error.path1().string(), error.code().message()));
+  } catch (const std::system_error& error) {
+    if (error.code() != std::errc::resource_unavailable_try_again) {
+      return internal_error(fmt::format("unexpected: {}", error.what()));
+    }
+    return resource_exhausted(too_many_threads());
   } catch (const std::exception& error) { return internal_error(fmt::format("unexpected: {}", error.what())); }
 }
 

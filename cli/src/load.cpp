@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "tributary/aggregators/builtin.hpp"
+#include "tributary/core/human.hpp"
 #include "tributary/topology/read.hpp"
 
 namespace tributary::cli {
@@ -113,6 +114,17 @@ std::function<double(ClientIndex)> client_work(const Composition& composition) {
 
 std::uint32_t thread_count(const Configuration& configuration) {
   return configuration.threads > 0 ? configuration.threads : std::max(1U, std::thread::hardware_concurrency());
+}
+
+Status check_memory(const Plan& plan) {
+  const double machine = static_cast<double>(::sysconf(_SC_PHYS_PAGES)) * static_cast<double>(::sysconf(_SC_PAGESIZE));
+  const auto parameters = static_cast<double>(plan.spec().parameters());
+  const double needed = 2.0 * sizeof(float) * parameters + static_cast<double>(plan.payload_bytes());
+  if (machine <= 0.0 || needed <= machine) { return ok_status(); }
+  return resource_exhausted(
+      fmt::format("a model of {} parameters takes at least {} of memory (the model, one client's and their sum), and "
+                  "this machine has {}",
+                  plan.spec().parameters(), human_bytes(needed), human_bytes(machine)));
 }
 
 }  // namespace tributary::cli

@@ -42,6 +42,9 @@ Result<Loaded> load_federation(Configuration configuration);
 // what it needs of the composition.
 std::function<double(ClientIndex)> client_work(const Composition& composition);
 
+// kResourceExhausted: this machine cannot hold the model, what one client makes of it, and one sum.
+Status check_memory(const Plan& plan);
+
 // Training threads of a run: as configured, or one per core.
 std::uint32_t thread_count(const Configuration& configuration);
 

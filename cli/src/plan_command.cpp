@@ -13,6 +13,7 @@
 
 #include "command.hpp"
 #include "data_facts.hpp"
+#include "ineffective_settings.hpp"
 #include "json_output.hpp"
 #include "load.hpp"
 #include "text_table.hpp"
@@ -374,6 +375,10 @@ Command plan_command() {
           if (!hosts.empty()) {
             TRIBUTARY_ASSIGN_OR_RETURN(placement,
                                        Placement::create(plan.tree(), hosts, client_work(loaded.composition)));
+          }
+          for (const std::string& text :
+               ineffective_settings(plan.configuration(), plan.tree(), placement.has_value())) {
+            context.warn(text);
           }
           if (*json) {
             Facts facts = facts_of(plan, cost);

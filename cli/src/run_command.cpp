@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "command.hpp"
+#include "ineffective_settings.hpp"
 #include "job.hpp"
 #include "load.hpp"
 #include "report.hpp"
@@ -106,20 +107,6 @@ SimulationSettings simulation_settings(const Configuration& configuration, const
   return settings;
 }
 
-// With --quiet: warnings alone.
-class WarningSink final : public RecordSink {
- public:
-  explicit WarningSink(const Context& context) : context_(context) {}
-  Status write(const Record& record) override {
-    if (record.event() == "warning") { context_.warn(record.text("text")); }
-    return {};
-  }
-  Status flush() override { return {}; }
-
- private:
-  const Context& context_;
-};
-
 // A run that has come to its end: there is nothing to go on with.
 bool is_complete(const std::filesystem::path& directory) {
   if (!std::filesystem::exists(directory / "model.safetensors")) { return false; }
@@ -154,25 +141,22 @@ Result<Prepared> prepare(const RunOptions& options, Configuration configuration,
     numbered = true;
   }
   TRIBUTARY_ASSIGN_OR_RETURN(Loaded loaded, load_federation(std::move(configuration)));
+  TRIBUTARY_RETURN_IF_ERROR(check_memory(loaded.composition.plan));
   return Prepared{std::move(loaded), std::move(directory), resume, numbered, std::move(lock)};
 }
 
 // Who is told about the run besides its directory.
 struct Audience {
-  std::unique_ptr<WarningSink> warnings;
   std::unique_ptr<ConsoleSink> console;
 
   Audience(const Context& context, FederationOptions& options) {
-    if (context.quiet) {
-      warnings = std::make_unique<WarningSink>(context);
-      options.sinks.push_back(warnings.get());
-      return;
-    }
-    console = std::make_unique<ConsoleSink>(
-        context.out, context.err,
-        ConsoleOptions{
-            .out = context.out_terminal, .notes = context.err_terminal, .show_faults = context.verbosity > 0});
+    console = std::make_unique<ConsoleSink>(context.out, context.err,
+                                            ConsoleOptions{.out = context.out_terminal,
+                                                           .notes = context.err_terminal,
+                                                           .show_faults = context.verbosity > 0,
+                                                           .only_end = context.quiet});
     options.sinks.push_back(console.get());
+    if (context.quiet) { return; }
     options.on_progress = [this](std::uint64_t done, std::uint64_t of) { console->show_tasks(done, of); };
   }
 };
@@ -228,15 +212,30 @@ Status carry_out(const Context& context, const Prepared& prepared, Federation& f
   }
   TRIBUTARY_RETURN_IF_ERROR(write_presentations(configuration, prepared.directory));
   if (outcome->kind == FederationOutcome::Kind::kInterrupted) { return stopped(*outcome, prepared.directory); }
-  context.note(fmt::format("model   {}", (prepared.directory / "model.safetensors").string()));
-  if (configuration.output.report) {
-    context.note(fmt::format("report  {}", (prepared.directory / "report.html").string()));
-  }
+  // With --quiet there is nothing else that says where the results are.
+  const auto name_file = [&](std::string_view what, std::string_view file) {
+    const std::string path = (prepared.directory / file).string();
+    if (context.quiet) {
+      context.out << fmt::format("  {:<10}{}\n", what, path);
+    } else {
+      context.note(fmt::format("{:<8}{}", what, path));
+    }
+  };
+  name_file("model", "model.safetensors");
+  if (configuration.output.report) { name_file("report", "report.html"); }
   return {};
+}
+
+void warn_of_ineffective_settings(const Context& context, const Composition& composition, bool in_job) {
+  for (const std::string& text :
+       ineffective_settings(composition.plan.configuration(), composition.plan.tree(), in_job)) {
+    context.warn(text);
+  }
 }
 
 Status run_here(const Context& context, Prepared& prepared) {
   const Composition& composition = prepared.loaded.composition;
+  warn_of_ineffective_settings(context, composition, false);
   FederationOptions options;
   const Audience audience(context, options);
   TRIBUTARY_ASSIGN_OR_RETURN(const std::unique_ptr<Federation> federation,
@@ -274,10 +273,7 @@ Status run_in_job(const Context& context, Job& job, Result<Prepared>& prepared) 
   const Result<std::unique_ptr<Federation>> federation = open_federation(context, *prepared, std::move(options));
   // The others wait for the run to begin, or to hear why it does not.
   if (!federation.ok()) { return job.agree(federation.status(), &composition); }
-  const SimulationConfig& simulation = composition.plan.configuration().simulation;
-  if (simulation != SimulationConfig()) {
-    context.warn("the section `simulation` of the configuration has no effect under mpirun");
-  }
+  warn_of_ineffective_settings(context, composition, true);
   const std::unique_ptr<Driver> driver = job.driver(job_settings(composition));
   if (Status status = carry_out(context, *prepared, **federation, *driver); !status.ok()) {
     if (!job.has_lost_ranks()) { return status; }

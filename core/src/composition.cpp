@@ -8,6 +8,8 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "node_settings.hpp"
+
 namespace tributary {
 namespace {
 
@@ -83,6 +85,7 @@ SafetensorsMetadata Composition::model_metadata() const {
 
 Result<Composition> compose(Configuration configuration, Tree tree, const ExtensionRegistry& extensions,
                             const TrainerRegistry& trainers) {
+  TRIBUTARY_RETURN_IF_ERROR(internal::check_node_settings(tree, configuration.trainer));
   Composition made;
   TRIBUTARY_ASSIGN_OR_RETURN(made.data, load_data(configuration));
   if (made.data.train) {
@@ -108,6 +111,7 @@ Result<Composition> compose(Configuration configuration, Tree tree, const Extens
 
 Result<Composition> compose(Configuration configuration, Tree tree, const ExtensionRegistry& extensions,
                             std::unique_ptr<TrainerFactory> factory) {
+  TRIBUTARY_RETURN_IF_ERROR(internal::check_node_settings(tree, configuration.trainer));
   Composition made;
   made.factory = std::move(factory);
   TRIBUTARY_ASSIGN_OR_RETURN(made.plan,
