@@ -47,10 +47,10 @@ Result<std::shared_ptr<const ClientBounds>> announced_bounds(const TrainerFactor
     TRIBUTARY_ASSIGN_OR_RETURN(const double bound, guarded<Result<double>>(who, [&]() -> Result<double> {
                                  return factory.weight_bound(ClientIndex{client});
                                }));
-    if (!(bound >= 0.0 && bound <= Weight::kLargest)) {
+    if (bound != 0.0 && !(bound >= Weight::kSmallest && bound <= Weight::kLargest)) {
       return configuration_error(fmt::format(
-          "{}: weight_bound() of client {} must be > 0 and <= {}, or 0 for a client without samples, got {}", who,
-          client, Weight::kLargest, bound));
+          "{}: weight_bound() of client {} must be >= {} and <= {}, or 0 for a client without samples, got {}", who,
+          client, Weight::kSmallest, Weight::kLargest, bound));
     }
     bounds->announced.push_back(bound);
   }

@@ -55,8 +55,9 @@ TEST(LibraryTrainer, ReportsAWeightBoundThatThrowsOrIsNoWeight) {
   EXPECT_TRUE(status("throw").message().ends_with("good.so: no bound is known")) << status("throw").message();
   for (const char* const bound : {"nan", "-1", "inf", "1e300"}) {
     EXPECT_EQ(status(bound).code(), Code::kConfiguration) << bound;
-    EXPECT_NE(status(bound).message().find("weight_bound() of client 0 must be > 0 and <= 1099511627776, or 0 for a "
-                                           "client without samples, got "),
+    EXPECT_NE(status(bound).message().find(
+                  "weight_bound() of client 0 must be >= 1.52587890625e-05 and <= 274877906944, or 0 for a "
+                  "client without samples, got "),
               std::string::npos)
         << status(bound).message();
   }
