@@ -241,7 +241,8 @@ TEST_F(CommandTrainer, RefusesAProgramThatLeavesNothing) {
   const auto outcome = train_by("true");
 
   EXPECT_EQ(outcome.status().code(), Code::kBadData);
-  EXPECT_TRUE(outcome.status().message().starts_with("client 3, round 7: sh left no usable output: cannot read {output}: "))
+  EXPECT_TRUE(
+      outcome.status().message().starts_with("client 3, round 7: sh left no usable output: cannot read {output}: "))
       << outcome.status().message();
 }
 

@@ -67,6 +67,7 @@ CASES = {
     "data.test": (CSV, [], ["data.test=test.csv"]),
     "data.label_column": (CSV, [], ["data.label_column=kind"]),
     "data.id_column": (CSV, [], ["data.id_column=kind"]),
+    "data.ignore_columns": (CSV, [], ["data.ignore_columns=[kind]"]),
     "data.train_images": (IDX, [], ["data.train_images=other.idx"]),
     "data.train_labels": (IDX, [], ["data.train_labels=none.idx"]),
     "data.test_images": (IDX, [], ["data.test_images=images.idx", "data.test_labels=labels.idx"]),
@@ -199,6 +200,9 @@ class EveryKeyTest(ProgramTest):
         rows = re.findall(r"^\| `([^`]+)` \| ([^|]+) \|", reference, re.MULTILINE)
         keys = {key for key, kind in rows if kind.strip() != "section"}
         self.assertEqual(keys, set(CASES) | SPEED_ALONE)
+
+    def test_two_runs_of_the_same_differ_in_nothing(self):
+        self.assertEqual(self.observe("one", []), self.observe("other", []))
 
     def test_every_key_changes_what_a_run_leaves(self):
         runs = {}

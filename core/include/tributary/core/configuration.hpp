@@ -6,8 +6,8 @@
 //             it against the tree and the data.
 // Format:     YAML, at most 4 MiB, 32 levels deep; without anchors, aliases and tags.
 // Errors:     all mistakes of a file are reported at once, each as file:line:column: key: what is wrong, with the
-//             nearest known word where one is close. Nothing unknown is ignored, no key may stand twice, and a key that has no
-//             effect beside the others is refused.
+//             nearest known word where one is close. Nothing unknown is ignored, no key may stand twice, and a key that
+//             has no effect beside the others is refused.
 // Threads:    a value.
 #pragma once
 
@@ -63,11 +63,11 @@ struct DataConfig {
   std::string train_labels;
   std::string test_images;
   std::string test_labels;
-  std::string directory;                   // kFashionMnist: where the four files are; empty: the Debian package's place
-  std::string label_column = "label";      // kCsv
-  std::string id_column;                   // kCsv: natural id; empty: none
+  std::string directory;               // kFashionMnist: where the four files are; empty: the Debian package's place
+  std::string label_column = "label";  // kCsv
+  std::string id_column;               // kCsv: natural id; empty: none
   std::vector<std::string> ignore_columns;  // kCsv: neither features nor anything else
-  std::uint64_t synthetic_samples = 1000;  // kSynthetic: Gaussian blobs
+  std::uint64_t synthetic_samples = 1000;   // kSynthetic: Gaussian blobs
   std::vector<std::int64_t> synthetic_shape{16};
   std::int32_t synthetic_classes = 4;
 
