@@ -216,7 +216,7 @@ Status carry_out(const Context& context, const Prepared& prepared, Federation& f
   const auto name_file = [&](std::string_view what, std::string_view file) {
     const std::string path = (prepared.directory / file).string();
     if (context.quiet) {
-      context.out << fmt::format("  {:<10}{}\n", what, path);
+      context.out << fmt::format("  {:<10}{}\n", what, printable_text(path));
     } else {
       context.note(fmt::format("{:<8}{}", what, path));
     }

@@ -134,7 +134,8 @@ Status ConsoleSink::flush() {
 void ConsoleSink::write_header(const Record& run) {
   remove_bar();
   rounds_asked_ = count_of(run, "rounds");
-  threads_ = std::max(1.0, run.number("threads", 1.0));
+  // Training is summed over the threads of all ranks, which have as many each, as the report says too.
+  threads_ = std::max(1.0, run.number("threads", 1.0)) * std::max(1.0, run.number("processes", 1.0));
   if (options_.only_end) { return; }
   const bool ascii = !options_.out.utf8;
   std::string facts;

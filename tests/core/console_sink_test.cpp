@@ -254,5 +254,16 @@ TEST(ConsoleSink, AccuraciesBeyondOneAreShownAsTheyAre) {
   EXPECT_FALSE(contains(out.str(), "8550")) << out.str();
 }
 
+TEST(ConsoleSink, TrainingIsSharedByTheThreadsOfAllRanks) {
+  std::ostringstream out;
+  std::ostringstream notes;
+  ConsoleSink sink(out, notes, {});
+  ASSERT_TRUE(sink.write(run_record().set("threads", 2).set("processes", 4)).ok());
+  ASSERT_TRUE(sink.write(round_record(1, 0.5).set("seconds", 2.0).set("train_seconds", 8.0)).ok());
+  ASSERT_TRUE(sink.write(Record("end").set("outcome", "finished").set("rounds", 1)).ok());
+
+  EXPECT_TRUE(contains(out.str(), "training 50.0 %")) << out.str();
+}
+
 }  // namespace
 }  // namespace tributary
