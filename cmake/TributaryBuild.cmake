@@ -65,6 +65,14 @@ function(tributary_install_target target)
   endif()
 endfunction()
 
+# tributary_patience(VARIABLE): the seconds in it, longer where sanitizers make everything slow.
+function(tributary_patience seconds)
+  if(TRIBUTARY_SANITIZE)
+    math(EXPR longer "${${seconds}} * 15")
+    set(${seconds} ${longer} PARENT_SCOPE)
+  endif()
+endfunction()
+
 # tributary_add_test(NAME folder SOURCES ... LINK ... LABELS ...): one GoogleTest program, each case a CTest test.
 function(tributary_add_test name)
   cmake_parse_arguments(arg "" "TIMEOUT" "SOURCES;LINK;LABELS" ${ARGN})
@@ -79,6 +87,7 @@ function(tributary_add_test name)
   target_include_directories(${name} PRIVATE "${PROJECT_SOURCE_DIR}/tests")
   # One CTest test per program: starting a process per case would cost more than the cases.
   add_test(NAME ${name} COMMAND ${name})
+  tributary_patience(arg_TIMEOUT)
   set_tests_properties(${name} PROPERTIES LABELS "${arg_LABELS}" TIMEOUT ${arg_TIMEOUT}
     ENVIRONMENT "OMP_NUM_THREADS=1;OPENBLAS_NUM_THREADS=1")
 endfunction()

@@ -2,21 +2,52 @@
 # SPDX-License-Identifier: Apache-2.0
 # Everything a change must pass, from a bare Debian 12 machine on. Exits 0 if all of it did.
 #
-#   tools/test.sh          packages, build with warnings as errors, format, headers, clang-tidy, tests, installed tree
-#   tools/test.sh --long   also the whole fault sweeps, the static analyzer, sanitizers, long fuzzing and the measured
-#                          promises (two hours)
+#   tools/test.sh                packages, build with warnings as errors, format, headers, clang-tidy, tests, installed
+#                                tree (half an hour on two cores)
+#   tools/test.sh --long         all of that, and then every long part
+#   tools/test.sh --long=PARTS   these long parts alone, separated by commas; each builds what it needs:
+#       sweeps      the fault sweeps and whatever else is labelled `long`
+#       promises    the measured promises of docs/benchmarks.md
+#       analyzer    the static analyzer and the slow checks of clang-tidy
+#       asan        every suite under AddressSanitizer and UndefinedBehaviorSanitizer, libtorch included
+#       tsan        the same under ThreadSanitizer
+#       sanitizers  asan and tsan
+#       fuzzing     every fuzz target, a minute each
+#       mutations   small mistakes in the code, each of which a test must notice (tools/mutate.py)
+#   tools/test.sh --long=PARTS --resume   leaves out the parts that have passed for these very files before
+#
+# CONTRIBUTING.md says how long each part takes.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
-long=no
-case "${1:-}" in
-  --long) long=yes ;;
-  "") ;;
-  *)
-    sed -n '3,8s/^# \{0,1\}//p' "$0"
-    exit 64
-    ;;
-esac
+readonly every_part="sweeps promises analyzer asan tsan fuzzing mutations"
+usage() {
+  sed -n '3,21s/^# \{0,1\}//p' "$0"
+  exit 64
+}
+
+quick=yes
+parts=""
+resume=no
+for argument in "$@"; do
+  case "$argument" in
+    --long) parts=$every_part ;;
+    --long=*)
+      quick=no
+      parts=${argument#--long=}
+      parts=${parts//,/ }
+      parts=${parts//sanitizers/asan tsan}
+      ;;
+    --resume) resume=yes ;;
+    *) usage ;;
+  esac
+done
+for part in $parts; do
+  case " $every_part " in
+    *" $part "*) ;;
+    *) usage ;;
+  esac
+done
 
 passed=0
 failed=0
@@ -81,30 +112,61 @@ check_tidy() {
       --warnings-as-errors='*' --extra-arg=-w "$@"
 }
 
+# build PRESET [CMAKE OPTIONS...]
+build() {
+  local preset=$1
+  shift
+  step "configure $preset" cmake --preset "$preset" "$@" && step "build $preset" cmake --build --preset "$preset"
+}
+
+part_sweeps() { build dev -DTRIBUTARY_BUILD_FUZZERS=OFF && run_ctest "long tests" dev -L long; }
+part_promises() {
+  build dev -DTRIBUTARY_BUILD_FUZZERS=OFF &&
+    step "measured promises" python3 benchmarks/promises.py --program build/dev/bin/tributary
+}
+part_analyzer() {
+  step "configure dev" cmake --preset dev -DTRIBUTARY_BUILD_FUZZERS=OFF && step "clang-tidy, all of it" check_tidy
+}
+part_asan() { build asan && run_ctest "tests under asan" asan -LE long; }
+part_tsan() { build tsan && run_ctest "tests under tsan" tsan -LE long; }
+part_fuzzing() { step "long fuzzing" tools/fuzz.sh 60; }
+part_mutations() { step "mutations" tools/mutate.py; }
+
+# These very files, whether committed or not.
+state() {
+  git rev-parse HEAD
+  git diff HEAD
+  git ls-files --others --exclude-standard -z | xargs -0 -r sha256sum
+}
+
+# long_part NAME: runs it, and notes that it has passed.
+long_part() {
+  local stamp=build/test-passed/$1 now before=$failed
+  now=$(state | sha256sum)
+  if [ "$resume" = yes ] && [ "$(cat "$stamp" 2>/dev/null)" = "$now" ]; then
+    printf 'before  %s\n' "$1"
+    return
+  fi
+  rm -f "$stamp"
+  "part_$1"
+  if [ "$failed" -eq "$before" ]; then
+    mkdir -p build/test-passed
+    printf '%s\n' "$now" >"$stamp"
+  fi
+}
+
 step "packages" tools/packages.sh --develop || exit 69
-step "configure" cmake --preset dev -DTRIBUTARY_BUILD_FUZZERS=OFF || exit 70
-if step "build, warnings are errors" cmake --build --preset dev; then
-  step "public headers stand alone" cmake --build --preset dev --target all_verify_interface_header_sets
-  run_ctest "tests" dev -LE long
-  step "installed tree serves another project" tests/install/run.sh build/dev
-fi
-step "clang-format" check_format
-if [ "$long" = yes ]; then
-  step "clang-tidy, all of it" check_tidy
-else
+if [ "$quick" = yes ]; then
+  step "configure" cmake --preset dev -DTRIBUTARY_BUILD_FUZZERS=OFF || exit 70
+  if step "build, warnings are errors" cmake --build --preset dev; then
+    step "public headers stand alone" cmake --build --preset dev --target all_verify_interface_header_sets
+    run_ctest "tests" dev -LE long
+    step "installed tree serves another project" tests/install/run.sh build/dev
+  fi
+  step "clang-format" check_format
   step "clang-tidy" check_tidy '--checks=-clang-analyzer-*,-performance-unnecessary-value-param'
 fi
-
-if [ "$long" = yes ]; then
-  run_ctest "long tests" dev -L long
-  step "measured promises" python3 benchmarks/promises.py --program build/dev/bin/tributary
-  for sanitizer in asan tsan; do
-    step "configure $sanitizer" cmake --preset $sanitizer &&
-      step "build $sanitizer" cmake --build --preset $sanitizer &&
-      run_ctest "tests under $sanitizer" $sanitizer -LE "long|slow"
-  done
-  step "long fuzzing" tools/fuzz.sh 60
-fi
+for part in $parts; do long_part "$part"; done
 
 printf '\n%d s\n' $((SECONDS - started))
 for failure in "${failures[@]:-}"; do [ -n "$failure" ] && echo "failed: $failure"; done
