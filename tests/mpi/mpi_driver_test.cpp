@@ -77,6 +77,21 @@ TEST(MpiDriver, RanksWithoutANodeWaitAndLeaveWithTheOthers) {
   EXPECT_EQ(nodes, 2U);
 }
 
+TEST(MpiDriver, ACodeThatARankDoesNotKnowIsStillAFailureThere) {
+  const FunctionTrainerFactory factory = trainers(4);
+  MemoryObserver observer(4);
+  observer.on_published = [](const auto&, const auto&, auto&, const auto&) -> Result<bool> {
+    return Status(static_cast<Code>(200), "of a later version");
+  };
+  const Plan plan = make_plan(rounds(3), make_tree(balanced_counts(4, 1)), factory).value();
+  MpiDriver driver(session(), {.threads = 1, .silence = std::chrono::minutes(2)});
+
+  const Status status = session().rank() == 0 ? driver.run(plan, factory, observer) : driver.serve(plan, factory);
+
+  EXPECT_THAT(status.message(), ::testing::HasSubstr("of a later version"));
+  if (session().rank() != 0) { EXPECT_EQ(static_cast<int>(status.code()), static_cast<int>(Code::kInternal)); }
+}
+
 TEST(MpiDriver, ARunThatIsAskedToStopAtOnceKeepsTheNewestPublishedModel) {
   std::atomic<bool> stop{false};
   const FunctionTrainerFactory factory = trainers(4);

@@ -84,6 +84,17 @@ TEST(Session, AMistakeOfOneRankIsToldToAll) {
   EXPECT_THAT(status.message(), HasSubstr("cannot read f.yaml"));
 }
 
+TEST(Session, ACodeThatIsNotKnownHereIsStillAFailure) {
+  if (session().size() < 2) { return; }
+  const bool newer = session().rank() == last_rank();
+  const Status mine = newer ? Status(static_cast<Code>(200), "of a later version") : Status();
+
+  const Status status = session().agree(mine, credentials());
+
+  EXPECT_EQ(static_cast<int>(status.code()), static_cast<int>(Code::kInternal));
+  EXPECT_THAT(status.message(), HasSubstr("of a later version"));
+}
+
 TEST(Session, AMistakeOfAllRanksIsToldAsTheRootsOwn) {
   const Status status = session().agree(configuration_error("f.yaml:1:1: wrong"), credentials());
 

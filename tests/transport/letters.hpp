@@ -82,7 +82,7 @@ inline std::vector<Message> messages_of_every_kind() {
   late.version = Version{kLargest};
   late.root_round = Round{kLargest};
   late.evaluate_first = false;
-  late.remaining = std::chrono::nanoseconds::min();
+  late.remaining = std::chrono::nanoseconds::max();
   all.emplace_back(late);
 
   UpdateMessage wide = an_update();
@@ -92,7 +92,7 @@ inline std::vector<Message> messages_of_every_kind() {
   wide.update.weight = Weight::from_units(kLargest);
   wide.update.contributors = kLargest32;
   wide.update.segments.push_back({"", sums(kModelSize, 4)});
-  wide.update.segments.push_back({std::string(300, 'n'), sums(kModelSize, 8)});
+  wide.update.segments.push_back({std::string(256, 'n'), sums(kModelSize, 8)});
   wide.update.scalars[""] =
       ScalarSum::from_words({kLargest, std::uint64_t{1} << 63U}, Weight::from_units(kLargest), kLargest32);
   wide.update.scalars["large"] = ScalarSum::from_words({kLargest, kLargest >> 1U}, Weight::from_units(1), 0);

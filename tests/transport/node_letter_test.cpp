@@ -8,6 +8,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <limits>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -251,7 +252,7 @@ TEST(NodeLetter, AListOfManySmallElementsTakesNoMemory) {
 
 TEST(NodeLetter, ManyScalarsTakeMemoryAsTheirBytesDo) {
   UpdateMessage message = an_update();
-  for (int i = 0; i < 2000; ++i) { message.update.scalars[fmt::format("{:x}", i)].add(1.0, message.update.weight); }
+  for (int i = 0; i < 1000; ++i) { message.update.scalars[fmt::format("{:x}", i)].add(1.0, message.update.weight); }
   const Bytes bytes = letter_of(message);
 
   bool accepted = false;
@@ -310,6 +311,54 @@ TEST(NodeLetter, APayloadLargerThanTheModelIsRefused) {
   EXPECT_THAT(why_refused(letter_of(task)), HasSubstr("a payload of 6 values, the model has 5"));
 }
 
+TEST(NodeLetter, ATaskWhoseModelHasAnotherSizeOrEncodingIsRefused) {
+  for (const std::size_t size : {std::size_t{0}, std::size_t{1}, kModelSize - 1}) {
+    TaskMessage task = a_task();
+    task.model = std::make_shared<const std::vector<float>>(size);
+
+    EXPECT_THAT(why_refused(letter_of(task)),
+                HasSubstr(fmt::format("a task whose model has {} values in encoding 1, not 5", size)));
+  }
+  const std::vector<Payload> sums{testing::sums(kModelSize, 4)};
+  const std::vector<std::uint64_t> id{1};
+  EXPECT_THAT(why_refused(encode_letter(kFrom, kTo, a_task(), sums, id)), HasSubstr("in encoding 2, not 5"));
+}
+
+TEST(NodeLetter, ATaskWhoseTimeIsNegativeIsRefused) {
+  for (const std::int64_t left : {std::int64_t{-1}, std::numeric_limits<std::int64_t>::min()}) {
+    TaskMessage task = a_task();
+    task.remaining = std::chrono::nanoseconds(left);
+
+    EXPECT_THAT(why_refused(letter_of(task)), HasSubstr(fmt::format("a task whose time left is {} ns", left)));
+  }
+}
+
+TEST(NodeLetter, MoreMetricsThanTheLimitAreRefused) {
+  UpdateMessage message = an_update();
+  message.update.scalars.clear();
+  for (std::size_t i = 0; i < kLimits.scalars; ++i) { message.update.scalars[fmt::format("{:04}", i)]; }
+  EXPECT_TRUE(decode_letter(letter_of(message), kLimits).ok());
+
+  message.update.scalars["one more"];
+  EXPECT_THAT(why_refused(letter_of(message)), HasSubstr("an update with 1025 metrics, at most 1024 are taken"));
+}
+
+TEST(NodeLetter, NamesLongerThanTheLimitAreRefused) {
+  UpdateMessage metric = an_update();
+  metric.update.scalars[std::string(256, 'm')];
+  UpdateMessage segment = an_update();
+  segment.update.segments.front().name = std::string(256, 's');
+  for (const UpdateMessage& message : {metric, segment}) {
+    EXPECT_TRUE(decode_letter(letter_of(message), kLimits).ok());
+  }
+
+  metric.update.scalars[std::string(257, 'm')];
+  segment.update.segments.front().name += 's';
+  for (const UpdateMessage& message : {metric, segment}) {
+    EXPECT_THAT(why_refused(letter_of(message)), HasSubstr("a name of 257 bytes"));
+  }
+}
+
 TEST(NodeLetter, BytesOfAPayloadMustFitItsValues) {
   struct Case {
     Encoding encoding;
@@ -317,13 +366,14 @@ TEST(NodeLetter, BytesOfAPayloadMustFitItsValues) {
     std::uint64_t bytes;
     bool fits;
   };
-  const Bytes whole = letter_of(a_task());
+  const Bytes whole = letter_of(an_update());
   for (const Case& reference :
-       {Case{Encoding::kFloat32, 5, 20, true}, Case{Encoding::kFloat32, 5, 19, false},
-        Case{Encoding::kFloat32, 5, 21, false}, Case{Encoding::kFloat32, 0, 0, true},
-        Case{Encoding::kFloat32, 0, 4, false}, Case{Encoding::kFixed, 5, 32, true}, Case{Encoding::kFixed, 5, 48, true},
-        Case{Encoding::kFixed, 5, 27, false}, Case{Encoding::kFixed, 5, 57, false},
-        Case{Encoding::kFixed, 5, kLargest, false}, Case{Encoding{0}, 5, 20, false}, Case{Encoding{3}, 5, 20, false},
+       {Case{Encoding::kFloat32, 5, 20, true}, Case{Encoding::kFloat32, 4, 16, true},
+        Case{Encoding::kFloat32, 5, 19, false}, Case{Encoding::kFloat32, 5, 21, false},
+        Case{Encoding::kFloat32, 0, 0, true}, Case{Encoding::kFloat32, 0, 4, false},
+        Case{Encoding::kFixed, 5, 32, true}, Case{Encoding::kFixed, 5, 48, true}, Case{Encoding::kFixed, 5, 27, false},
+        Case{Encoding::kFixed, 5, 57, false}, Case{Encoding::kFixed, 5, kLargest, false},
+        Case{Encoding{0}, 5, 20, false}, Case{Encoding{3}, 5, 20, false},
         Case{Encoding::kFloat32, kLargest / 4 + 2, 4, false}}) {
     Bytes bytes = whole;
     std::byte* const place = bytes.data() + bytes.size() - kReferenceBytes;
@@ -366,7 +416,7 @@ TEST(NodeLetter, ScalarsOutOfOrderOrTwiceAreRefused) {
 
 // The bytes of the hexadecimal dump below `heading` in docs/wire-format.md: lines "00000010  7b 22 ...".
 Bytes documented_bytes(const std::string& heading) {
-  std::ifstream file(std::filesystem::path(__FILE__).parent_path() / "../../docs/wire-format.md");
+  std::ifstream file(std::filesystem::path(TRIBUTARY_SOURCE_DIR) / "docs/wire-format.md");
   Bytes bytes;
   bool here = false;
   for (std::string line; std::getline(file, line);) {

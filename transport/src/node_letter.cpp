@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 #include <variant>
 
@@ -106,9 +107,7 @@ template <typename Archive>
 void CEREAL_LOAD_FUNCTION_NAME(Archive& archive, TaskFailedMessage& failed) {
   std::uint8_t code = 0;
   archive(failed.key, failed.attempt, code, failed.reason);
-  // A code of a later version is still a failure.
-  const bool known = code > static_cast<std::uint8_t>(Code::kOk) && code <= static_cast<std::uint8_t>(Code::kInternal);
-  failed.code = known ? static_cast<Code>(code) : Code::kInternal;
+  failed.code = internal::failure_from(code);
 }
 
 namespace internal {
@@ -162,6 +161,12 @@ void CEREAL_LOAD_FUNCTION_NAME(Archive& archive, NodeLetter& letter) {
   archive(letter.references);
 }
 
+Code failure_from(std::uint8_t number) noexcept {
+  const bool known =
+      number > static_cast<std::uint8_t>(Code::kOk) && number <= static_cast<std::uint8_t>(Code::kInternal);
+  return known ? static_cast<Code>(number) : Code::kInternal;
+}
+
 std::vector<Payload> payloads_of(const Message& message) {
   std::vector<Payload> payloads;
   if (const auto* task = std::get_if<TaskMessage>(&message)) {
@@ -200,12 +205,46 @@ std::vector<std::byte> encode_letter(NodeId from, NodeId to, const Message& mess
   return bytes;
 }
 
+namespace {
+
+Status check_update(const Update& update, const LetterLimits& limits) {
+  if (update.scalars.size() > limits.scalars) {
+    return protocol_error(
+        fmt::format("an update with {} metrics, at most {} are taken", update.scalars.size(), limits.scalars));
+  }
+  std::size_t longest = 0;
+  for (const auto& [name, sum] : update.scalars) { longest = std::max(longest, name.size()); }
+  for (const Segment& segment : update.segments) { longest = std::max(longest, segment.name.size()); }
+  if (longest > limits.name_bytes) {
+    return protocol_error(
+        fmt::format("an update with a name of {} bytes for a metric or a segment, at most {} are taken", longest,
+                    limits.name_bytes));
+  }
+  return {};
+}
+
+Status check_task(const NodeLetter& letter, const LetterLimits& limits) {
+  const PayloadReference& model = letter.references.front();
+  if (model.encoding != Encoding::kFloat32 || model.elements != limits.elements) {
+    return protocol_error(fmt::format("a task whose model has {} values in encoding {}, not {} in encoding {}",
+                                      model.elements, static_cast<int>(model.encoding), limits.elements,
+                                      static_cast<int>(Encoding::kFloat32)));
+  }
+  if (const auto left = std::get<TaskMessage>(letter.message).remaining; left.count() < 0) {
+    return protocol_error(fmt::format("a task whose time left is {} ns", left.count()));
+  }
+  return {};
+}
+
+}  // namespace
+
 Result<NodeLetter> decode_letter(std::span<const std::byte> bytes, const LetterLimits& limits) {
   TRIBUTARY_ASSIGN_OR_RETURN(NodeLetter letter, decode<NodeLetter>(bytes, limits.references));
   std::size_t expected = 0;
   if (std::holds_alternative<TaskMessage>(letter.message)) {
     expected = 1;
   } else if (const auto* update = std::get_if<UpdateMessage>(&letter.message)) {
+    TRIBUTARY_RETURN_IF_ERROR(check_update(update->update, limits));
     expected = update->update.segments.size();
   }
   if (letter.references.size() != expected || expected > limits.references) {
@@ -228,6 +267,7 @@ Result<NodeLetter> decode_letter(std::span<const std::byte> bytes, const LetterL
       return protocol_error(fmt::format("a payload of {} values cannot have {} bytes", elements, reference.bytes));
     }
   }
+  if (std::holds_alternative<TaskMessage>(letter.message)) { TRIBUTARY_RETURN_IF_ERROR(check_task(letter, limits)); }
   return letter;
 }
 

@@ -33,11 +33,17 @@ struct NodeLetter {
   std::vector<PayloadReference> references;
 };
 
-// What a message may refer to at most.
+// What a message may hold and refer to at most.
 struct LetterLimits {
-  std::size_t elements = 0;  // of one payload
+  std::size_t elements = 0;  // of one payload; a task's model has exactly so many
   std::size_t references = 16;
+  std::size_t scalars = 1024;    // of one update
+  std::size_t name_bytes = 256;  // of a segment or a scalar
 };
+
+// The failure that a peer's number means. A number that is not known here is a failure of a later version, or of a
+// broken peer: kInternal.
+[[nodiscard]] Code failure_from(std::uint8_t number) noexcept;
 
 // The payloads of `message`, in the order of its references.
 [[nodiscard]] std::vector<Payload> payloads_of(const Message& message);

@@ -7,23 +7,14 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
-#include <new>
 #include <utility>
+
+#include "kept_for_mpi.hpp"
 
 namespace tributary::internal {
 namespace {
 
-constexpr int kLetterTag = 0;
-constexpr int kCreditTag = 1;
-constexpr int kFirstChunkTag = 16;
-constexpr std::uint32_t kChunkTags = 1U << 20U;
 constexpr std::size_t kSpareBuffers = 64;
-
-// Keeps what `map` holds for ever.
-template <typename Map>
-void abandon(Map& map) noexcept {
-  if (!map.empty()) { static_cast<void>(new (std::nothrow) Map(std::move(map))); }
-}
 
 std::byte* put(std::byte* to, const void* data, std::size_t size) {
   if (size > 0) { std::memcpy(to, data, size); }
@@ -56,14 +47,14 @@ Endpoint::~Endpoint() {
     MPI_Request_free(&requests_[i]);
   }
   // MPI may go on reading and writing what moves to or from a rank that has stopped: such memory is never given back.
-  abandon(small_sends_);
-  abandon(outgoing_);
-  abandon(incoming_);
+  if (!small_sends_.empty()) { keep_for_mpi(std::move(small_sends_)); }
+  if (!outgoing_.empty()) { keep_for_mpi(std::move(outgoing_)); }
+  if (!incoming_.empty()) { keep_for_mpi(std::move(incoming_)); }
 }
 
-void Endpoint::track(MPI_Request request, Role role, std::uint64_t number) {
+void Endpoint::track(MPI_Request request, const Activity& activity) {
   requests_.push_back(request);
-  activities_.push_back({role, number});
+  activities_.push_back(activity);
 }
 
 std::byte* Endpoint::Buffer::resize(std::size_t new_size) {
@@ -107,12 +98,15 @@ void Endpoint::send_small(int to, MPI_Comm communicator, int tag, Buffer& buffer
   ++statistics_.letters_sent;
   statistics_.bytes_sent += buffer.size;
   int done = 0;
-  MPI_Test(&request, &done, MPI_STATUS_IGNORE);
+  if (const int failed = MPI_Test(&request, &done, MPI_STATUS_IGNORE); failed != MPI_SUCCESS) {
+    complain(to, failed);  // and the request is gone
+    return;
+  }
   if (done != 0) { return; }
   const std::uint64_t number = next_number_++;
   small_sends_.emplace(number, SmallSend{to, std::exchange(buffer, spare_buffer())});
   count_leaving(to, true);
-  track(request, Role::kSmallSend, number);
+  track(request, {Role::kSmallSend, number});
 }
 
 void Endpoint::send(int to, std::span<const std::byte> control, std::span<const Payload> payloads,
@@ -132,7 +126,7 @@ void Endpoint::send(int to, std::span<const std::byte> control, std::span<const 
   const bool at_once = payloads.empty() || (framed && peer.credit > 0 && peer.queue.empty());
   if (!payloads.empty() && !framed) {
     next_tag_ = (next_tag_ + 1) % kChunkTags;
-    header.tag = static_cast<std::uint32_t>(kFirstChunkTag) + next_tag_;
+    header.tag = kFirstChunkTag + next_tag_;
   }
   std::byte* end = letter_.resize(framed ? head + payload_bytes : head);
   end = put(end, &header, sizeof header);
@@ -208,8 +202,12 @@ void Endpoint::send_chunks(std::uint64_t number, Outgoing& letter) {
       MPI_Request request = MPI_REQUEST_NULL;
       const int error = MPI_Isend(bytes.data() + cursor.offset, static_cast<int>(size), MPI_BYTE, letter.to, letter.tag,
                                   data_, &request);
-      if (error != MPI_SUCCESS) { complain(letter.to, error); }
-      track(request, Role::kChunkSend, number);
+      if (error != MPI_SUCCESS) {
+        complain(letter.to, error);
+        cursor.part = letter.payloads.size();  // the rest would be of no use
+        return;
+      }
+      track(request, {Role::kChunkSend, number, size});
       ++cursor.in_flight;
       cursor.offset += size;
       statistics_.bytes_sent += size;
@@ -219,164 +217,6 @@ void Endpoint::send_chunks(std::uint64_t number, Outgoing& letter) {
       cursor.offset = 0;
     }
   }
-}
-
-// Tells the receiver about a frame's payloads, which lie behind each other in `bytes`. False: they do not fit.
-bool Endpoint::receive_inline(int from, std::span<const std::byte> control, std::span<const std::byte> parts,
-                              std::span<const std::byte> bytes) {
-  arrived_.clear();
-  for (; !parts.empty(); parts = parts.subspan(sizeof(Part))) {
-    Part part{};
-    std::memcpy(&part, parts.data(), sizeof part);
-    if (part.bytes > bytes.size()) { return false; }
-    if (part.encoding == static_cast<std::uint64_t>(Encoding::kFloat32)) {
-      if (part.elements != part.bytes / sizeof(float) || part.bytes % sizeof(float) != 0) { return false; }
-      auto values = std::make_shared<std::vector<float>>(part.elements);
-      if (part.bytes > 0) { std::memcpy(values->data(), bytes.data(), part.bytes); }
-      arrived_.push_back(Payload::floats(std::move(values)));
-    } else {
-      if (part.encoding != static_cast<std::uint64_t>(Encoding::kFixed)) { return false; }
-      const auto* const first = bytes.data();
-      Result<Payload> payload =
-          Payload::from_bytes(Encoding::kFixed, part.elements, std::vector<std::byte>(first, first + part.bytes));
-      if (!payload.ok()) { return false; }
-      arrived_.push_back(std::move(payload).value());
-    }
-    bytes = bytes.subspan(part.bytes);
-  }
-  if (!bytes.empty()) { return false; }
-  give_credit(from);
-  receiver_.on_letter(from, control, arrived_);
-  arrived_.clear();
-  return true;
-}
-
-void Endpoint::receive_letter(int from, std::span<const std::byte> bytes, bool frame) {
-  ++statistics_.letters_received;
-  statistics_.bytes_received += bytes.size();
-  Header header{};
-  if (bytes.size() < sizeof header) {
-    receiver_.on_trouble(from, "a letter without a whole header");
-    return;
-  }
-  std::memcpy(&header, bytes.data(), sizeof header);
-  bytes = bytes.subspan(sizeof header);
-  const std::size_t parts_bytes = std::size_t{header.parts} * sizeof(Part);
-  if (header.parts > settings_.largest_letter_parts || parts_bytes + header.control_bytes > bytes.size() ||
-      frame != (header.parts > 0 && header.tag == 0)) {
-    receiver_.on_trouble(from, fmt::format("a letter whose header cannot be right ({} parts, {} control bytes)",
-                                           header.parts, header.control_bytes));
-    return;
-  }
-  const std::span<const std::byte> parts = bytes.first(parts_bytes);
-  const std::span<const std::byte> control = bytes.subspan(parts_bytes, header.control_bytes);
-  const std::span<const std::byte> rest = bytes.subspan(parts_bytes + header.control_bytes);
-  if (frame) {
-    if (!receive_inline(from, control, parts, rest)) {
-      receiver_.on_trouble(from, "a frame whose payloads cannot be right");
-    }
-    return;
-  }
-  if (header.parts == 0) {
-    receiver_.on_letter(from, control, {});
-    return;
-  }
-  Incoming letter{from, static_cast<int>(header.tag), {control.begin(), control.end()}, {}, {}, 0, true};
-  for (std::size_t i = 0; i < header.parts; ++i) {
-    ArrivingPart part;
-    std::memcpy(&part.announced, parts.data() + i * sizeof(Part), sizeof(Part));
-    const bool floats = part.announced.encoding == static_cast<std::uint64_t>(Encoding::kFloat32);
-    const bool known = floats || part.announced.encoding == static_cast<std::uint64_t>(Encoding::kFixed);
-    if (!known || part.announced.bytes > settings_.largest_payload ||
-        part.announced.elements > part.announced.bytes / 4 + 1 ||
-        (floats && part.announced.bytes != part.announced.elements * 4)) {
-      receiver_.on_trouble(from,
-                           fmt::format("a payload of {} bytes for {} values was announced, at most {} are expected",
-                                       part.announced.bytes, part.announced.elements, settings_.largest_payload));
-      return;
-    }
-    letter.bytes += part.announced.bytes;
-    letter.parts.push_back(std::move(part));
-  }
-  count_arriving(from, true);
-  waiting_.push_back(std::move(letter));
-  admit_waiting();
-}
-
-void Endpoint::admit_waiting() {
-  while (!waiting_.empty()) {
-    const auto next = std::find_if(waiting_.begin(), waiting_.end(),
-                                   [this](const Incoming& letter) { return !peers_[at(letter.from)].silent; });
-    if (next == waiting_.end()) { return; }
-    if (staging_used_ > 0 && staging_used_ + next->bytes > settings_.staging_bytes) { return; }
-    Incoming letter = std::move(*next);
-    waiting_.erase(next);
-    begin(std::move(letter));
-  }
-}
-
-void Endpoint::begin(Incoming letter) {
-  staging_used_ += letter.bytes;
-  for (ArrivingPart& part : letter.parts) {
-    if (part.announced.encoding == static_cast<std::uint64_t>(Encoding::kFloat32)) {
-      part.floats = float_pool_.take(part.announced.elements);
-      part.where = std::as_writable_bytes(std::span(*part.floats)).data();
-    } else {
-      part.sums = sum_pool_.take(part.announced.bytes);
-      part.where = part.sums->data();
-    }
-  }
-  const std::uint64_t number = next_number_++;
-  Incoming& moving = incoming_.emplace(number, std::move(letter)).first->second;
-  receive_chunks(number, moving);
-  if (moving.cursor.in_flight == 0) {  // payloads without bytes
-    Incoming whole = std::move(moving);
-    incoming_.erase(number);
-    finish(std::move(whole));
-  }
-}
-
-void Endpoint::receive_chunks(std::uint64_t number, Incoming& letter) {
-  Cursor& cursor = letter.cursor;
-  while (cursor.part < letter.parts.size() && cursor.in_flight < settings_.chunks_in_flight) {
-    const ArrivingPart& part = letter.parts[cursor.part];
-    const std::size_t size = std::min(settings_.chunk_bytes, part.announced.bytes - cursor.offset);
-    if (size > 0) {
-      MPI_Request request = MPI_REQUEST_NULL;
-      const int error = MPI_Irecv(part.where + cursor.offset, static_cast<int>(size), MPI_BYTE, letter.from, letter.tag,
-                                  data_, &request);
-      if (error != MPI_SUCCESS) { complain(letter.from, error); }
-      track(request, Role::kChunkReceive, number);
-      ++cursor.in_flight;
-      cursor.offset += size;
-    }
-    if (cursor.offset == part.announced.bytes) {
-      ++cursor.part;
-      cursor.offset = 0;
-    }
-  }
-}
-
-void Endpoint::finish(Incoming letter) {
-  staging_used_ -= letter.counted ? letter.bytes : 0;
-  count_arriving(letter.from, false);
-  std::vector<Payload> payloads;
-  payloads.reserve(letter.parts.size());
-  for (ArrivingPart& part : letter.parts) {
-    if (part.floats) {
-      payloads.push_back(Payload::floats(std::move(part.floats)));
-      continue;
-    }
-    Result<Payload> payload = Payload::fixed(part.announced.elements, std::move(part.sums));
-    if (!payload.ok()) {
-      receiver_.on_trouble(letter.from, payload.status().message());
-      return;
-    }
-    payloads.push_back(std::move(payload).value());
-  }
-  give_credit(letter.from);
-  receiver_.on_letter(letter.from, letter.control, payloads);
-  admit_waiting();
 }
 
 void Endpoint::give_credit(int to) {
@@ -415,30 +255,8 @@ void Endpoint::set_silent(int number, bool silent) {
   admit_waiting();
 }
 
-void Endpoint::take_in(const LetterRings::Arrival& arrival) {
-  const int from = arrival.status.MPI_SOURCE;
-  ++messages_received_;
-  if (arrival.error != MPI_SUCCESS) {
-    complain(from, arrival.error);
-  } else {
-    const std::span<const std::byte> letter = rings_.bytes(arrival);
-    Peer& peer = peers_[at(from)];
-    peer.heard = now_;
-    if (arrival.plane == Plane::kControl && arrival.status.MPI_TAG == kCreditTag &&
-        letter.size() == sizeof(std::uint32_t)) {
-      std::uint32_t credits = 0;
-      std::memcpy(&credits, letter.data(), sizeof credits);
-      peer.credit += credits;
-      start_queued(from);
-    } else {
-      receive_letter(from, letter, arrival.plane == Plane::kData);
-    }
-  }
-  rings_.give_back(arrival);
-}
-
-void Endpoint::handle(const Activity& activity, const MPI_Status& status) {
-  switch (activity.role) {
+void Endpoint::handle(const Happened& event) {
+  switch (const Activity& activity = event.activity; activity.role) {
     case Role::kSmallSend: {
       const auto found = small_sends_.find(activity.number);
       count_leaving(found->second.to, false);
@@ -458,22 +276,9 @@ void Endpoint::handle(const Activity& activity, const MPI_Status& status) {
       start_queued(to);
       return;
     }
-    case Role::kChunkReceive: {
-      const auto found = incoming_.find(activity.number);
-      Incoming& letter = found->second;
-      ++messages_received_;
-      int size = 0;
-      MPI_Get_count(&status, MPI_BYTE, &size);
-      statistics_.bytes_received += at(size);
-      --letter.cursor.in_flight;
-      peers_[at(letter.from)].heard = now_;
-      receive_chunks(activity.number, letter);
-      if (letter.cursor.in_flight > 0) { return; }
-      Incoming whole = std::move(letter);
-      incoming_.erase(found);
-      finish(std::move(whole));
+    case Role::kChunkReceive:
+      chunk_received(event);
       return;
-    }
   }
 }
 
@@ -489,10 +294,9 @@ bool Endpoint::look_at_moving() {
   happened_.clear();
   for (int i = 0; i < count; ++i) {
     const MPI_Status& status = statuses_[at(i)];
-    if (error == MPI_ERR_IN_STATUS && status.MPI_ERROR != MPI_SUCCESS) {
-      complain(status.MPI_SOURCE, status.MPI_ERROR);
-    }
-    happened_.emplace_back(activities_[at(completed_[at(i)])], status);
+    const bool failed = error == MPI_ERR_IN_STATUS && status.MPI_ERROR != MPI_SUCCESS;
+    if (failed) { complain(status.MPI_SOURCE, status.MPI_ERROR); }
+    happened_.push_back({activities_[at(completed_[at(i)])], status, failed});
   }
   std::size_t kept = 0;
   for (std::size_t i = 0; i < requests_.size(); ++i) {
@@ -514,7 +318,7 @@ bool Endpoint::progress() {
   }
   for (const LetterRings::Arrival& arrival : arrived) { take_in(arrival); }
   if (moved) {
-    for (const auto& [activity, status] : happened_) { handle(activity, status); }
+    for (const Happened& event : happened_) { handle(event); }
   }
   return true;
 }
@@ -536,10 +340,10 @@ bool Endpoint::close(std::chrono::nanoseconds patience) {
   const auto deadline = Clock::now() + patience;
   for (int known = 0; known == 0 || messages_received_ < counts->expected || leaving_ > 0;) {
     const bool moved = progress();
-    if (known == 0 && MPI_Test(&request, &known, MPI_STATUS_IGNORE) != MPI_SUCCESS) { return false; }
-    if (moved) { continue; }
-    if (Clock::now() > deadline) {
-      if (known == 0) { [[maybe_unused]] const Counts* const written_by_mpi_yet = counts.release(); }
+    const bool failed = known == 0 && MPI_Test(&request, &known, MPI_STATUS_IGNORE) != MPI_SUCCESS;
+    if (moved && !failed) { continue; }
+    if (failed || Clock::now() > deadline) {
+      if (known == 0) { keep_for_mpi(std::move(counts)); }
       return false;
     }
     ::sched_yield();

@@ -102,6 +102,15 @@ class Endpoint {
   [[nodiscard]] const EndpointStatistics& statistics() const noexcept { return statistics_; }
 
  private:
+  static constexpr int kLetterTag = 0;
+  static constexpr int kCreditTag = 1;
+  static constexpr std::uint32_t kFirstChunkTag = 16;
+  static constexpr std::uint32_t kChunkTags = 1U << 20U;
+  // Other tags are not those of chunks: MPI_ANY_TAG would take letters, and a number above MPI's bound is an error.
+  [[nodiscard]] static bool is_chunk_tag(std::uint32_t tag) {
+    return tag >= kFirstChunkTag && tag - kFirstChunkTag < kChunkTags;
+  }
+
   // As sent, before the parts and the control bytes. Never reorder: on the wire.
   struct Header {
     std::uint32_t control_bytes;
@@ -118,7 +127,13 @@ class Endpoint {
   enum class Role : std::uint8_t { kSmallSend, kChunkSend, kChunkReceive };
   struct Activity {
     Role role;
-    std::uint64_t number;  // of the small send or letter
+    std::uint64_t number;   // of the small send or letter
+    std::size_t bytes = 0;  // of the chunk
+  };
+  struct Happened {
+    Activity activity;
+    MPI_Status status;
+    bool failed;  // and on_trouble() has been told
   };
   // Bytes that are written once: nothing is cleared first, as a vector would.
   struct Buffer {
@@ -156,7 +171,8 @@ class Endpoint {
     std::vector<ArrivingPart> parts;
     Cursor cursor;
     std::size_t bytes = 0;
-    bool counted = true;  // in staging_used_
+    bool counted = true;   // in staging_used_
+    bool damaged = false;  // a chunk was not the one that was announced: nobody is given the letter
   };
   struct Peer {
     std::uint32_t credit = 0;     // letters with payloads that may still be sent
@@ -173,24 +189,26 @@ class Endpoint {
 
   [[nodiscard]] static std::size_t at(int peer) { return static_cast<std::size_t>(peer); }
   [[nodiscard]] bool look_at_moving();
-  void track(MPI_Request request, Role role, std::uint64_t number);
+  void track(MPI_Request request, const Activity& activity);
   void send_small(int to, MPI_Comm communicator, int tag, Buffer& buffer);
   void start_queued(int to);
   void start(Outgoing letter);
   void send_chunks(std::uint64_t number, Outgoing& letter);
   void sent(std::uint64_t number);
   void receive_letter(int from, std::span<const std::byte> bytes, bool frame);
+  void receive_credit(int from, std::span<const std::byte> bytes);
   bool receive_inline(int from, std::span<const std::byte> control, std::span<const std::byte> parts,
                       std::span<const std::byte> bytes);
   void admit_waiting();
   void begin(Incoming letter);
   void receive_chunks(std::uint64_t number, Incoming& letter);
+  void chunk_received(const Happened& event);
   void finish(Incoming letter);
   void give_credit(int peer);
   void count_leaving(int peer, bool more);
   void count_arriving(int peer, bool more);
   void take_in(const LetterRings::Arrival& arrival);
-  void handle(const Activity& activity, const MPI_Status& status);
+  void handle(const Happened& event);
   void complain(int peer, int error);
   [[nodiscard]] Buffer spare_buffer();
   void give_back(Buffer buffer);
@@ -206,7 +224,7 @@ class Endpoint {
   std::vector<Activity> activities_;
   std::vector<int> completed_;
   std::vector<MPI_Status> statuses_;
-  std::vector<std::pair<Activity, MPI_Status>> happened_;
+  std::vector<Happened> happened_;
 
   std::uint64_t next_number_ = 1;
   std::uint32_t next_tag_ = 0;

@@ -2,13 +2,17 @@
 #include "letter_rings.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <utility>
+
+#include "kept_for_mpi.hpp"
 
 namespace tributary::internal {
 namespace {
 
 constexpr std::size_t kMostIdle = 8;  // receives that are not posted, of both rings
 constexpr std::uint32_t kLooks = 64;  // at the heads alone, before everything is looked at
+constexpr auto kTakeBackPatience = std::chrono::milliseconds(200);
 constexpr std::array kPlanes{Plane::kControl, Plane::kData};
 
 }  // namespace
@@ -21,10 +25,22 @@ LetterRings::LetterRings(const PlaneSettings& control, const PlaneSettings& data
   }
 }
 
+// A receive that a letter has begun to arrive in cannot be taken back: it is waited for, a while.
 LetterRings::~LetterRings() {
+  const auto deadline = std::chrono::steady_clock::now() + kTakeBackPatience;
   for (Ring& ring : rings_) {
     for (Slot& slot : ring.slots) {
       if (slot.posted != 0) { MPI_Cancel(&slot.receive); }
+    }
+  }
+  for (Ring& ring : rings_) {
+    for (Slot& slot : ring.slots) {
+      int done = slot.posted == 0 ? 1 : 0;
+      while (done == 0) {
+        if (MPI_Test(&slot.receive, &done, MPI_STATUS_IGNORE) != MPI_SUCCESS) { done = 1; }
+        if (done == 0 && std::chrono::steady_clock::now() > deadline) { break; }
+      }
+      if (done == 0) { keep_for_mpi(std::move(slot.buffer)); }
       if (slot.receive != MPI_REQUEST_NULL) { MPI_Request_free(&slot.receive); }
     }
   }

@@ -50,6 +50,9 @@ RankLoop::RankLoop(Parts parts, MPI_Comm control, MPI_Comm data)
       size_(parts.session.size()),
       peers_(static_cast<std::size_t>(size_)),
       limits_{.elements = plan_.spec().parameters()},
+      letter_limits_{.nodes = static_cast<std::uint32_t>(plan_.tree().size()),
+                     .tiers = static_cast<std::uint32_t>(plan_.tree().height()),
+                     .ranks = static_cast<std::uint32_t>(size_)},
       endpoint_(control, data, endpoint_settings(plan_, settings_), *this),
       host_(plan_, pool_, *this),
       pause_(kShortestPause) {
@@ -213,8 +216,19 @@ void RankLoop::deliver_task(int from, NodeLetter letter, std::span<const Payload
       return;
     }
   }
-  // The task that brings the model was sent first.
-  received.waiting.insert(payloads.empty() ? received.waiting.end() : received.waiting.begin(), std::move(letter));
+  // A child's newest task is enough, so that no more of them wait than there are children.
+  const auto age = [](const NodeLetter& task) {
+    const auto& content = std::get<TaskMessage>(task.message);
+    return std::pair(content.key, content.attempt);
+  };
+  const auto earlier = std::find_if(received.waiting.begin(), received.waiting.end(),
+                                    [&letter](const NodeLetter& task) { return task.to == letter.to; });
+  if (earlier == received.waiting.end()) {
+    // The task that brings the model was sent first.
+    received.waiting.insert(payloads.empty() ? received.waiting.end() : received.waiting.begin(), std::move(letter));
+  } else if (age(*earlier) < age(letter)) {
+    *earlier = std::move(letter);
+  }
   if (!received.model) { return; }
   for (NodeLetter& task : std::exchange(received.waiting, {})) {
     std::get<TaskMessage>(task.message).model = received.model;
@@ -230,6 +244,9 @@ void RankLoop::on_letter(int from, std::span<const std::byte> control, std::span
   const std::span<const std::byte> bytes = control.subspan(1);
   const auto read = [&]<typename T>(const T& /*as*/) {
     Result<T> value = decode<T>(bytes);
+    if (value.ok()) {
+      if (Status right = check(letter_limits_, *value); !right.ok()) { value = std::move(right); }
+    }
     if (!value.ok()) { on_trouble(from, value.status().message()); }
     return value;
   };
@@ -245,13 +262,11 @@ void RankLoop::on_letter(int from, std::span<const std::byte> control, std::span
       return;
     case RankLetter::kNote:
       if (const auto note = read(NoteLetter()); note.ok() && is_root()) {
-        if (note->node < plan_.tree().size() && note->kind <= static_cast<std::uint8_t>(NodeNote::kLastKind)) {
-          this->note({static_cast<NodeNote::Kind>(note->kind), NodeId{note->node}, Round{note->round}, note->detail});
-        }
+        this->note({static_cast<NodeNote::Kind>(note->kind), NodeId{note->node}, Round{note->round}, note->detail});
       }
       return;
     case RankLetter::kCount:
-      if (const auto question = read(BeatLetter()); question.ok()) {
+      if (const auto question = read(BeatLetter()); question.ok() && from == 0) {
         endpoint_.send(from, rank_letter(RankLetter::kCounted, own_numbers(question->tasks_trained)));
       }
       return;
@@ -262,9 +277,8 @@ void RankLoop::on_letter(int from, std::span<const std::byte> control, std::span
       return;
     case RankLetter::kEnd:
       if (const auto end = read(EndLetter()); end.ok() && from == 0 && !is_root()) {
-        outcome_ = end->code == 0 ? Status() : Status(static_cast<Code>(end->code), end->message);
+        outcome_ = end->code == 0 ? Status() : Status(failure_from(end->code), end->message);
         for (const std::uint32_t lost : end->lost) {
-          if (lost >= peers_.size()) { continue; }
           peers_[lost].silent = true;
           endpoint_.set_silent(static_cast<int>(lost), true);
         }
@@ -275,13 +289,14 @@ void RankLoop::on_letter(int from, std::span<const std::byte> control, std::span
       return;
     case RankLetter::kEdges:
       if (const auto part = read(EdgesLetter()); part.ok() && is_root()) {
-        for (const auto& [child, numbers] : part->edges) { edges_of_others_[child] += numbers.traffic(); }
+        // A rank tells each edge once.
+        for (const auto& [child, numbers] : part->edges) { edges_of_others_[{from, child}] = numbers.traffic(); }
       }
       return;
     case RankLetter::kLost:
     case RankLetter::kBack:
       if (const auto lost = read(LostLetter()); lost.ok() && from == 0 && !is_root()) {
-        if (lost->rank == 0 || lost->rank >= peers_.size() || static_cast<int>(lost->rank) == rank_) { return; }
+        if (static_cast<int>(lost->rank) == rank_) { return; }
         if (kind == RankLetter::kLost) {
           do_without(static_cast<int>(lost->rank), lost->what);
         } else {
@@ -504,10 +519,12 @@ DriverStatistics RankLoop::collected(bool with_edges) const {
     const Watched& other = peers_[static_cast<std::size_t>(r)];
     if (r != rank_ && !is_root()) { continue; }
     const RankNumbers numbers = r == rank_ ? own_numbers(0) : other.numbers;
-    all.train_time += nanoseconds(numbers.train_ns);
-    all.merge_time += nanoseconds(numbers.merge_ns);
+    all.train_time = saturating_sum(all.train_time, nanoseconds(numbers.train_ns));
+    all.merge_time = saturating_sum(all.merge_time, nanoseconds(numbers.merge_ns));
     all.tasks_trained += numbers.tasks_trained;
-    for (const auto& [tier, time] : numbers.merge_ns_by_tier) { all.merge_by_tier[tier] += nanoseconds(time); }
+    for (const auto& [tier, time] : numbers.merge_ns_by_tier) {
+      all.merge_by_tier[tier] = saturating_sum(all.merge_by_tier[tier], nanoseconds(time));
+    }
     for (const auto& [tier, traffic] : numbers.tiers) { all.traffic.tiers[tier] += traffic.traffic(); }
     const RankLoad& load = placement_.load(static_cast<std::uint32_t>(r));
     all.processes.push_back({.rank = static_cast<std::uint32_t>(r),
@@ -526,7 +543,7 @@ DriverStatistics RankLoop::collected(bool with_edges) const {
   if (with_edges) {
     for (const auto& [child, traffic] : host_.statistics().traffic.edges) { all.traffic.edges[child] += traffic; }
     for (const auto& [child, traffic] : timed_.edges) { all.traffic.edges[child] += traffic; }
-    for (const auto& [child, traffic] : edges_of_others_) { all.traffic.edges[NodeId{child}] += traffic; }
+    for (const auto& [edge, traffic] : edges_of_others_) { all.traffic.edges[NodeId{edge.second}] += traffic; }
   }
   return all;
 }

@@ -26,6 +26,7 @@
 #include "node_host.hpp"
 #include "node_letter.hpp"
 #include "rank_letter.hpp"
+#include "rank_letter_checks.hpp"
 #include "tributary/transport/mpi.hpp"
 
 namespace tributary::internal {
@@ -145,6 +146,7 @@ class RankLoop final : private HostDriver, private LetterReceiver {
   int size_;
   std::vector<Watched> peers_;
   LetterLimits limits_;
+  RankLetterLimits letter_limits_;
   Endpoint endpoint_;
   NodeHost host_;
 
@@ -158,7 +160,7 @@ class RankLoop final : private HostDriver, private LetterReceiver {
   std::unordered_map<NodeId, std::pair<TaskKey, std::uint64_t>> last_task_;  // by child: its key and model
   std::unordered_map<NodeId, TaskKey> last_update_;                          // by child; MPI loses nothing
   std::unordered_map<std::uint64_t, Moving> moving_;                         // by token
-  std::map<std::uint32_t, EdgeTraffic> edges_of_others_;
+  std::map<std::pair<int, std::uint32_t>, EdgeTraffic> edges_of_others_;     // by rank and child
 
   // Rank 0.
   std::optional<Publication> publication_;  // waits for numbers

@@ -15,6 +15,7 @@
 #include <thread>
 
 #include "control_archive.hpp"
+#include "kept_for_mpi.hpp"
 #include "node_letter.hpp"
 #include "session_state.hpp"
 
@@ -97,6 +98,7 @@ constexpr auto kEndPatience = std::chrono::seconds(10);
 constexpr auto kLeavePatience = std::chrono::seconds(5);
 constexpr std::size_t kLargestIntroduction = 16 * 1024;
 constexpr std::size_t kLongestError = 8 * 1024;
+constexpr std::size_t kLongestHost = 256;
 constexpr auto kPause = std::chrono::microseconds(200);
 
 std::size_t at(int rank) {
@@ -156,6 +158,13 @@ void put_out_stopped_siblings() {
 bool is_gone(std::int64_t process) {
   const char state = state_of(process).state;
   return state == '\0' || state == 'Z' || !runs_this_program(process);
+}
+
+// A message that is too large for its buffer has been cut, whatever size is told.
+std::size_t received_bytes(const MPI_Status& status, std::size_t buffer) {
+  int size = 0;
+  MPI_Get_count(&status, MPI_BYTE, &size);
+  return size < 0 ? 0 : std::min(at(size), buffer);  // MPI_UNDEFINED is negative
 }
 
 // False at the deadline.
@@ -286,9 +295,9 @@ Status MpiSession::agree(const Status& mine, const MpiCredentials& credentials, 
                              .model = credentials.model.bytes,
                              .data = credentials.data.bytes,
                              .placement = credentials.placement.bytes};
-  const std::size_t largest_verdict = kLongestError + 1024 + peers_.size() * 300;
+  const std::size_t largest_verdict = kLongestError + 1024 + peers_.size() * (kLongestHost + 20);
   if (rank_ != 0) {
-    const std::vector<std::byte> introduction = internal::encode(own);
+    std::vector<std::byte> introduction = internal::encode(own);
     std::vector<std::byte> answer(largest_verdict);
     std::array<MPI_Request, 2> requests{};
     MPI_Irecv(answer.data(), static_cast<int>(answer.size()), MPI_BYTE, 0, 1, state_->start_up, &requests[1]);
@@ -300,23 +309,28 @@ Status MpiSession::agree(const Status& mine, const MpiCredentials& credentials, 
       MPI_Status status{};
       MPI_Test(&requests[1], &done, &status);
       if (done != 0) {
-        int size = 0;
-        MPI_Get_count(&status, MPI_BYTE, &size);
-        answer.resize(at(size));
+        answer.resize(received_bytes(status, answer.size()));
       } else if (Clock::now() >= longer) {
         mark_broken({0});
+        internal::keep_for_mpi(std::move(answer));
+        internal::keep_for_mpi(std::move(introduction));
         return deadline_exceeded(fmt::format("rank 0, which holds the root, has not answered within {} s",
                                              std::chrono::duration_cast<std::chrono::seconds>(2 * patience).count()));
       } else {
         std::this_thread::sleep_for(kPause);
       }
     }
-    if (!wait_for(requests[0], longer)) { mark_broken({0}); }
-    TRIBUTARY_ASSIGN_OR_RETURN(const internal::Verdict verdict, internal::decode<internal::Verdict>(answer));
-    if (verdict.hosts.size() == peers_.size() && verdict.processes.size() == peers_.size()) {
-      for (std::size_t i = 0; i < peers_.size(); ++i) { peers_[i] = {verdict.hosts[i], verdict.processes[i]}; }
+    if (!wait_for(requests[0], longer)) {
+      mark_broken({0});
+      internal::keep_for_mpi(std::move(introduction));
     }
-    return verdict.code == 0 ? Status() : Status(static_cast<Code>(verdict.code), verdict.error);
+    TRIBUTARY_ASSIGN_OR_RETURN(const internal::Verdict verdict, internal::decode<internal::Verdict>(answer));
+    if (verdict.hosts.size() != peers_.size() || verdict.processes.size() != peers_.size()) {
+      return protocol_error(fmt::format("rank 0 names {} hosts and {} processes for a job of {} ranks",
+                                        verdict.hosts.size(), verdict.processes.size(), peers_.size()));
+    }
+    for (std::size_t i = 0; i < peers_.size(); ++i) { peers_[i] = {verdict.hosts[i], verdict.processes[i]}; }
+    return verdict.code == 0 ? Status() : Status(internal::failure_from(verdict.code), verdict.error);
   }
 
   std::vector<std::vector<std::byte>> texts(peers_.size());
@@ -338,17 +352,19 @@ Status MpiSession::agree(const Status& mine, const MpiCredentials& credentials, 
     }
     if (done == 0) {
       missing.push_back(r);
+      internal::keep_for_mpi(std::move(texts[at(r)]));
       continue;
     }
-    int size = 0;
-    MPI_Get_count(&status, MPI_BYTE, &size);
-    const auto theirs = internal::decode<internal::Introduction>(std::span(texts[at(r)]).first(at(size)));
+    const auto theirs = internal::decode<internal::Introduction>(
+        std::span(texts[at(r)]).first(received_bytes(status, kLargestIntroduction)));
     if (!theirs.ok()) {
       if (verdict.ok()) { verdict = protocol_error(fmt::format("rank {} runs another version of this program", r)); }
       continue;
     }
-    peers_[at(r)] = {theirs->host, theirs->process};
-    Status fits = theirs->code != 0 ? Status(static_cast<Code>(theirs->code), theirs->error) : compare(own, *theirs);
+    // A longer name would make the verdict larger than the others expect.
+    peers_[at(r)] = {theirs->host.substr(0, kLongestHost), theirs->process};
+    Status fits =
+        theirs->code != 0 ? Status(internal::failure_from(theirs->code), theirs->error) : compare(own, *theirs);
     // A mistake that is everybody's is the root's own.
     if (verdict.ok() && !fits.ok()) { verdict = fits.with_context(fmt::format("rank {} on {}", r, theirs->host)); }
   }
@@ -366,15 +382,19 @@ Status MpiSession::agree(const Status& mine, const MpiCredentials& credentials, 
     answer.hosts.push_back(peer.host);
     answer.processes.push_back(peer.process);
   }
-  const std::vector<std::byte> text = internal::encode(answer);
+  std::vector<std::byte> text = internal::encode(answer);
   std::vector<MPI_Request> sends(peers_.size(), MPI_REQUEST_NULL);
   for (int r = 1; r < size(); ++r) {
     MPI_Isend(text.data(), static_cast<int>(text.size()), MPI_BYTE, r, 1, state_->start_up, &sends[at(r)]);
   }
   const auto flushed = Clock::now() + std::chrono::seconds(2);
+  bool all_sent = true;
   for (int r = 1; r < size(); ++r) {
-    if (!wait_for(sends[at(r)], flushed)) { mark_broken({r}); }
+    if (wait_for(sends[at(r)], flushed)) { continue; }
+    mark_broken({r});
+    all_sent = false;
   }
+  if (!all_sent) { internal::keep_for_mpi(std::move(text)); }
   return verdict;
 }
 

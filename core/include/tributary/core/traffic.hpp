@@ -16,6 +16,15 @@ namespace tributary {
 // Trees with more edges have records of their tiers only.
 inline constexpr std::size_t kMostEdgeRecords = 2048;
 
+// Working time of many threads and ranks adds up to more than 292 years: the sum stays at the largest duration then.
+[[nodiscard]] inline std::chrono::nanoseconds saturating_sum(std::chrono::nanoseconds a,
+                                                             std::chrono::nanoseconds b) noexcept {
+  std::int64_t sum = 0;
+  const bool overflows = __builtin_add_overflow(std::int64_t{a.count()}, std::int64_t{b.count()}, &sum);
+  if (!overflows) { return std::chrono::nanoseconds(sum); }
+  return b.count() > 0 ? std::chrono::nanoseconds::max() : std::chrono::nanoseconds::min();
+}
+
 struct EdgeTraffic {
   std::uint64_t messages = 0;
   std::uint64_t bytes_down = 0;  // payload and control bytes, from the parent
@@ -29,8 +38,8 @@ struct EdgeTraffic {
     messages += other.messages;
     bytes_down += other.bytes_down;
     bytes_up += other.bytes_up;
-    send_time += other.send_time;
-    wait_time += other.wait_time;
+    send_time = saturating_sum(send_time, other.send_time);
+    wait_time = saturating_sum(wait_time, other.wait_time);
     return *this;
   }
   friend EdgeTraffic operator-(EdgeTraffic a, const EdgeTraffic& b) noexcept {
