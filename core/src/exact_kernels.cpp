@@ -2,6 +2,7 @@
 #include "exact_kernels.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <bit>
 #include <type_traits>
 #include <vector>
@@ -141,6 +142,11 @@ std::vector<const ExactKernels*> find_supported() {
   return found;
 }
 
+std::atomic<const ExactKernels*>& chosen() {
+  static std::atomic<const ExactKernels*> kernels{supported_exact_kernels().back()};
+  return kernels;
+}
+
 }  // namespace
 
 std::span<const ExactKernels* const> supported_exact_kernels() {
@@ -149,8 +155,11 @@ std::span<const ExactKernels* const> supported_exact_kernels() {
 }
 
 const ExactKernels& exact_kernels() {
-  static const ExactKernels& kChosen = *supported_exact_kernels().back();
-  return kChosen;
+  return *chosen().load(std::memory_order_relaxed);
+}
+
+void choose_exact_kernels(const ExactKernels& kernels) {
+  chosen().store(&kernels, std::memory_order_relaxed);
 }
 
 }  // namespace tributary::internal

@@ -35,8 +35,10 @@ struct ExactKernels {
   std::array<Expand, 4> expand;
 };
 
-// Chosen once, by what the processor has.
+// The fastest that the processor can run, unless a test has chosen others.
 const ExactKernels& exact_kernels();
+// For tests: no sum may be under way in another thread.
+void choose_exact_kernels(const ExactKernels& kernels);
 // All variants that this processor can run, the portable one first: tests compare them.
 std::span<const ExactKernels* const> supported_exact_kernels();
 
