@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
 #include <map>
 #include <set>
 
@@ -12,6 +14,14 @@ namespace {
 RoundState state(std::uint32_t asked, std::uint32_t target, std::uint32_t quorum, std::uint32_t reported,
                  std::uint32_t failed = 0, std::uint32_t lost = 0) {
   return {.asked = asked, .target = target, .quorum = quorum, .reported = reported, .failed = failed, .lost = lost};
+}
+
+// So many different children are asked, in ascending order.
+void expect_distinct(const Cohort& cohort, std::size_t asked, std::uint32_t children) {
+  ASSERT_EQ(cohort.members.size(), asked);
+  EXPECT_TRUE(std::is_sorted(cohort.members.begin(), cohort.members.end()));
+  EXPECT_EQ(std::set<std::uint32_t>(cohort.members.begin(), cohort.members.end()).size(), asked);
+  EXPECT_LT(cohort.members.back(), children);
 }
 
 TEST(SynchronousPolicy, AsksEverybodyUnlessToldOtherwise) {
@@ -48,11 +58,31 @@ TEST(SynchronousPolicy, DrawsEveryChildEquallyOften) {
 
   for (std::uint64_t seed = 0; seed < 4000; ++seed) {
     const Cohort cohort = policy.choose(100, seed);
-    EXPECT_EQ(std::set<std::uint32_t>(cohort.members.begin(), cohort.members.end()).size(), 10U);
+    expect_distinct(cohort, 10, 100);
     for (const std::uint32_t member : cohort.members) { ++drawn[member]; }
   }
 
-  for (const auto& [child, times] : drawn) { EXPECT_NEAR(times, 400, 6 * 19) << child; }
+  for (std::uint32_t child = 0; child < 100; ++child) { EXPECT_NEAR(drawn[child], 400, 6 * 19) << child; }
+}
+
+TEST(SynchronousPolicy, AsksAsManyAsItSaysWhateverTheSizes) {
+  for (std::uint32_t children = 1; children <= 40; ++children) {
+    for (std::uint32_t count = 1; count <= 45; count += 4) {
+      for (const double over : {1.0, 1.3, 2.0}) {
+        TierConfig tier;
+        tier.cohort_count = count;
+        tier.over_selection = over;
+        const Cohort cohort = SynchronousPolicy(tier).choose(children, children * 100 + count);
+        const std::uint32_t target = std::min(count, children);
+        // Rounded up, and less a hair: 10 x 1.3 must not become 14.
+        const auto asked = static_cast<std::size_t>(std::ceil(target * over - 1e-9));
+
+        EXPECT_EQ(cohort.target, target) << count << " of " << children;
+        ASSERT_NO_FATAL_FAILURE(expect_distinct(cohort, std::min<std::size_t>(asked, children), children))
+            << count << " x " << over << " of " << children;
+      }
+    }
+  }
 }
 
 TEST(SynchronousPolicy, TheSameSeedDrawsTheSameCohortAtTheCohortsCost) {
@@ -60,6 +90,9 @@ TEST(SynchronousPolicy, TheSameSeedDrawsTheSameCohortAtTheCohortsCost) {
   tier.cohort_count = 1000;
   const SynchronousPolicy policy(tier);
 
+  for (const std::uint64_t seed : {9U, 10U}) {
+    expect_distinct(policy.choose(4'000'000'000U, seed), 1000, 4'000'000'000U);
+  }
   EXPECT_EQ(policy.choose(4'000'000'000U, 9).members, policy.choose(4'000'000'000U, 9).members);
   EXPECT_NE(policy.choose(4'000'000'000U, 9).members, policy.choose(4'000'000'000U, 10).members);
 }

@@ -140,6 +140,7 @@ TEST_P(DriverContract, WhateverATrainerDoesWrongFailsItsOwnTaskAlone) {
       EXPECT_EQ(note.node, tree.client_node(ClientIndex{2}));
       EXPECT_EQ(note.detail, wrong.why);
     }
+    expect_rounds(failed, 2);
     for (const auto& [round, report] : failed.observer.reports) {
       EXPECT_EQ(report.contributors, 3U) << "round " << round;
       EXPECT_EQ(report.state.failed, 1U) << "round " << round;
@@ -193,6 +194,7 @@ TEST_P(DriverContract, RefusedUpdatesAreCountedInTheReport) {
   const DriverRun refused = run({with_quorum(2), make_tree(balanced_counts(4, 1)), poisoned});
 
   ASSERT_TRUE(refused.status.ok()) << refused.status.to_string();
+  expect_rounds(refused, 2);
   for (const auto& [round, report] : refused.observer.reports) {
     EXPECT_EQ(report.refused, 1U) << "round " << round;
     EXPECT_EQ(report.state.failed, 1U) << "round " << round;
@@ -401,6 +403,7 @@ TEST_P(DriverContract, ASlowObserverCostsNoRoundItsDeadline) {
       });
 
   ASSERT_TRUE(slow.status.ok()) << slow.status.to_string();
+  expect_rounds(slow, 3);
   for (const auto& [round, report] : slow.observer.reports) {
     EXPECT_TRUE(report.committed) << "round " << round;
     EXPECT_EQ(report.contributors, 4U) << "round " << round;

@@ -161,6 +161,7 @@ TEST_P(DriverContract, OverSelectionTakesNoMoreThanTheCohort) {
   const DriverRun selected = run({configuration, make_tree(balanced_counts(10, 1)), roll_call(10)});
 
   ASSERT_TRUE(selected.status.ok()) << selected.status.to_string();
+  expect_rounds(selected, 4);
   std::vector<float> before(10, 0.0F);
   for (const auto& [round, report] : selected.observer.reports) {
     EXPECT_TRUE(report.committed);
@@ -271,6 +272,7 @@ TEST_P(DriverContract, EveryClientIsCountedOnceInEveryRound) {
   const DriverRun called = run({rounds(3), irregular_tree(), roll_call(6)});
 
   ASSERT_TRUE(called.status.ok()) << called.status.to_string();
+  expect_rounds(called, 3);
   std::vector<float> before(6, 0.0F);
   for (const auto& [round, report] : called.observer.reports) {
     EXPECT_EQ(report.contributors, 6U);

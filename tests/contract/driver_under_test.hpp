@@ -152,12 +152,23 @@ class DriverContract : public ::testing::TestWithParam<DriverCase> {
                     prepare);
   }
 
+  // Where the root is, every round from the first to the last was published: what follows of each of them is not said
+  // of none.
+  static void expect_rounds(const DriverRun& run, std::uint64_t last) {
+    if (!run.holds_root) { return; }
+    std::vector<std::uint64_t> all;
+    for (std::uint64_t round = 1; round <= last; ++round) { all.push_back(round); }
+    EXPECT_EQ(run.observer.order, all);
+    EXPECT_EQ(run.observer.reports.size(), all.size());
+  }
+
   // The same rounds with the same models, where the root is; OK everywhere.
   static void expect_same_rounds(const DriverRun& run, const Simulated& expected) {
     ASSERT_TRUE(run.status.ok()) << run.status.to_string();
     if (!run.holds_root) { return; }
     ASSERT_TRUE(expected.status.ok()) << expected.status.to_string();
     ASSERT_EQ(run.observer.order, expected.observer.order);
+    ASSERT_FALSE(expected.observer.reports.empty());
     EXPECT_FALSE(run.observer.halted_once);
     for (const auto& [round, report] : expected.observer.reports) {
       SCOPED_TRACE("round " + std::to_string(round));

@@ -230,6 +230,7 @@ TEST(Partition, ANaturalIdIsNeverSplit) {
   for (std::uint32_t client = 0; client < 10; ++client) {
     std::set<std::int64_t> own;
     for (const std::uint32_t sample : partition.samples(ClientIndex{client})) { own.insert(ids[sample]); }
+    EXPECT_GE(own.size(), 5U);
     for (const std::int64_t id : own) {
       EXPECT_TRUE(seen.insert(id).second) << id;
       EXPECT_EQ((id + 20) % 10, client);  // dealt in turn, ascending

@@ -93,6 +93,7 @@ TEST(TrainingPool, ReturningTheBaseIsAZeroChange) {
   const auto job = pool->submit(task_of(0, std::make_shared<const std::vector<float>>(3, 7.0F)));
   const Contribution contribution = pool->take(job).value();
 
+  ASSERT_EQ(contribution.delta.values().size(), 3U);
   for (const float value : contribution.delta.values()) { EXPECT_EQ(value, 0.0F); }
   EXPECT_EQ(contribution.weight.value(), 2.0);
 }

@@ -107,6 +107,7 @@ TEST_F(FaultSchedules, AFullCohortEndsInTheFaultFreeModelBitForBit) {
     const bool all_committed =
         stormy.status.ok() && std::all_of(stormy.observer.reports.begin(), stormy.observer.reports.end(),
                                           [](const auto& report) { return report.second.committed; });
+    if (stormy.status.ok()) { ASSERT_EQ(stormy.observer.reports.size(), configuration.rounds); }
     if (all_committed && !gave_up) {
       ++compared;
       EXPECT_EQ(stormy.observer.model(), calm.observer.model());
@@ -143,6 +144,7 @@ TEST_F(FaultSchedules, EveryClientIsCountedAtMostOnceAndExactlyAsReported) {
     const Simulated run = simulate(configuration, tree, factory, bounded(rng));
 
     ASSERT_TRUE(run.status.ok() || run.status.code() == Code::kUnavailable) << run.status.to_string();
+    if (run.status.ok()) { ASSERT_EQ(run.observer.reports.size(), configuration.rounds); }
     std::vector<float> before(tree.clients(), 0.0F);
     for (const auto& [round, report] : run.observer.reports) {
       const std::vector<float>& after = run.observer.models.at(round);
