@@ -72,6 +72,9 @@ class StopsTest(MpiTest):
         self.assert_kept(before)
         self.assertEqual(self.resume_on(5, self.directory), expected)
 
+    def test_an_interrupt_is_heard_where_a_script_in_the_background_ignores_it(self):
+        self.run_test_with_signals_ignored(__file__, "StopsTest.test_an_interrupt_does_the_same")
+
     def test_sigterm_to_every_rank_as_srun_sends_it(self):
         expected = self.expected()
 

@@ -111,6 +111,10 @@ class KillAndResumeTest(ProgramTest):
         self.run_program("run", "--resume", directory, "--quiet")
         self.assertEqual(self.model_digest(directory), expected)
 
+    def test_an_interrupt_is_heard_where_a_script_in_the_background_ignores_it(self):
+        self.run_test_with_signals_ignored(
+            __file__, "KillAndResumeTest.test_an_interrupt_finishes_the_round_saves_and_says_how_to_go_on")
+
     def test_a_run_is_not_overwritten_and_only_a_run_is_resumed(self):
         directory = self.train(self.file, "once")
         _, err = self.run_program("run", self.file, "--output", directory, expect=64)

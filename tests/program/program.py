@@ -5,12 +5,26 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
+import sys
 import tempfile
 import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PROGRAM = os.environ.get("TRIBUTARY", str(ROOT / "build/dev/bin/tributary"))
+
+
+def with_usual_signals():
+    """Gives programs started from here the usual signals: a shell starts `tools/test.sh &` in a script with SIGINT
+    ignored, and a program keeps what it inherits, so that a test which sends one would wait for ever."""
+    for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # caught here, and so the default in a new program
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+
+
+with_usual_signals()
 
 
 def environment():
@@ -45,6 +59,17 @@ class ProgramTest(unittest.TestCase):
         if expect is not None:
             self.assertEqual(process.returncode, expect, f"{arguments}\n{out}\n{err}")
         return out, err
+
+    def run_test_with_signals_ignored(self, file, test):
+        """Runs one case of a test file as a script in the background would: with the signals of a terminal ignored."""
+        ignore = ("import os, signal, sys\n"
+                  "for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):\n"
+                  "    signal.signal(number, signal.SIG_IGN)\n"
+                  "os.execv(sys.executable, [sys.executable, '-B', *sys.argv[1:]])")
+        done = subprocess.run([sys.executable, "-c", ignore, file, test], env=os.environ, text=True, timeout=120,
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self.assertEqual(done.returncode, 0, done.stdout)
+        self.assertIn("Ran 1 test", done.stdout)
 
     def train(self, configuration, name, *arguments, **options):
         """Runs a federation into a directory of that name and returns the directory."""
