@@ -51,7 +51,7 @@ class Workbench:
             subprocess.run(["git", "worktree", "prune"], cwd=ROOT, check=True)
             subprocess.run(["git", "worktree", "add", "--quiet", "--detach", str(MUTANTS), commit], cwd=ROOT, check=True)
         subprocess.run(["git", "checkout", "--quiet", "--force", "--detach", commit], cwd=MUTANTS, check=True)
-        good, said = self.command(["cmake", "--preset", "dev", "-DTRIBUTARY_BUILD_FUZZERS=OFF", "-DTRIBUTARY_WERROR=OFF"])
+        good, said = self.command(["cmake", "--preset", "dev", "-DTRIBUTARY_BUILD_FUZZERS=OFF"])
         if not good:
             sys.exit(f"mutate: cmake failed\n{said}")
 

@@ -19,8 +19,8 @@
 namespace tributary::internal {
 namespace {
 
-using ::testing::HasSubstr;
 using testing::FunctionTrainerFactory;
+using ::testing::HasSubstr;
 using testing::make_plan;
 using testing::session;
 
