@@ -13,6 +13,7 @@
 
 #include "tributary/aggregators/builtin.hpp"
 #include "tributary/core/human.hpp"
+#include "tributary/core/simulated_time.hpp"
 #include "tributary/topology/read.hpp"
 
 namespace tributary::cli {
@@ -103,12 +104,8 @@ std::function<double(ClientIndex)> client_work(const Composition& composition) {
   if (composition.partition == nullptr) {
     return [](ClientIndex) { return 1.0; };
   }
-  const TrainerConfig& trainer = composition.plan.configuration().trainer;
-  // With steps, a client with little data goes over it again; one step takes no more than there is.
-  return [partition = composition.partition, epochs = trainer.epochs, steps = trainer.steps,
-          batch = trainer.batch_size](ClientIndex client) {
-    const auto samples = static_cast<double>(partition->count(client));
-    return std::max(1.0, steps > 0 ? std::min<double>(batch, samples) * steps : samples * epochs);
+  return [partition = composition.partition, configuration = composition.plan.configuration()](ClientIndex client) {
+    return std::max(1.0, samples_of_task(configuration, partition->count(client)));
   };
 }
 

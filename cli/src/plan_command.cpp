@@ -18,7 +18,9 @@
 #include "load.hpp"
 #include "text_table.hpp"
 #include "tributary/core/human.hpp"
+#include "tributary/core/message.hpp"
 #include "tributary/core/printable.hpp"
+#include "tributary/core/simulated_time.hpp"
 #include "tributary/topology/cost.hpp"
 #include "tributary/topology/read.hpp"
 #include "tributary/transport/placement.hpp"
@@ -28,19 +30,27 @@ namespace {
 
 using Facts = nlohmann::ordered_json;
 
-// Header bytes of one message; see control_bytes() in core.
-constexpr std::uint64_t kHeaderBytes = 80;
-
-CostOptions cost_options(const Plan& plan) {
+CostOptions cost_options(const Composition& composition) {
+  const Plan& plan = composition.plan;
+  // As messages of a trainer that reports its loss.
+  UpdateMessage update;
+  update.update.segments.push_back({std::string(kDeltaSegment), {}});
+  update.update.scalars["loss"] = {};
   CostOptions options;
-  options.bytes_down = plan.payload_bytes() + kHeaderBytes;
-  options.bytes_up = plan.payload_bytes() + kHeaderBytes;
+  options.bytes_down = plan.payload_bytes() + control_bytes(TaskMessage{});
+  options.bytes_up = plan.payload_bytes() + control_bytes(std::move(update));
   for (std::uint32_t distance = 0; distance < plan.tree().height(); ++distance) {
     const TierConfig& tier = plan.tier(distance);
     options.tiers.push_back({.cohort_fraction = tier.cohort_fraction,
                              .cohort_count = tier.cohort_count,
                              .over_selection = tier.over_selection,
                              .rounds = distance == 0 ? 1 : tier.rounds_per_parent_round});
+  }
+  if (plan.configuration().simulation.compute_seconds_per_sample > 0.0) {
+    options.training_of = [&composition](NodeId node) {
+      const ClientIndex client = composition.plan.tree().client_index(node);
+      return training_time(composition.plan.configuration(), composition.samples(client));
+    };
   }
   return options;
 }
@@ -101,7 +111,7 @@ Facts facts_of(const Plan& plan, const CostEstimate& cost) {
           {"payloads_per_round", cost.payloads},
           {"bytes_per_round", whole(cost.bytes)},
           {"bytes_per_round_forwarding", whole(cost.forwarding_bytes)},
-          {"link_seconds_per_round", std::chrono::duration<double>(cost.round_time).count()},
+          {"virtual_seconds_per_round", std::chrono::duration<double>(cost.round_time).count()},
           {"digest", plan.digest().hex()},
           {"per_tier", std::move(tiers)}};
 }
@@ -125,7 +135,7 @@ void print_text(const Context& context, const Composition& composition, const Co
                      human_plural(whole(cost.payloads), "payload"), human_bytes(cost.bytes),
                      human_bytes(cost.forwarding_bytes));
   if (cost.round_time.count() > 0) {
-    out << fmt::format("links       {:.3f} s a round on the slowest path\n",
+    out << fmt::format("time        {:.3f} s a round on the virtual clock, by the slowest path\n",
                        std::chrono::duration<double>(cost.round_time).count());
   }
   out << '\n' << paint.dim("tier   nodes      down        up          the node above commits") << '\n';
@@ -214,7 +224,8 @@ void count_payloads(const Tree& tree, const Placement& placement, std::span<cons
   }
 }
 
-std::vector<RankView> views_of(const Plan& plan, const Placement& placement) {
+std::vector<RankView> views_of(const Composition& composition, const Placement& placement) {
+  const Plan& plan = composition.plan;
   const Tree& tree = plan.tree();
   std::vector<RankView> views(placement.ranks());
   for (std::uint32_t n = 0; n < tree.size(); ++n) {
@@ -224,7 +235,7 @@ std::vector<RankView> views_of(const Plan& plan, const Placement& placement) {
   for (std::uint32_t client = 0; client < tree.clients(); ++client) {
     append(views[placement.rank_of(tree.client_node(ClientIndex{client}))].clients, client);
   }
-  count_payloads(tree, placement, cost_options(plan).tiers, views);
+  count_payloads(tree, placement, cost_options(composition).tiers, views);
   return views;
 }
 
@@ -234,8 +245,8 @@ double total_work(const Placement& placement) {
   return total;
 }
 
-Facts facts_of(const Plan& plan, const Placement& placement) {
-  const std::vector<RankView> views = views_of(plan, placement);
+Facts facts_of(const Composition& composition, const Placement& placement) {
+  const std::vector<RankView> views = views_of(composition, placement);
   const double total = total_work(placement);
   Facts per_rank = Facts::array();
   for (std::uint32_t rank = 0; rank < placement.ranks(); ++rank) {
@@ -275,9 +286,9 @@ std::string idle_sentence(const Placement& placement) {
                      idle == 1 ? "holds" : "hold", to_string(ranges));
 }
 
-void print_text(const Context& context, const Plan& plan, const Placement& placement) {
+void print_text(const Context& context, const Composition& composition, const Placement& placement) {
   using Align = TextTable::Align;
-  const std::vector<RankView> views = views_of(plan, placement);
+  const std::vector<RankView> views = views_of(composition, placement);
   const double total = total_work(placement);
   std::uint32_t hosts = 1;
   for (std::uint32_t rank = 1; rank < placement.ranks(); ++rank) {
@@ -310,7 +321,7 @@ void print_text(const Context& context, const Plan& plan, const Placement& place
   const std::uint32_t crossing = placement.edges_between_ranks();
   context.out << fmt::format("\nplacement   {} on {}; {} of {} {} between ranks, {} between hosts\n\n",
                              human_plural(placement.ranks(), "rank"), human_plural(hosts, "host"),
-                             human_count(crossing), human_plural(plan.tree().size() - 1, "edge"),
+                             human_count(crossing), human_plural(composition.plan.tree().size() - 1, "edge"),
                              crossing == 1 ? "is" : "are", human_count(placement.edges_between_hosts()));
   context.out << table.render(paint, context.out_terminal.utf8);
   if (left_out > 0) {
@@ -370,7 +381,7 @@ Command plan_command() {
           TRIBUTARY_ASSIGN_OR_RETURN(const Loaded loaded, load_federation(std::move(configuration)));
           const Plan& plan = loaded.composition.plan;
           for (const std::string& warning : loaded.composition.warnings) { context.warn(warning); }
-          const CostEstimate cost = estimate_cost(plan.tree(), cost_options(plan));
+          const CostEstimate cost = estimate_cost(plan.tree(), cost_options(loaded.composition));
           std::optional<Placement> placement;
           if (!hosts.empty()) {
             TRIBUTARY_ASSIGN_OR_RETURN(placement,
@@ -382,14 +393,14 @@ Command plan_command() {
           }
           if (*json) {
             Facts facts = facts_of(plan, cost);
-            if (placement) { facts["placement"] = facts_of(plan, *placement); }
+            if (placement) { facts["placement"] = facts_of(loaded.composition, *placement); }
             if (!loaded.composition.client_ids.empty()) {
               facts["client_ids"] = ids_json(loaded.composition.client_ids, plan.tree());
             }
             print_json(context.out, facts);
           } else {
             print_text(context, loaded.composition, cost);
-            if (placement) { print_text(context, plan, *placement); }
+            if (placement) { print_text(context, loaded.composition, *placement); }
           }
           return {};
         };

@@ -20,6 +20,7 @@
 #include "tributary/core/printable.hpp"
 #include "tributary/core/record_sinks.hpp"
 #include "tributary/core/run_lock.hpp"
+#include "tributary/core/simulated_time.hpp"
 #include "tributary/topology/write.hpp"
 #include "tributary/transport/simulation.hpp"
 
@@ -97,11 +98,9 @@ SimulationSettings simulation_settings(const Configuration& configuration, const
   SimulationSettings settings;
   settings.threads = thread_count(configuration);
   settings.simulation = configuration.simulation;
-  const double per_sample = configuration.simulation.compute_seconds_per_sample * configuration.trainer.epochs;
-  if (per_sample > 0.0) {
-    settings.compute_time = [per_sample, &composition](ClientIndex client) {
-      return std::chrono::nanoseconds(
-          static_cast<std::int64_t>(per_sample * 1e9 * static_cast<double>(composition.samples(client))));
+  if (configuration.simulation.compute_seconds_per_sample > 0.0) {
+    settings.compute_time = [&composition](ClientIndex client) {
+      return training_time(composition.plan.configuration(), composition.samples(client));
     };
   }
   return settings;

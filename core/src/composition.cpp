@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "node_settings.hpp"
+#include "tributary/core/simulated_time.hpp"
 
 namespace tributary {
 namespace {
@@ -17,6 +18,23 @@ namespace {
 constexpr std::uint32_t kMostLabelRecords = 512;
 constexpr std::uint32_t kMostSummarised = 10000;
 constexpr std::size_t kMostClassRecords = 1000;
+
+// A task that takes longer than the virtual clock can count would stand for any other.
+Status check_virtual_time(const Composition& made) {
+  const Configuration& configuration = made.plan.configuration();
+  const double per_sample = configuration.simulation.compute_seconds_per_sample;
+  const Tree& tree = made.plan.tree();
+  for (std::uint32_t client = 0; per_sample > 0.0 && client < tree.clients(); ++client) {
+    const std::uint64_t samples = made.samples(ClientIndex{client});
+    if (training_time(configuration, samples) < kEndOfTime) { continue; }
+    return configuration_error(fmt::format(
+        "simulation.compute_seconds_per_sample is {:g}: with it one task of {} ({} samples) would take {:g} s, and the "
+        "virtual clock ends after {:g} s, which is 292 years: lower it",
+        per_sample, tree.name(tree.client_node(ClientIndex{client})), samples,
+        per_sample * samples_of_task(configuration, samples), std::chrono::duration<double>(kEndOfTime).count()));
+  }
+  return {};
+}
 
 // Texts of a file that may not be UTF-8.
 std::string dumped(const nlohmann::json& json) {
@@ -106,6 +124,7 @@ Result<Composition> compose(Configuration configuration, Tree tree, const Extens
   }
   TRIBUTARY_ASSIGN_OR_RETURN(made.plan,
                              Plan::create(std::move(configuration), std::move(tree), *made.factory, extensions));
+  TRIBUTARY_RETURN_IF_ERROR(check_virtual_time(made));
   return made;
 }
 

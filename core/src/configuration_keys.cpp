@@ -365,7 +365,7 @@ std::vector<Key> last_keys() {
        .field = in<kSimulation, &SimulationConfig::clock>,
        .choices = {"virtual", "real"}},
       {.path = "simulation.compute_seconds_per_sample",
-       .meaning = "Virtual time that a client works, per sample and epoch.",
+       .meaning = "Virtual time that a client works for each sample it goes through, in all its epochs or steps.",
        .field = in<kSimulation, &SimulationConfig::compute_seconds_per_sample>,
        .range = {.least = 1e-9, .most = 1e5, .or_zero = true},
        .when = "simulation.clock=virtual & data.source=fashion-mnist|idx|csv|safetensors|synthetic",

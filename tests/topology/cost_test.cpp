@@ -97,14 +97,13 @@ TEST(Cost, OverSelectionIsRoundedUpAndNeverAsksMoreThanAll) {
   EXPECT_DOUBLE_EQ(estimate_cost(star_topology(10).value(), options).payloads, 20);
 }
 
-TEST(Cost, ParallelRoundTakesAsLongAsTheSlowestChild) {
+TEST(Cost, ARoundTakesAsLongAsTheSlowestChild) {
   Topology::Builder builder;
   const auto root = builder.add_root();
   builder.add(root, linked("fast", 10'000, milliseconds(1)));
   builder.add(root, linked("slow", 1'000, milliseconds(50)));
   CostOptions options = payload(100);
   options.training = milliseconds(500);
-  options.sharing = CostOptions::Sharing::kParallel;
 
   const CostEstimate cost = estimate_cost(builder.build().value(), options);
 
@@ -113,32 +112,26 @@ TEST(Cost, ParallelRoundTakesAsLongAsTheSlowestChild) {
   EXPECT_EQ(cost.critical_path, (std::vector<std::uint32_t>{2}));
 }
 
-TEST(Cost, SequentialRoundServesChildrenOneAfterTheOther) {
+TEST(Cost, ARoundTakesAsLongAsTheSlowestClientTrains) {
+  const std::vector<std::uint32_t> widths{2, 6};
   CostOptions options = payload(10);
   options.default_link = kSlow;
-  options.training = milliseconds(5);
+  // Nodes 3 to 8 are the clients; groups of them stand in one entry.
+  options.training_of = [](NodeId node) { return milliseconds(100 * node.value); };
 
-  // Four models leave in 40 ms; the last client works 5 ms and sends 10 ms, the earlier ones sent meanwhile.
-  EXPECT_EQ(estimate_cost(star_topology(4).value(), options).round_time, milliseconds(55));
+  const CostEstimate cost = estimate_cost(widths_topology(widths).value(), options);
 
-  // Updates of 30 bytes pile up: the first starts at 15 ms, four take 120 ms.
-  options.bytes_up = 30;
-  EXPECT_EQ(estimate_cost(star_topology(4).value(), options).round_time, milliseconds(135));
+  EXPECT_EQ(cost.edges[1].visit, milliseconds(10 + (10 + 500 + 10) + 10));
+  EXPECT_EQ(cost.round_time, milliseconds(10 + (10 + 800 + 10) + 10));
 }
 
-TEST(Cost, SequentialTimeOfAGroupIsThatOfItsMembersOneByOne) {
-  for (const std::uint64_t up : {5U, 10U, 25U}) {
-    CostOptions options = payload(10);
-    options.bytes_up = up;
-    options.default_link = kSlow;
-    options.training = milliseconds(7);
-    Topology::Builder single;
-    const auto root = single.add_root();
-    for (int i = 0; i < 9; ++i) { single.add(root); }
+TEST(Cost, TimesStopAtTheEndOfTimeInsteadOfWrappingAround) {
+  const std::vector<std::uint32_t> widths{1, 1};
+  CostOptions options = payload(10);
+  options.default_link = {1e-300, milliseconds(1)};
+  options.tiers = {TierPlan{}, TierPlan{.rounds = 3}};
 
-    EXPECT_EQ(estimate_cost(star_topology(9).value(), options).round_time,
-              estimate_cost(single.build().value(), options).round_time);
-  }
+  EXPECT_EQ(estimate_cost(widths_topology(widths).value(), options).round_time, std::chrono::nanoseconds::max());
 }
 
 TEST(Cost, LocalRoundsLengthenTheVisitOfAnInnerNode) {

@@ -4,20 +4,16 @@
 #include <algorithm>
 #include <cmath>
 
+#include "tributary/core/simulated_time.hpp"
+
 namespace tributary {
 namespace {
 
-using Seconds = std::chrono::duration<double>;
-
-std::chrono::nanoseconds to_nanoseconds(double seconds) {
-  constexpr double kLargest = 9.2e9;  // seconds in 63 bits of nanoseconds
-  return std::chrono::nanoseconds(static_cast<std::int64_t>(std::llround(std::min(seconds, kLargest) * 1e9)));
-}
+using std::chrono::nanoseconds;
 
 class Estimator {
  public:
-  Estimator(const Topology& topology, const CostOptions& options)
-      : topology_(topology), options_(options), visit_(topology.nodes().size(), 0.0) {}
+  Estimator(const Topology& topology, const CostOptions& options) : topology_(topology), options_(options) {}
 
   CostEstimate run() {
     estimate_.edges.resize(topology_.nodes().size());
@@ -72,66 +68,59 @@ class Estimator {
     estimate_.forwarding_bytes = payloads_down * down + forwarded_up * up;
   }
 
-  [[nodiscard]] double transfer(const TopologyNode& node, std::uint64_t bytes) const {
+  [[nodiscard]] nanoseconds transfer(const TopologyNode& node, std::uint64_t bytes) const {
     const Link& own = topology_.attributes(node).link;
-    const Link& link = own == Link{} ? options_.default_link : own;
-    const double sending = link.bytes_per_second > 0.0 ? static_cast<double>(bytes) / link.bytes_per_second : 0.0;
-    return Seconds(link.latency).count() + sending;
+    return transfer_time(own == Link{} ? options_.default_link : own, bytes);
+  }
+
+  // Of the slowest of the clients that an entry stands for.
+  [[nodiscard]] nanoseconds training(const TopologyNode& node, NodeId first) const {
+    if (!options_.training_of) { return options_.training; }
+    nanoseconds longest{0};
+    for (std::uint32_t i = 0; i < node.count; ++i) {
+      longest = std::max(longest, options_.training_of(NodeId{first.value + i}));
+    }
+    return longest;
+  }
+
+  // Of an inner node, whose children's visits are known.
+  [[nodiscard]] nanoseconds rounds_time(const TopologyNode& node) const {
+    const nanoseconds round = slowest_child(node)->visit;
+    const std::uint32_t count = node.tier == 0 ? 1 : plan(node.tier).rounds;
+    if (round.count() == 0 || count == 0) { return nanoseconds{0}; }
+    return count > kEndOfTime / round ? kEndOfTime : count * round;
   }
 
   void measure_time() {
     // Children come after their parents, so the way back meets children first.
+    std::uint32_t node_id = topology_.size();
     for (std::size_t entry = topology_.nodes().size(); entry-- > 0;) {
       const TopologyNode& node = topology_.nodes()[entry];
-      const double work =
-          node.child_entries == 0 ? Seconds(options_.training).count() : rounds(node) * round_time(node);
+      node_id -= node.count;
+      const nanoseconds work = node.child_entries == 0 ? training(node, NodeId{node_id}) : rounds_time(node);
       if (entry == 0) {
-        estimate_.round_time = to_nanoseconds(work);
+        estimate_.round_time = work;
         break;
       }
-      visit_[entry] = transfer(node, options_.bytes_down) + work + transfer(node, options_.bytes_up);
-      estimate_.edges[entry].visit = to_nanoseconds(visit_[entry]);
+      estimate_.edges[entry].visit =
+          later_by(later_by(transfer(node, options_.bytes_down), work), transfer(node, options_.bytes_up));
     }
     const TopologyNode* node = &topology_.node(0);
     while (node->child_entries > 0) {
-      const auto first = visit_.begin() + node->first_child;
-      const auto slowest = std::max_element(first, first + node->child_entries);
-      const auto entry = static_cast<std::uint32_t>(slowest - visit_.begin());
+      const auto entry = static_cast<std::uint32_t>(slowest_child(*node) - estimate_.edges.begin());
       estimate_.critical_path.push_back(entry);
       node = &topology_.node(entry);
     }
   }
 
-  // One round of an inner node, whose children's visits are known.
-  [[nodiscard]] double round_time(const TopologyNode& node) const {
-    if (options_.sharing == CostOptions::Sharing::kParallel) {
-      const auto first = visit_.begin() + node.first_child;
-      return *std::max_element(first, first + node.child_entries);
-    }
-    // An entry of n asked members, each with d to receive, w to work and u to send: their models leave one after
-    // another from `sent` on, their updates are taken in the same order from `taken` on. The last one is taken when all
-    // sendings are, or the first one's and its followers', or the last one's: whichever is latest.
-    const double share = share_asked_by(node);
-    double sent = 0.0;
-    double taken = 0.0;
-    for (std::uint32_t i = 0; i < node.child_entries; ++i) {
-      const std::uint32_t entry = node.first_child + i;
-      const TopologyNode& child = topology_.node(entry);
-      const double asked = share * child.count;
-      const double one = std::min(asked, 1.0);
-      const double down = transfer(child, options_.bytes_down);
-      const double up = transfer(child, options_.bytes_up);
-      const double work = visit_[entry] - down - up;
-      const double first_ready = sent + one * down + work;
-      sent += asked * down;
-      taken = std::max({taken + asked * up, first_ready + asked * up, sent + work + one * up});
-    }
-    return taken;
+  [[nodiscard]] std::vector<EdgeCost>::const_iterator slowest_child(const TopologyNode& node) const {
+    const auto first = estimate_.edges.begin() + node.first_child;
+    return std::max_element(first, first + node.child_entries,
+                            [](const EdgeCost& a, const EdgeCost& b) { return a.visit < b.visit; });
   }
 
   const Topology& topology_;
   const CostOptions& options_;
-  std::vector<double> visit_;  // seconds
   CostEstimate estimate_;
 };
 

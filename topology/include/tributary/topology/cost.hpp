@@ -6,12 +6,15 @@
 // the
 //           cohort; an inner node runs `rounds` rounds each time it is asked. Cohorts are drawn evenly, so figures of
 //           single edges are expectations.
-// Time:     a transfer over an edge takes latency + bytes / rate of the child's link. Links are full duplex.
+// Time:     that of the simulation's virtual clock: a transfer over an edge takes latency + bytes / rate of the child's
+//           link, in either direction and whatever its siblings do; merging takes none. A round takes as long as its
+//           slowest child, also where a cohort might leave that child out.
 // Threads:  functions of their arguments only.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <vector>
@@ -38,12 +41,9 @@ struct CostOptions {
   // By distance of the asking node from the root; tiers beyond the end take part whole, once.
   std::vector<TierPlan> tiers;
   std::chrono::nanoseconds training{0};  // of one task at a client
-  Link default_link;                     // for nodes that state neither bandwidth nor latency
-  enum class Sharing : std::uint8_t {
-    kParallel,    // a parent serves its children at the same time, each at the full rate of its own link
-    kSequential,  // a parent serves its children one after the other, in their order, in each direction
-  };
-  Sharing sharing = Sharing::kSequential;
+  // The same, where clients differ; by their numbers in Topology::to_tree().
+  std::function<std::chrono::nanoseconds(NodeId)> training_of;
+  Link default_link;  // for nodes that state neither bandwidth nor latency
 };
 
 // Of the edge above one node, per root round.
