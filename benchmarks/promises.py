@@ -146,8 +146,16 @@ class Bench:
         facts = self.facts("bench", "round")
         self.row("round overhead, 3 tiers, 64 echo clients", f"{facts['round_ms']:.3f} ms", "<= 2 ms", facts["round_ms"] <= 2)
 
+    def training(self):
+        for clients in (2, 16, 32, 320):
+            facts = self.facts("bench", "training", "configs/quickstart.yaml", "--set", "threads=2", "--set", "rounds=2",
+                               "--set", f"topology={{star: {clients}}}", "--set", "data.partition={kind: iid}")
+            self.row(f"quick start with IID data, {clients} clients, 2 threads: idle share of the threads",
+                     f"{100 * facts['idle_share']:.1f} % ({facts['over_bare_loop']:.3f}x a bare loop)", "<= 4 %",
+                     facts["idle_share"] <= 0.04)
 
-PROMISES = ["quickstart", "logistic", "startup", "population", "bytes", "sums", "merge", "memory", "round"]
+
+PROMISES = ["quickstart", "logistic", "startup", "population", "bytes", "sums", "merge", "memory", "round", "training"]
 
 
 def machine():

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "bench_training.hpp"
 #include "bench_transport.hpp"
 #include "command.hpp"
 #include "json_output.hpp"
@@ -220,6 +221,8 @@ constexpr Command kBenches[] = {
        return setup_bench(app, bench_memory, 25'000'000, "--clients", 64, "Clients of the root",
                           "tributary bench memory --json");
      }},
+    {"training", "How busy the training threads of a round are, beside a bare loop over the same tasks",
+     setup_bench_training},
     {"transport", "Messages between processes against bare ones, and what an idle driver costs", setup_bench_transport},
 };
 

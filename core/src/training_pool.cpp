@@ -48,7 +48,22 @@ Result<Evaluation> merge(const std::vector<Result<Evaluation>>& parts) {
 // The number of parts is fixed: with it changing, the rounding of a mean would change with the number of threads.
 constexpr std::uint32_t kEvaluationParts = 8;
 
+// Of results that nobody has taken yet.
+constexpr std::size_t kResultBytes = std::size_t{64} << 20U;
+
 }  // namespace
+
+RunningEvaluation::RunningEvaluation(std::span<const float> values, ModelValues model)
+    : values_(values), model_(std::move(model)), parts_(kEvaluationParts, internal_error("not run")) {}
+
+bool RunningEvaluation::done() const noexcept {
+  return finished_ == kEvaluationParts;
+}
+
+Result<Evaluation> RunningEvaluation::result() {
+  model_.reset();
+  return merge(parts_);
+}
 
 Result<std::unique_ptr<TrainingPool>> TrainingPool::create(const TrainerFactory& factory, std::uint32_t workers) {
   std::unique_ptr<TrainingPool> pool(new TrainingPool(factory));
@@ -57,6 +72,13 @@ Result<std::unique_ptr<TrainingPool>> TrainingPool::create(const TrainerFactory&
     TRIBUTARY_ASSIGN_OR_RETURN(std::unique_ptr<Trainer> trainer, factory.create());
     pool->trainers_.push_back(std::move(trainer));
   }
+  // While the caller trains one job, each worker finishes one and begins the next. With less room than that a worker
+  // would stand still until the caller comes back to take what is finished.
+  const std::size_t threads = workers + std::size_t{1};
+  const std::size_t result_bytes = std::max<std::size_t>(1, factory.spec().parameters() * sizeof(float));
+  pool->most_untaken_ = std::max(2 * threads, kResultBytes / result_bytes);
+  // Results of one window may all have to wait for the first that is asked for.
+  pool->window_ = pool->most_untaken_ - threads;
   for (const auto& trainer : pool->trainers_) {
     pool->workers_.emplace_back([raw = pool.get(), &trainer] { raw->work(*trainer); });
   }
@@ -65,11 +87,12 @@ Result<std::unique_ptr<TrainingPool>> TrainingPool::create(const TrainerFactory&
 
 TrainingPool::~TrainingPool() {
   {
-    const std::lock_guard lock(mutex_);
+    std::unique_lock lock(mutex_);
     stopping_ = true;
     for (const auto& [id, job] : jobs_) { job->cancelled = true; }
+    to_workers_.notify_all();
+    while (may_measure()) { measure_part(*own_trainer_, lock); }
   }
-  to_workers_.notify_all();
   for (std::thread& worker : workers_) { worker.join(); }
 }
 
@@ -79,9 +102,10 @@ void TrainingPool::drop_spent() {
   spent.swap(spent_);
 }
 
-TrainingPool::JobId TrainingPool::submit(TrainTask task, std::function<void()> done) {
+TrainingPool::JobId TrainingPool::submit(TrainTask task, JobOrder order, std::function<void()> done) {
   drop_spent();
   auto job = std::make_shared<Job>();
+  const double size = order.longest_first ? factory_.weight_bound(task.client) : 0.0;
   job->task = std::move(task);
   job->task.cancel = &job->cancelled;
   job->on_done = std::move(done);
@@ -89,14 +113,15 @@ TrainingPool::JobId TrainingPool::submit(TrainTask task, std::function<void()> d
   {
     const std::lock_guard lock(mutex_);
     id = next_++;
+    job->place = {order.due, id / window_, -size, id};
     jobs_.emplace(id, job);
-    waiting_.push_back(std::move(job));
+    waiting_.emplace(job->place, std::move(job));
   }
   if (!workers_.empty()) { to_workers_.notify_one(); }
   return id;
 }
 
-Result<Contribution> TrainingPool::run(Trainer& trainer, Job& job) {
+Result<Contribution> TrainingPool::train(Trainer& trainer, Job& job) {
   const auto start = std::chrono::steady_clock::now();
   Result<Contribution> result = guarded([&]() -> Result<Contribution> {
     Result<TrainOutcome> outcome = trainer.train(job.task);
@@ -109,17 +134,35 @@ Result<Contribution> TrainingPool::run(Trainer& trainer, Job& job) {
 }
 
 bool TrainingPool::may_start() const {
-  return !waiting_.empty() && untaken_ < 2 * workers_.size();
+  return !waiting_.empty() && untaken_ < most_untaken_;
 }
 
-// Called and left with the lock held.
-void TrainingPool::run_oldest(Trainer& trainer, std::unique_lock<std::mutex>& lock) {
-  const std::shared_ptr<Job> job = std::move(waiting_.front());
-  waiting_.pop_front();
+// Forgets evaluations of which every part is begun.
+bool TrainingPool::may_measure() {
+  while (!evaluations_.empty() && evaluations_.front()->next_ >= kEvaluationParts) { evaluations_.pop_front(); }
+  return !evaluations_.empty();
+}
+
+// Requires may_measure().
+void TrainingPool::measure_part(Trainer& trainer, std::unique_lock<std::mutex>& lock) {
+  const std::shared_ptr<RunningEvaluation> evaluation = evaluations_.front();
+  const std::uint32_t part = evaluation->next_++;
+  lock.unlock();
+  const auto start = std::chrono::steady_clock::now();
+  Result<Evaluation> measured = guarded([&] { return trainer.evaluate(evaluation->values_, part, kEvaluationParts); });
+  evaluation->busy_ns_ += std::chrono::nanoseconds(std::chrono::steady_clock::now() - start).count();
+  evaluation->parts_[part] = std::move(measured);
+  lock.lock();
+  if (++evaluation->finished_ == kEvaluationParts) { to_caller_.notify_all(); }
+}
+
+// Holds the job itself: where it waits is given up at once.
+void TrainingPool::run(std::shared_ptr<Job> job, Trainer& trainer, std::unique_lock<std::mutex>& lock) {
+  waiting_.erase(job->place);
   job->started = true;
   ++untaken_;
   lock.unlock();
-  Result<Contribution> result = run(trainer, *job);
+  Result<Contribution> result = train(trainer, *job);
   lock.lock();
   job->result = std::move(result);
   job->done = true;
@@ -127,7 +170,7 @@ void TrainingPool::run_oldest(Trainer& trainer, std::unique_lock<std::mutex>& lo
   // so the reference is dropped by the driver's thread.
   spent_.push_back(std::move(job->task.base));
   if (job->cancelled) { --untaken_; }
-  to_caller_.notify_one();
+  to_caller_.notify_all();
   if (job->on_done && !job->cancelled) {
     lock.unlock();
     job->on_done();
@@ -138,17 +181,14 @@ void TrainingPool::run_oldest(Trainer& trainer, std::unique_lock<std::mutex>& lo
 void TrainingPool::work(Trainer& trainer) {
   std::unique_lock lock(mutex_);
   for (;;) {
-    to_workers_.wait(lock, [&] { return stopping_ || !calls_.empty() || may_start(); });
-    if (stopping_) { return; }
-    if (calls_.empty()) {
-      run_oldest(trainer, lock);
-      continue;
+    to_workers_.wait(lock, [&] { return stopping_ || may_measure() || may_start(); });
+    if (may_measure()) {
+      measure_part(trainer, lock);
+    } else if (stopping_) {
+      return;
+    } else {
+      run(waiting_.begin()->second, trainer, lock);
     }
-    const auto call = std::move(calls_.front());
-    calls_.pop_front();
-    lock.unlock();
-    call(trainer);
-    lock.lock();
   }
 }
 
@@ -164,20 +204,15 @@ Result<Contribution> TrainingPool::wait_for(JobId id) {
   if (found == jobs_.end()) { return internal_error(fmt::format("there is no job {}", id)); }
   const std::shared_ptr<Job> job = found->second;
   jobs_.erase(found);
-  if (!job->started) {
-    job->started = true;
-    std::erase(waiting_, job);
-    lock.unlock();
-    Result<Contribution> result = run(*own_trainer_, *job);
-    job->task.base.reset();
-    return result;
-  }
-  // A worker has it. Meanwhile this thread does what will be asked for next.
   while (!job->done) {
-    if (may_start()) {
-      run_oldest(*own_trainer_, lock);
+    if (may_measure()) {
+      measure_part(*own_trainer_, lock);
+    } else if (may_start()) {
+      run(waiting_.begin()->second, *own_trainer_, lock);
+    } else if (!job->started) {
+      run(job, *own_trainer_, lock);
     } else {
-      to_caller_.wait(lock, [&] { return job->done; });
+      to_caller_.wait(lock);
     }
   }
   --untaken_;
@@ -190,45 +225,48 @@ void TrainingPool::cancel(JobId id) {
   const std::lock_guard lock(mutex_);
   const auto found = jobs_.find(id);
   if (found == jobs_.end()) { return; }
-  const std::shared_ptr<Job>& job = found->second;
+  const std::shared_ptr<Job> job = found->second;
+  jobs_.erase(found);
   job->cancelled = true;
   if (!job->started) {
-    std::erase(waiting_, job);
+    waiting_.erase(job->place);
   } else if (job->done) {
     --untaken_;
     to_workers_.notify_one();
   }
-  jobs_.erase(found);
+}
+
+std::shared_ptr<RunningEvaluation> TrainingPool::begin_evaluation(ModelValues model) {
+  const std::span<const float> values(*model);
+  std::shared_ptr<RunningEvaluation> evaluation(new RunningEvaluation(values, std::move(model)));
+  {
+    const std::lock_guard lock(mutex_);
+    evaluations_.push_back(evaluation);
+  }
+  to_workers_.notify_all();
+  return evaluation;
+}
+
+void TrainingPool::finish(RunningEvaluation& evaluation) {
+  std::unique_lock lock(mutex_);
+  while (!evaluation.done()) {
+    if (may_measure()) {
+      measure_part(*own_trainer_, lock);
+    } else {
+      to_caller_.wait(lock);
+    }
+  }
 }
 
 Result<Evaluation> TrainingPool::evaluate(std::span<const float> model) {
-  std::vector<Result<Evaluation>> results(kEvaluationParts, internal_error("not run"));
-  std::atomic<std::uint32_t> next{0};
-  std::size_t helpers = workers_.size();
-  const auto measure = [&](Trainer& trainer) {
-    for (std::uint32_t part = next++; part < kEvaluationParts; part = next++) {
-      results[part] = guarded([&] { return trainer.evaluate(model, part, kEvaluationParts); });
-    }
-  };
+  std::shared_ptr<RunningEvaluation> evaluation(new RunningEvaluation(model, nullptr));
   {
     const std::lock_guard lock(mutex_);
-    for (std::size_t i = 0; i < workers_.size(); ++i) {
-      calls_.emplace_back([&](Trainer& trainer) {
-        measure(trainer);
-        const std::lock_guard done(mutex_);
-        --helpers;
-        to_caller_.notify_one();
-      });
-    }
+    evaluations_.push_back(evaluation);
   }
   to_workers_.notify_all();
-  measure(*own_trainer_);
-  std::unique_lock lock(mutex_);
-  // Calls that no worker has begun have nothing left to do.
-  helpers -= calls_.size();
-  calls_.clear();
-  to_caller_.wait(lock, [&] { return helpers == 0; });
-  return merge(results);
+  finish(*evaluation);
+  return evaluation->result();
 }
 
 }  // namespace tributary

@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// Threads that train: each has one Trainer and takes the oldest waiting job. The thread that waits for a job works
-// meanwhile.
+// Threads that train and measure: each has one Trainer and takes the first waiting piece of work. The thread that waits
+// for a job works meanwhile.
 //
-// Threads:  submit(), take() and cancel() belong to one thread, the driver's; evaluate() too. The callback of submit()
-//           runs on a worker.
-// Memory:   finished jobs that nobody has taken are bounded by twice the number of workers; then workers pause.
-// Order:    results do not depend on which thread runs a job, or when: that is the Trainer's promise.
+// Threads:  submit(), take() and cancel() belong to one thread, the driver's. evaluate(), begin_evaluation() and
+//           finish() belong to one thread too, which may be another one while no take() has to wait. The callback of
+//           submit() runs on a worker.
+// Memory:   results that nobody has taken are bounded: by two for each thread, or by 64 MiB of models if that is more.
+//           Then workers pause.
+// Order:    parts of an evaluation come first, then jobs in the order of their `due`. Of jobs that are due together the
+//           longest come first, so that no thread is left alone with a long one at the end. Results do not depend on
+//           which thread runs a job, or when: that is the Trainer's promise.
 #pragma once
 
 #include <atomic>
@@ -14,9 +18,11 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <thread>
+#include <tuple>
 #include <unordered_map>
 #include <vector>
 
@@ -25,27 +31,66 @@
 
 namespace tributary {
 
+// A measurement of one model that goes on beside other work.
+class RunningEvaluation {
+ public:
+  // All parts are measured; certain once the pool is gone.
+  [[nodiscard]] bool done() const noexcept;
+  // Thread time spent on it so far.
+  [[nodiscard]] std::chrono::nanoseconds thread_time() const noexcept {
+    return std::chrono::nanoseconds(busy_ns_.load());
+  }
+  // Requires done(). Lets go of the model.
+  [[nodiscard]] Result<Evaluation> result();
+
+ private:
+  friend class TrainingPool;
+  RunningEvaluation(std::span<const float> values, ModelValues model);
+
+  std::span<const float> values_;
+  ModelValues model_;  // keeps `values_`; null if the caller does
+  std::vector<Result<Evaluation>> parts_;
+  std::atomic<std::uint32_t> next_{0};
+  std::atomic<std::uint32_t> finished_{0};
+  std::atomic<std::int64_t> busy_ns_{0};
+};
+
 class TrainingPool {
  public:
   using JobId = std::uint64_t;
 
+  struct JobOrder {
+    std::chrono::nanoseconds due{0};  // earlier ones first; in which order take() will ask, if known
+    // Of equal `due`: by size, not by number. For jobs of which none will be cancelled, as far as one can know:
+    // otherwise the longest would be done in vain.
+    bool longest_first = false;
+  };
+
   // `workers` threads besides the caller's own. `factory` must outlive the pool.
   static Result<std::unique_ptr<TrainingPool>> create(const TrainerFactory& factory, std::uint32_t workers);
+  // Finishes evaluations that were begun; no other work.
   ~TrainingPool();
   TrainingPool(const TrainingPool&) = delete;
   TrainingPool& operator=(const TrainingPool&) = delete;
 
   // `done`, if given, is called on a worker once take() will not wait.
-  JobId submit(TrainTask task, std::function<void()> done = nullptr);
-  // The job's result, once. Runs the job on the caller's thread if no worker has begun it.
+  JobId submit(TrainTask task, std::function<void()> done = nullptr) {
+    return submit(std::move(task), {}, std::move(done));
+  }
+  JobId submit(TrainTask task, JobOrder order, std::function<void()> done = nullptr);
+  // The job's result, once. Works on the caller's thread until it is there.
   Result<Contribution> take(JobId job);
   // The job is not wanted any more; its result is dropped.
   void cancel(JobId job);
 
   // Measures `model` on all held-out data, shared by all threads.
   Result<Evaluation> evaluate(std::span<const float> model);
+  // The same, but returns at once: threads measure as they become free.
+  std::shared_ptr<RunningEvaluation> begin_evaluation(ModelValues model);
+  // Helps, and waits, until it is done().
+  void finish(RunningEvaluation& evaluation);
 
-  // Thread time spent in trainers since the pool was made.
+  // Thread time spent in trainers since the pool was made, measuring not included.
   [[nodiscard]] std::chrono::nanoseconds train_time() const noexcept {
     return std::chrono::nanoseconds(train_ns_.load());
   }
@@ -53,8 +98,11 @@ class TrainingPool {
   [[nodiscard]] std::uint32_t threads() const noexcept { return static_cast<std::uint32_t>(workers_.size()) + 1; }
 
  private:
+  // due, window, size (negative), number: see submit().
+  using Place = std::tuple<std::chrono::nanoseconds, std::uint64_t, double, JobId>;
   struct Job {
     TrainTask task;
+    Place place;
     std::atomic<bool> cancelled{false};
     bool started = false;
     bool done = false;
@@ -64,25 +112,30 @@ class TrainingPool {
 
   explicit TrainingPool(const TrainerFactory& factory) : factory_(factory) {}
   void work(Trainer& trainer);
-  [[nodiscard]] bool may_start() const;
   void drop_spent();
+  [[nodiscard]] bool may_start() const;
+  [[nodiscard]] bool may_measure();
   Result<Contribution> wait_for(JobId job);
-  void run_oldest(Trainer& trainer, std::unique_lock<std::mutex>& lock);
-  Result<Contribution> run(Trainer& trainer, Job& job);
+  // Called and left with the lock held.
+  void measure_part(Trainer& trainer, std::unique_lock<std::mutex>& lock);
+  void run(std::shared_ptr<Job> job, Trainer& trainer, std::unique_lock<std::mutex>& lock);
+  Result<Contribution> train(Trainer& trainer, Job& job);
 
   const TrainerFactory& factory_;
   std::unique_ptr<Trainer> own_trainer_;
   std::vector<std::unique_ptr<Trainer>> trainers_;
   std::vector<std::thread> workers_;
+  std::size_t most_untaken_ = 1;
+  std::uint64_t window_ = 1;  // jobs that are put in the order of their size together
 
   std::mutex mutex_;
   std::condition_variable to_workers_;
   std::condition_variable to_caller_;
   std::unordered_map<JobId, std::shared_ptr<Job>> jobs_;
-  std::deque<std::shared_ptr<Job>> waiting_;
-  std::deque<std::function<void(Trainer&)>> calls_;  // parts of an evaluation
-  std::vector<ModelValues> spent_;                   // bases of finished jobs, yet to be dropped
-  std::size_t untaken_ = 0;
+  std::map<Place, std::shared_ptr<Job>> waiting_;
+  std::deque<std::shared_ptr<RunningEvaluation>> evaluations_;  // with parts that nobody has begun
+  std::vector<ModelValues> spent_;                              // bases of finished jobs, yet to be dropped
+  std::size_t untaken_ = 0;                                     // jobs begun and not taken
   JobId next_ = 1;
   bool stopping_ = false;
   std::atomic<std::int64_t> train_ns_{0};
