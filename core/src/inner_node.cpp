@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <numeric>
+#include <span>
 #include <utility>
 
 #include "tributary/core/contribution.hpp"
@@ -80,9 +82,7 @@ void InnerNode::open_round(NodeContext& context) {
   if (hard_deadline.count() > 0) { context.set_timer(TimerId::kHardDeadline, hard_deadline); }
   probe_pause_ = settings_.liveness.first_probe;
   context.set_timer(TimerId::kProbe, probe_pause_);
-  for (std::size_t i = 0; i < members_.size(); ++i) {
-    ask(context, settings_.children[cohort_.members[i]], members_[i]);
-  }
+  for (const std::uint32_t i : order_of_asking()) { ask(context, settings_.children[cohort_.members[i]], members_[i]); }
   decide(context);
 }
 
@@ -93,6 +93,18 @@ std::chrono::nanoseconds InnerNode::time_for_children() const {
   const double usable = ways > 0.0 ? left * (1.0 - kShareBesideKnownWays) - ways : left * (1.0 - kShareForUnknownWays);
   return std::chrono::nanoseconds(
       std::max<std::int64_t>(1, static_cast<std::int64_t>(usable / settings_.rounds_per_parent_round)));
+}
+
+// Who is asked first often answers first. Where not all answers are counted, that must not be the same children in
+// every round.
+std::vector<std::uint32_t> InnerNode::order_of_asking() const {
+  std::vector<std::uint32_t> order(members_.size());
+  std::iota(order.begin(), order.end(), 0U);
+  if (cohort_.quorum < members_.size()) {
+    Rng rng(stream_seed(settings_.seed, Purpose::kTies, settings_.self.value, round_.value));
+    rng.shuffle(std::span(order));
+  }
+  return order;
 }
 
 void InnerNode::ask(NodeContext& context, NodeId child, const Member& member) {

@@ -177,6 +177,13 @@ const ExactScale& Plan::scale(NodeId node) const {
   return scales_.at(node.value);
 }
 
+bool Plan::every_answer_counts() const {
+  for (std::uint32_t distance = 0; distance < tree_.height(); ++distance) {
+    if (configuration_.tier(distance).over_selection > 1.0) { return false; }
+  }
+  return true;
+}
+
 InnerNodeSettings Plan::inner_node(NodeId node, std::uint32_t incarnation) const {
   const std::uint32_t distance = tree_.tier(node);
   const TierConfig& tier = configuration_.tier(distance);

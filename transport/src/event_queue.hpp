@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// Events of a simulation, in order of time and then of making. Timers can be taken back, everything else happens.
+// Events of a simulation, in order of time, then of a rank that the caller gives, then of making. Timers can be taken
+// back, everything else happens.
 //
 // Threads: not thread-safe.
 #pragma once
 
 #include <algorithm>
 #include <chrono>
+#include <compare>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <utility>
@@ -20,9 +23,15 @@ template <typename Event>
 class EventQueue {
  public:
   // Identifies a pending timer.
-  using Handle = std::pair<Instant, std::uint64_t>;
+  struct Handle {
+    Instant at;
+    std::uint64_t rank = 0;
+    std::uint64_t number = 0;
+    friend auto operator<=>(const Handle&, const Handle&) = default;
+  };
 
-  void push(Instant at, Event event) {
+  // Of events at the same time those of lower rank come first; timers have rank 0.
+  void push(Instant at, Event event, std::uint64_t rank = 0) {
     std::size_t slot = events_.size();
     if (free_.empty()) {
       events_.push_back(std::move(event));
@@ -31,12 +40,12 @@ class EventQueue {
       free_.pop_back();
       events_[slot] = std::move(event);
     }
-    heap_.push_back({{at, next_++}, slot});
+    heap_.push_back({{at, rank, next_++}, slot});
     std::push_heap(heap_.begin(), heap_.end(), std::greater<>());
   }
 
   Handle push_timer(Instant at, Event event) {
-    const Handle handle{at, next_++};
+    const Handle handle{at, 0, next_++};
     timers_.emplace(handle, std::move(event));
     return handle;
   }
@@ -44,22 +53,22 @@ class EventQueue {
 
   [[nodiscard]] bool empty() const noexcept { return heap_.empty() && timers_.empty(); }
   // Requires !empty().
-  [[nodiscard]] Instant next_time() const { return std::min(heap_key(), timer_key()).first; }
+  [[nodiscard]] Instant next_time() const { return std::min(heap_key(), timer_key()).at; }
 
   std::pair<Instant, Event> pop() {
     if (timer_key() < heap_key()) {
       auto node = timers_.extract(timers_.begin());
-      return {node.key().first, std::move(node.mapped())};
+      return {node.key().at, std::move(node.mapped())};
     }
     std::pop_heap(heap_.begin(), heap_.end(), std::greater<>());
     const auto [key, slot] = heap_.back();
     heap_.pop_back();
     free_.push_back(slot);
-    return {key.first, std::move(events_[slot])};
+    return {key.at, std::move(events_[slot])};
   }
 
  private:
-  static constexpr Handle kNever{Instant::max(), UINT64_MAX};
+  static constexpr Handle kNever{Instant::max(), UINT64_MAX, UINT64_MAX};
   [[nodiscard]] Handle heap_key() const { return heap_.empty() ? kNever : heap_.front().first; }
   [[nodiscard]] Handle timer_key() const { return timers_.empty() ? kNever : timers_.begin()->first; }
 

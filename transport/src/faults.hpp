@@ -4,12 +4,14 @@
 // Threads: one thread. Reproducible: the same calls in the same order get the same fates.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <optional>
 
 #include "tributary/core/configuration.hpp"
 #include "tributary/core/random.hpp"
+#include "tributary/core/simulated_time.hpp"
 
 namespace tributary::internal {
 
@@ -49,7 +51,7 @@ class FaultInjector {
 
  private:
   std::chrono::nanoseconds some_time(double mean_seconds) {
-    return std::chrono::nanoseconds(static_cast<std::int64_t>(rng_.exponential() * mean_seconds * 1e9) + 1);
+    return std::max(std::chrono::nanoseconds{1}, to_nanoseconds(rng_.exponential() * mean_seconds));
   }
 
   SimulationConfig::Faults faults_;

@@ -6,6 +6,8 @@
 #include <utility>
 #include <variant>
 
+#include "tributary/core/simulated_time.hpp"
+
 namespace tributary::internal {
 namespace {
 
@@ -22,6 +24,7 @@ NodeHost::NodeHost(const Plan& plan, TrainingPool& pool, HostDriver& driver)
     : plan_(plan),
       pool_(pool),
       driver_(driver),
+      all_count_(plan.every_answer_counts()),
       most_answers_(std::max<std::size_t>(2 * std::size_t{pool.threads()},
                                           kAnswerBytes / std::max<std::size_t>(1, plan.payload_bytes()))) {}
 
@@ -34,7 +37,7 @@ NodeHost::~NodeHost() {
 void NodeHost::start_root(RootState state) {
   current_ = plan_.tree().root();
   slot().inner = std::make_unique<InnerNode>(plan_.inner_node(current_, 0), std::move(state));
-  slot().inner->on_start(*this);
+  on_inner([&](InnerNode& node) { node.on_start(*this); });
 }
 
 void NodeHost::deliver(NodeId from, NodeId to, Message message) {
@@ -50,7 +53,17 @@ void NodeHost::unreachable(const std::function<bool(NodeId)>& gone, const std::s
 
 void NodeHost::published(bool stop) {
   current_ = plan_.tree().root();
-  slot().inner->on_published(*this, stop);
+  on_inner([&](InnerNode& node) { node.on_published(*this, stop); });
+}
+
+// Lets the current node, an inner one, work, and counts its time.
+template <typename Call>
+void NodeHost::on_inner(const Call& call) {
+  const auto start = std::chrono::steady_clock::now();
+  call(*slot().inner);
+  const nanoseconds spent = std::chrono::steady_clock::now() - start;
+  statistics_.merge_time += spent;
+  statistics_.merge_by_tier[plan_.tree().tier(current_)] += spent;
 }
 
 ModelValues NodeHost::published_model() const {
@@ -136,7 +149,7 @@ void NodeHost::send(NodeId to, Message message) {
 
 void NodeHost::set_timer(TimerId timer, nanoseconds after) {
   cancel_timer(timer);
-  slot().timers[static_cast<std::size_t>(timer)] = timers_.push_timer(now() + after, {current_, timer});
+  slot().timers[static_cast<std::size_t>(timer)] = timers_.push_timer(later_by(now(), after), {current_, timer});
 }
 
 void NodeHost::cancel_timer(TimerId timer) {
@@ -149,7 +162,7 @@ nanoseconds NodeHost::time_left(TimerId timer) const {
   const auto found = slots_.find(current_.value);
   if (found == slots_.end()) { return nanoseconds{0}; }
   const auto& handle = found->second.timers[static_cast<std::size_t>(timer)];
-  return handle ? std::max(nanoseconds{0}, handle->first - now()) : nanoseconds{0};
+  return handle ? std::max(nanoseconds{0}, handle->at - now()) : nanoseconds{0};
 }
 
 void NodeHost::train(TrainRequest request) {
@@ -158,7 +171,7 @@ void NodeHost::train(TrainRequest request) {
   TrainTask task = plan_.train_task(current_, std::move(request));
   // The worker may be done before submit() has returned its number.
   auto number = std::make_shared<std::promise<TrainingPool::JobId>>();
-  slot().job = pool_.submit(std::move(task), [inbox = inbox_, node = current_, number] {
+  slot().job = pool_.submit(std::move(task), {.longest_first = all_count_}, [inbox = inbox_, node = current_, number] {
     const Trained trained{node, number->get_future().get()};
     {
       const std::lock_guard lock(inbox->mutex);
@@ -222,15 +235,8 @@ void NodeHost::handle(Delivery& delivery) {
     settle(delivery.to);
     return;
   }
-  const bool merging = std::holds_alternative<UpdateMessage>(delivery.message);
-  const auto start = std::chrono::steady_clock::now();
-  if (merging) { count_waiting(delivery.from); }
-  here.inner->on_message(*this, delivery.from, std::move(delivery.message));
-  if (merging) {
-    const nanoseconds spent = std::chrono::steady_clock::now() - start;
-    statistics_.merge_time += spent;
-    statistics_.merge_by_tier[plan_.tree().tier(delivery.to)] += spent;
-  }
+  if (std::holds_alternative<UpdateMessage>(delivery.message)) { count_waiting(delivery.from); }
+  on_inner([&](InnerNode& node) { node.on_message(*this, delivery.from, std::move(delivery.message)); });
 }
 
 void NodeHost::count_waiting(NodeId child) {
@@ -246,7 +252,7 @@ void NodeHost::handle(const Unreachable& lost) {
   const auto found = slots_.find(lost.node.value);
   if (found == slots_.end() || !found->second.inner) { return; }
   current_ = lost.node;
-  found->second.inner->on_unreachable(*this, lost.peer, lost.why);
+  on_inner([&](InnerNode& node) { node.on_unreachable(*this, lost.peer, lost.why); });
 }
 
 void NodeHost::handle(const TimerFired& fired) {
@@ -258,7 +264,7 @@ void NodeHost::handle(const TimerFired& fired) {
     found->second.client->on_timer(*this, fired.timer);
     settle(fired.node);
   } else if (found->second.inner) {
-    found->second.inner->on_timer(*this, fired.timer);
+    on_inner([&](InnerNode& node) { node.on_timer(*this, fired.timer); });
   }
 }
 

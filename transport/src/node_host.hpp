@@ -126,6 +126,8 @@ class NodeHost final : private NodeContext {
 
   [[nodiscard]] Instant now() const { return std::chrono::steady_clock::now() - start_; }
   Slot& slot() { return slots_[current_.value]; }
+  template <typename Call>
+  void on_inner(const Call& call);
   void wake_node(NodeId node);
   void settle(NodeId node);
   // The answer of `child` is there.
@@ -140,6 +142,7 @@ class NodeHost final : private NodeContext {
   const Plan& plan_;
   TrainingPool& pool_;
   HostDriver& driver_;
+  const bool all_count_;  // every answer is counted, so no job is begun in vain
   const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
   std::unordered_map<std::uint32_t, Slot> slots_;
   NodeId current_;

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <condition_variable>
 #include <deque>
@@ -17,6 +18,8 @@
 #include "event_queue.hpp"
 #include "faults.hpp"
 #include "tributary/core/client_node.hpp"
+#include "tributary/core/random.hpp"
+#include "tributary/core/simulated_time.hpp"
 
 namespace tributary {
 namespace {
@@ -48,6 +51,16 @@ struct Published {
 };
 using Event = std::variant<Delivery, TimerFired, Trained, Restart, Published>;
 using Queue = internal::EventQueue<Event>;
+
+// Ranks of events at the same instant of the virtual clock. What trains comes last and one by one, so that each update
+// is merged, and a round is closed, before the next result is taken from the pool. Of updates that arrive together the
+// seed says which is first: low numbers must not always be.
+constexpr std::uint64_t kAtOnce = 0;
+constexpr std::uint64_t kTraining = UINT64_MAX;
+std::uint64_t rank_of_update(std::uint64_t seed, NodeId from, const TaskKey& key) {
+  return std::clamp<std::uint64_t>(stream_seed(seed, Purpose::kTies, from.value, key.round.value), kAtOnce + 1,
+                                   kTraining - 1);
+}
 
 // What the driver keeps of one node.
 struct Slot {
@@ -96,7 +109,8 @@ class Simulation final : public NodeContext {
         pool_(pool),
         completions_(completions),
         statistics_(statistics),
-        faults_(settings.simulation.faults) {}
+        faults_(settings.simulation.faults),
+        all_count_(plan.every_answer_counts()) {}
 
   Status run() {
     TRIBUTARY_RETURN_IF_ERROR(start_root());
@@ -126,17 +140,24 @@ class Simulation final : public NodeContext {
     const bool down = plan_.tree().parent(to) == current_ && to != plan_.tree().root();
     const NodeId child = down ? to : current_;
     const std::uint64_t bytes = payload_bytes(message) + control_bytes(message);
-    const nanoseconds travel = travel_time(child, bytes);
+    const nanoseconds travel = transfer_time(plan_.tree().attributes(child).link, bytes);
     const FaultInjector::Fate fate = faults_.fate_of_message();
-    if (!fate.dropped && travel.count() > 0 && still_on_its_way(child, down, message, now_ + travel)) { return; }
+    if (!fate.dropped && travel.count() > 0 && still_on_its_way(child, down, message, in(travel))) { return; }
     statistics_.traffic.count(child, tier_of(child), down, bytes);
-    if (fate.repeated) { queue_.push(now_ + travel + fate.repeat_delay, Delivery{current_, to, message}); }
-    if (!fate.dropped) { queue_.push(now_ + travel + fate.delay, Delivery{current_, to, std::move(message)}); }
+    if (std::holds_alternative<TaskMessage>(message)) { asked(to, std::get<TaskMessage>(message).key); }
+    const auto* const update = std::get_if<UpdateMessage>(&message);
+    const std::uint64_t rank =
+        update != nullptr ? rank_of_update(plan_.configuration().seed, current_, update->key) : kAtOnce;
+    if (fate.repeated) { queue_.push(in(later_by(travel, fate.repeat_delay)), Delivery{current_, to, message}, rank); }
+    if (!fate.dropped) {
+      queue_.push(in(later_by(travel, fate.delay)), Delivery{current_, to, std::move(message)}, rank);
+    }
   }
 
   void set_timer(TimerId timer, nanoseconds after) override {
     cancel_timer(timer);
-    slot().timers[static_cast<std::size_t>(timer)] = queue_.push_timer(now_ + after, TimerFired{current_, timer});
+    slot().timers[static_cast<std::size_t>(timer)] =
+        queue_.push_timer(later_by(now_, after), TimerFired{current_, timer});
   }
 
   void cancel_timer(TimerId timer) override {
@@ -149,7 +170,7 @@ class Simulation final : public NodeContext {
     const auto found = slots_.find(current_.value);
     if (found == slots_.end()) { return nanoseconds{0}; }
     const auto& handle = found->second.timers[static_cast<std::size_t>(timer)];
-    return handle ? std::max(nanoseconds{0}, handle->first - now_) : nanoseconds{0};
+    return handle ? std::max(nanoseconds{0}, handle->at - now_) : nanoseconds{0};
   }
 
   void train(TrainRequest request) override {
@@ -160,20 +181,24 @@ class Simulation final : public NodeContext {
     if (real_clock()) {
       // The worker may be done before submit() has returned its number.
       auto number = std::make_shared<std::promise<TrainingPool::JobId>>();
-      slot().job = pool_.submit(std::move(task), [&completions = completions_, node = current_, number] {
-        completions.push(Trained{node, number->get_future().get()});
-      });
+      slot().job = pool_.submit(std::move(task), {.longest_first = all_count_},
+                                [&completions = completions_, node = current_, number] {
+                                  completions.push(Trained{node, number->get_future().get()});
+                                });
       number->set_value(*slot().job);
     } else {
-      slot().job = pool_.submit(std::move(task));
-      const nanoseconds takes = settings_.compute_time ? settings_.compute_time(client) : nanoseconds{0};
-      queue_.push(now_ + takes, Trained{current_, *slot().job});
+      const Instant end = in(settings_.compute_time ? settings_.compute_time(client) : nanoseconds{0});
+      slot().job = pool_.submit(std::move(task), {.due = end, .longest_first = all_count_});
+      queue_.push(end, Trained{current_, *slot().job}, kTraining);
     }
+    ++jobs_;
   }
 
   void cancel_training() override {
-    if (slot().job) { pool_.cancel(*slot().job); }
+    if (!slot().job) { return; }
+    pool_.cancel(*slot().job);
     slot().job.reset();
+    --jobs_;
   }
 
   void publish(const RoundReport& report, ModelValues model) override {
@@ -197,6 +222,17 @@ class Simulation final : public NodeContext {
   [[nodiscard]] nanoseconds elapsed() const { return std::chrono::steady_clock::now() - start_; }
   Slot& slot() { return slots_[current_.value]; }
 
+  // When something happens that takes `time` from now. What would be beyond the end of time never happens.
+  Instant in(nanoseconds time) {
+    const Instant at = later_by(now_, time);
+    if (at == kEndOfTime) {
+      outcome_ = configuration_error(
+          "the virtual clock has come to its end, after 292 years: lower simulation.compute_seconds_per_sample, the "
+          "latencies of links or the delays of simulation.faults, or raise the bandwidths of links");
+    }
+    return at;
+  }
+
   std::uint32_t tier_of(NodeId node) const { return plan_.tree().tier(node); }
 
   // A payload that is still moving is not sent again: a slow link that moves is alive. Questions overtake it, and so
@@ -216,17 +252,13 @@ class Simulation final : public NodeContext {
     return false;
   }
 
-  nanoseconds travel_time(NodeId child, std::uint64_t bytes) const {
-    const Link& link = plan_.tree().attributes(child).link;
-    if (link.bytes_per_second <= 0.0) { return link.latency; }
-    return link.latency +
-           nanoseconds(static_cast<std::int64_t>(static_cast<double>(bytes) / link.bytes_per_second * 1e9));
-  }
-
   // Waits until an event is due: a finished job, or the time of the next event.
   void wait_until_due() {
     for (nanoseconds patience{0};;) {
-      for (const Trained& trained : completions_.wait(patience)) { queue_.push(elapsed(), trained); }
+      const auto start = std::chrono::steady_clock::now();
+      const std::deque<Trained> done = completions_.wait(patience);
+      if (jobs_ == 0) { statistics_.wait_time += std::chrono::steady_clock::now() - start; }
+      for (const Trained& trained : done) { queue_.push(elapsed(), trained); }
       patience = queue_.empty() ? nanoseconds(std::chrono::seconds(1)) : queue_.next_time() - elapsed();
       if (patience <= nanoseconds{0}) { return; }
     }
@@ -239,7 +271,7 @@ class Simulation final : public NodeContext {
     slot().inner =
         std::make_unique<InnerNode>(plan_.inner_node(current_, slot().incarnation), std::move(state).value());
     doom_root();
-    slot().inner->on_start(*this);
+    on_inner([&](InnerNode& node) { node.on_start(*this); });
     return {};
   }
 
@@ -275,6 +307,7 @@ class Simulation final : public NodeContext {
     Slot& here = slot();
     if (!here.events_to_live) { return false; }
     if ((*here.events_to_live)-- > 0) { return false; }
+    const nanoseconds away = faults_.time_down();
     for (std::size_t timer = 0; timer < kTimers; ++timer) { cancel_timer(static_cast<TimerId>(timer)); }
     cancel_training();
     here.inner.reset();
@@ -282,10 +315,9 @@ class Simulation final : public NodeContext {
     here.events_to_live.reset();
     here.down = true;
     ++here.incarnation;
-    const nanoseconds away = faults_.time_down();
     observer_.noted({NodeNote::Kind::kKilled, current_, Round{},
                      fmt::format("injected; back in {:.1f} s", std::chrono::duration<double>(away).count())});
-    queue_.push(now_ + away, Restart{current_});
+    queue_.push(in(away), Restart{current_});
     return true;
   }
 
@@ -302,15 +334,36 @@ class Simulation final : public NodeContext {
       settle(delivery.to);
       return;
     }
+    if (std::holds_alternative<UpdateMessage>(delivery.message)) { answered(delivery.from); }
+    on_inner([&](InnerNode& node) { node.on_message(*this, delivery.from, std::move(delivery.message)); });
+  }
+
+  // Lets the current node, an inner one, work, and counts its time. Publishing happens inside the call that closes the
+  // root's round and is counted by whoever does it.
+  template <typename Call>
+  void on_inner(const Call& call) {
     const auto start = std::chrono::steady_clock::now();
-    const bool merging = std::holds_alternative<UpdateMessage>(delivery.message);
-    here.inner->on_message(*this, delivery.from, std::move(delivery.message));
-    if (merging) {
-      // Publishing happens inside the call that closes the root's round, and is no merging.
-      const nanoseconds spent = std::chrono::steady_clock::now() - start - std::exchange(publish_time_, nanoseconds{0});
-      statistics_.merge_time += spent;
-      statistics_.merge_by_tier[tier_of(delivery.to)] += spent;
-    }
+    publish_time_ = nanoseconds{0};
+    call(*slot().inner);
+    const nanoseconds spent = std::chrono::steady_clock::now() - start - publish_time_;
+    statistics_.merge_time += spent;
+    statistics_.merge_by_tier[tier_of(current_)] += spent;
+  }
+
+  // What parents wait for their children, by the clock of the run.
+
+  void asked(NodeId child, const TaskKey& key) {
+    const auto [waiting, fresh] = asked_.try_emplace(child.value, key, now_);
+    if (!fresh && waiting->second.first != key) { waiting->second = {key, now_}; }
+  }
+
+  void answered(NodeId child) {
+    const auto waiting = asked_.find(child.value);
+    if (waiting == asked_.end()) { return; }
+    const nanoseconds waited = now_ - waiting->second.second;
+    asked_.erase(waiting);
+    statistics_.traffic.edges[child].wait_time += waited;
+    statistics_.traffic.tiers[tier_of(child)].wait_time += waited;
   }
 
   void handle(TimerFired& fired) {
@@ -323,8 +376,7 @@ class Simulation final : public NodeContext {
       found->second.client->on_timer(*this, fired.timer);
       settle(fired.node);
     } else if (found->second.inner) {
-      found->second.inner->on_timer(*this, fired.timer);
-      publish_time_ = nanoseconds{0};
+      on_inner([&](InnerNode& node) { node.on_timer(*this, fired.timer); });
     }
   }
 
@@ -335,6 +387,7 @@ class Simulation final : public NodeContext {
     if (found == slots_.end() || found->second.job != trained.job) { return; }
     if (dies()) { return; }
     found->second.job.reset();
+    --jobs_;
     Result<Contribution> result = pool_.take(trained.job);
     observer_.trained(1);
     found->second.client->on_trained(*this, found->second.job_key, std::move(result));
@@ -350,7 +403,7 @@ class Simulation final : public NodeContext {
     }
     make(restart.node, slot());
     if (slot().inner) {
-      slot().inner->on_start(*this);
+      on_inner([&](InnerNode& node) { node.on_start(*this); });
     } else {
       slot().client->on_start(*this);
       settle(restart.node);
@@ -362,7 +415,7 @@ class Simulation final : public NodeContext {
     if (slot().down || slot().incarnation != published.incarnation || !slot().inner) { return; }
     if (slot().incarnation < FaultInjector::kMostDeaths && !slot().events_to_live) { doom_root(); }
     if (dies()) { return; }
-    slot().inner->on_published(*this, published.stop);
+    on_inner([&](InnerNode& node) { node.on_published(*this, published.stop); });
   }
 
   const SimulationSettings& settings_;
@@ -380,6 +433,9 @@ class Simulation final : public NodeContext {
     Instant arrival{0};
   };
   std::map<std::pair<std::uint32_t, bool>, Transfer> transfers_;  // by child and direction; links that take time only
+  std::unordered_map<std::uint32_t, std::pair<TaskKey, Instant>> asked_;  // children whose answers are out
+  std::size_t jobs_ = 0;                                                  // submitted, and neither taken nor cancelled
+  const bool all_count_;  // every answer is counted, so no job is begun in vain
   Instant now_{0};
   nanoseconds publish_time_{0};
   const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();

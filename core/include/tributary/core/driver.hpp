@@ -40,6 +40,7 @@ struct DriverStatistics {
   Traffic traffic;
   std::chrono::nanoseconds train_time{0};  // summed over threads
   std::chrono::nanoseconds merge_time{0};  // spent in inner nodes
+  std::chrono::nanoseconds wait_time{0};   // in one process: nobody trained or merged
   std::chrono::nanoseconds clock{0};       // virtual or real time since the start
   std::map<std::uint32_t, std::chrono::nanoseconds> merge_by_tier;
   std::uint64_t tasks_trained = 0;

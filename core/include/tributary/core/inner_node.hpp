@@ -93,6 +93,7 @@ class InnerNode final : public Node {
   Member* find_member(NodeId child);
 
   void open_round(NodeContext& context);
+  [[nodiscard]] std::vector<std::uint32_t> order_of_asking() const;
   void ask(NodeContext& context, NodeId child, const Member& member);
   void ask_again(NodeContext& context, NodeId child, Member& member);
   void on_forgotten(NodeContext& context, NodeId child, Member& member);

@@ -49,6 +49,8 @@ class Plan {
   [[nodiscard]] std::size_t payload_bytes() const noexcept { return spec_->parameters() * sizeof(float); }
   // Children that one round of a node of this tier counts at most, and its local rounds per parent round.
   [[nodiscard]] const TierConfig& tier(std::uint32_t tier) const { return configuration_.tier(tier); }
+  // Nowhere are more children asked than are counted.
+  [[nodiscard]] bool every_answer_counts() const;
   // Of everything that decides the result: a checkpoint of another digest is not continued.
   [[nodiscard]] const Digest& digest() const noexcept { return digest_; }
 

@@ -25,6 +25,7 @@ enum class Purpose : std::uint32_t {
   kDevice = 6,
   kTest = 7,
   kDraw = 8,
+  kTies = 9,
 };
 
 [[nodiscard]] std::uint64_t stream_seed(std::uint64_t run_seed, Purpose purpose, std::uint64_t a = 0,
