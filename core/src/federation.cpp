@@ -137,27 +137,40 @@ Round Federation::root_round(const NodeNote& note) const {
   return Round{round};
 }
 
+// What happens while the records of the round before are not complete comes after them.
+void Federation::write_between_rounds(Record record) {
+  if (measured_) {
+    measured_->later.push_back(std::move(record));
+  } else {
+    keep_error(write(record));
+  }
+}
+
+void Federation::keep_error(Status status) {
+  if (note_error_.ok()) { note_error_ = std::move(status); }
+}
+
 void Federation::noted(const NodeNote& note) {
   Record record("fault");
   record.set("round", root_round(note).value).set("node", plan_.tree().name(note.node));
   record.set("kind", std::string(to_string(note.kind))).set("detail", note.detail);
-  if (Status written = write(record); note_error_.ok()) { note_error_ = std::move(written); }
+  write_between_rounds(std::move(record));
 }
 
 void Federation::warned(const std::string& text) {
-  if (Status written = write(Record("warning").set("text", text)); note_error_.ok()) {
-    note_error_ = std::move(written);
-  }
+  write_between_rounds(Record("warning").set("text", text));
 }
 
 void Federation::trained(std::uint64_t tasks) {
   tasks_this_round_ += tasks;
-  if (Status begun = begin_records(); note_error_.ok()) { note_error_ = std::move(begun); }
+  keep_error(begin_records());
+  if (measured_ && measured_->evaluation->done()) { keep_error(complete_round().status()); }
   if (options_.on_progress) { options_.on_progress(tasks_this_round_, plan_.clients_per_round()); }
 }
 
 Status Federation::halted(const ModelValues& model) {
   kind_ = FederationOutcome::Kind::kInterrupted;
+  TRIBUTARY_RETURN_IF_ERROR(complete_round().status());
   if (!model || round_ == saved_) { return {}; }
   model_ = model;
   return save(model);
@@ -229,6 +242,7 @@ Result<Federation::Start> Federation::find_start() {
 // The first time from the beginning or a resumed run's checkpoint; later, when a driver restarts a killed root, always
 // from the checkpoint.
 Result<RootState> Federation::restore() {
+  TRIBUTARY_RETURN_IF_ERROR(complete_round().status());
   TRIBUTARY_ASSIGN_OR_RETURN(Start start, find_start());
   saved_ = round_;
   const bool first_time = !std::exchange(restored_, true);
@@ -253,7 +267,6 @@ Result<RootState> Federation::restore() {
   for (const Record& record : shown) { TRIBUTARY_RETURN_IF_ERROR(show(record)); }
   if (!options_.resume || !first_time) { TRIBUTARY_RETURN_IF_ERROR(begin_records()); }
   round_start_ = Clock::now();
-  evaluate_time_ = {};
   checkpoint_time_ = {};
   if (done_) { kind_ = FederationOutcome::Kind::kStoppedAtAccuracy; }
   // Nothing is left to train, and the model is what the run ends with. Otherwise the root changes it in place.
@@ -301,25 +314,40 @@ Record Federation::run_record() const {
   return record;
 }
 
-Status Federation::evaluate(const RoundReport& report, const ModelValues& model, TrainingPool& pool) {
-  evaluation_.reset();
-  const EvaluationConfig& settings = plan_.configuration().evaluation;
-  const bool last = report.round.value == plan_.configuration().rounds;
-  if (settings.every == 0 || !can_evaluate_ || (!last && report.round.value % settings.every != 0)) { return {}; }
-  const auto start = Clock::now();
-  Result<Evaluation> evaluation = pool.evaluate(*model);
-  evaluate_time_ = Clock::now() - start;
-  if (evaluation.status().code() == Code::kUnsupported) {
+bool Federation::to_be_measured(Round round) const {
+  const std::uint64_t every = plan_.configuration().evaluation.every;
+  const bool last = round.value >= plan_.configuration().rounds;
+  return every != 0 && can_evaluate_ && (last || round.value % every == 0);
+}
+
+// Waits for the measurement that was begun when the newest round was published, if there is one, and writes and saves
+// what depends on it. Gives what was measured, if anything.
+Result<Metrics> Federation::complete_round() {
+  if (!measured_) { return Metrics{}; }
+  MeasuredRound round = *std::exchange(measured_, std::nullopt);
+  // Once the driver has ended, and its pool with it, every evaluation is done.
+  if (!round.evaluation->done()) { round.pool->finish(*round.evaluation); }
+  const Result<Evaluation> evaluation = round.evaluation->result();
+  if (evaluation.ok()) {
+    last_metrics_ = evaluation->metrics;
+    Record& record = round.records.front();
+    record.set("evaluate_seconds", seconds(round.evaluation->thread_time()) / round.threads);
+    set_metric(record, "accuracy", evaluation->metrics, "accuracy");
+    set_metric(record, "loss", evaluation->metrics, "loss");
+  } else if (evaluation.status().code() == Code::kUnsupported) {
     can_evaluate_ = false;
-    if (!settings.stop_at_accuracy) { return {}; }
-    return write(Record("warning").set("text",
-                                       "evaluation.stop_at_accuracy has no effect: the trainer holds no samples out to "
-                                       "measure on"));
+    if (plan_.configuration().evaluation.stop_at_accuracy) {
+      round.records.push_back(Record("warning").set(
+          "text", "evaluation.stop_at_accuracy has no effect: the trainer holds no samples out to measure on"));
+    }
+  } else {
+    return evaluation.status().with_context("evaluating the model");
   }
-  if (!evaluation.ok()) { return evaluation.status().with_context("evaluating the model"); }
-  evaluation_ = std::move(evaluation).value();
-  last_metrics_ = evaluation_->metrics;
-  return {};
+  round.evaluation.reset();
+  for (const Record& record : round.records) { TRIBUTARY_RETURN_IF_ERROR(write(record)); }
+  if (round.save) { TRIBUTARY_RETURN_IF_ERROR(save(round.model)); }
+  for (const Record& record : round.later) { TRIBUTARY_RETURN_IF_ERROR(write(record)); }
+  return evaluation.ok() ? evaluation->metrics : Metrics{};
 }
 
 Status Federation::save(const ModelValues& model) {
@@ -357,31 +385,47 @@ Status Federation::check_model(const ModelValues& model, Round round) const {
 
 Result<bool> Federation::published(const RoundReport& report, const ModelValues& model, TrainingPool& pool,
                                    const DriverStatistics& statistics) {
+  TRIBUTARY_RETURN_IF_ERROR(complete_round().status());
   TRIBUTARY_RETURN_IF_ERROR(note_error_);
   if (report.committed) { TRIBUTARY_RETURN_IF_ERROR(check_model(model, report.round)); }
-  model_ = model;
   round_ = report.round;
   version_ = report.version;
-  TRIBUTARY_RETURN_IF_ERROR(evaluate(report, model, pool));
-  TRIBUTARY_RETURN_IF_ERROR(write_round_records(report, statistics));
-
   const Configuration& configuration = plan_.configuration();
   const bool interrupted = options_.stop != nullptr && options_.stop->load();
-  const auto accuracy = evaluation_ ? evaluation_->metrics.find("accuracy") : Metrics::iterator{};
-  const bool reached = evaluation_ && accuracy != evaluation_->metrics.end() &&
-                       configuration.evaluation.stop_at_accuracy &&
-                       accuracy->second >= *configuration.evaluation.stop_at_accuracy;
   const bool last = report.round.value >= configuration.rounds;
-  if (interrupted && !last) { kind_ = FederationOutcome::Kind::kInterrupted; }
-  if (reached && !last) { kind_ = FederationOutcome::Kind::kStoppedAtAccuracy; }
   const bool due = configuration.checkpoint.every != 0 && report.round.value % configuration.checkpoint.every == 0;
+  if (interrupted && !last) { kind_ = FederationOutcome::Kind::kInterrupted; }
+  std::vector<Record> records = round_records(report, statistics);
+  if (!to_be_measured(report.round)) {
+    for (const Record& record : records) { TRIBUTARY_RETURN_IF_ERROR(write(record)); }
+    if (due || interrupted || last) { TRIBUTARY_RETURN_IF_ERROR(save(model)); }
+    if (interrupted || last) { model_ = model; }
+    return !last && interrupted;
+  }
+  // The next round may begin while the model of this one is measured, unless the result decides whether there is one.
+  const bool decides = configuration.evaluation.stop_at_accuracy.has_value();
+  measured_ = MeasuredRound{.records = std::move(records),
+                            .later = {},
+                            .evaluation = pool.begin_evaluation(model),
+                            .pool = &pool,
+                            .threads = static_cast<double>(pool.threads()),
+                            .model = model,
+                            .save = due && !decides && !interrupted && !last};
+  if (!decides && !interrupted && !last) { return false; }
+  TRIBUTARY_ASSIGN_OR_RETURN(const Metrics metrics, complete_round());
+  const auto accuracy = metrics.find("accuracy");
+  const bool reached =
+      decides && accuracy != metrics.end() && accuracy->second >= *configuration.evaluation.stop_at_accuracy;
+  if (reached && !last) { kind_ = FederationOutcome::Kind::kStoppedAtAccuracy; }
   if (due || interrupted || reached || last) { TRIBUTARY_RETURN_IF_ERROR(save(model)); }
   // The root may change its model in place once nobody else holds it.
-  if (!interrupted && !reached && !last) { model_.reset(); }
+  if (interrupted || reached || last) { model_ = model; }
   return !last && (interrupted || reached);
 }
 
-Status Federation::write_round_records(const RoundReport& report, const DriverStatistics& statistics) {
+// Without what is measured.
+std::vector<Record> Federation::round_records(const RoundReport& report, const DriverStatistics& statistics) {
+  std::vector<Record> records;
   const auto now = Clock::now();
   const EdgeTraffic traffic = statistics.traffic.total() - before_.traffic.total();
   Record record("round");
@@ -390,20 +434,16 @@ Status Federation::write_round_records(const RoundReport& report, const DriverSt
   record.set("seconds", seconds(now - round_start_));
   record.set("train_seconds", seconds(statistics.train_time - before_.train_time));
   record.set("merge_seconds", seconds(statistics.merge_time - before_.merge_time));
-  record.set("evaluate_seconds", seconds(evaluate_time_)).set("checkpoint_seconds", seconds(checkpoint_time_));
+  record.set("evaluate_seconds", 0.0).set("checkpoint_seconds", seconds(checkpoint_time_));
   if (on_virtual_clock()) { record.set("virtual_seconds", seconds(statistics.clock - before_.clock)); }
   record.set("selected", report.state.asked).set("reported", report.state.reported);
   record.set("failed", report.state.failed + report.state.lost).set("late", report.late);
   record.set("rejected", report.refused).set("contributors", report.contributors);
   record.set("weight", report.weight.value());
   record.set("bytes_down", traffic.bytes_down).set("bytes_up", traffic.bytes_up);
-  if (evaluation_) {
-    set_metric(record, "accuracy", evaluation_->metrics, "accuracy");
-    set_metric(record, "loss", evaluation_->metrics, "loss");
-  }
   set_client_metrics(record, report.scalars);
-  TRIBUTARY_RETURN_IF_ERROR(write(record));
-  TRIBUTARY_RETURN_IF_ERROR(warn_of(report));
+  records.push_back(std::move(record));
+  warn_of(report, records);
   for (const auto& [tier, total] : statistics.traffic.tiers) {
     const auto earlier = before_.traffic.tiers.find(tier);
     const EdgeTraffic change = earlier == before_.traffic.tiers.end() ? total : total - earlier->second;
@@ -415,7 +455,7 @@ Status Federation::write_round_records(const RoundReport& report, const DriverSt
     line.set("merge_seconds",
              seconds((merge == statistics.merge_by_tier.end() ? std::chrono::nanoseconds{0} : merge->second) -
                      (merged == before_.merge_by_tier.end() ? std::chrono::nanoseconds{0} : merged->second)));
-    TRIBUTARY_RETURN_IF_ERROR(write(line));
+    records.push_back(std::move(line));
   }
   // Totals suffice to form the next round's differences; edges are recorded once, at the end.
   before_.traffic.tiers = statistics.traffic.tiers;
@@ -423,41 +463,37 @@ Status Federation::write_round_records(const RoundReport& report, const DriverSt
   before_.merge_time = statistics.merge_time;
   before_.merge_by_tier = statistics.merge_by_tier;
   before_.clock = statistics.clock;
-  evaluate_time_ = {};
   checkpoint_time_ = {};
   round_start_ = now;
   tasks_this_round_ = 0;
-  return {};
+  return records;
 }
 
-Status Federation::warn_once(const std::string& subject, const std::string& text) {
-  if (!warned_of_.insert(subject).second) { return {}; }
-  return write(Record("warning").set("text", text));
+void Federation::warn_once(std::vector<Record>& records, const std::string& subject, const std::string& text) {
+  if (warned_of_.insert(subject).second) { records.push_back(Record("warning").set("text", text)); }
 }
 
 // What a round shows that makes its numbers less than they seem.
-Status Federation::warn_of(const RoundReport& report) {
+void Federation::warn_of(const RoundReport& report, std::vector<Record>& records) {
   // The grid of the sums follows from announced weights: eight bits of it lost are worth a word.
   constexpr double kWasted = 256.0;
   const double weight = report.weight.value();
   const double announced = report.weight_bound.value();
   if (report.committed && announced > kWasted * weight) {
-    TRIBUTARY_RETURN_IF_ERROR(warn_once(
-        "weight", fmt::format("the updates of round {} weigh {:g} together, and {:g} was announced for them: the exact "
-                              "sums lose {:.0f} bits of resolution; announce what clients weigh (trainer.weight_bound, "
-                              "or TrainerFactory::weight_bound() of a library)",
-                              report.round.value, weight, announced, std::log2(announced / weight))));
+    warn_once(records, "weight",
+              fmt::format("the updates of round {} weigh {:g} together, and {:g} was announced for them: the exact "
+                          "sums lose {:.0f} bits of resolution; announce what clients weigh (trainer.weight_bound, "
+                          "or TrainerFactory::weight_bound() of a library)",
+                          report.round.value, weight, announced, std::log2(announced / weight)));
   }
   for (const auto& [name, sum] : report.scalars) {
     if (sum.left_out() == 0) { continue; }
-    TRIBUTARY_RETURN_IF_ERROR(warn_once(
-        "metric " + name,
-        fmt::format(
-            "in round {} the metric {} of {} clients was not a finite number below 2^36, and is left out of its "
-            "mean",
-            report.round.value, name, sum.left_out())));
+    warn_once(records, "metric " + name,
+              fmt::format(
+                  "in round {} the metric {} of {} clients was not a finite number below 2^36, and is left out of its "
+                  "mean",
+                  report.round.value, name, sum.left_out()));
   }
-  return {};
 }
 
 Status Federation::write_model_file(FederationOutcome& outcome) {
@@ -492,7 +528,8 @@ Status Federation::write_end_records(const DriverStatistics& statistics, const F
                          .threads = driver_->threads(),
                          .tasks_trained = statistics.tasks_trained,
                          .train_time = statistics.train_time,
-                         .merge_time = statistics.merge_time});
+                         .merge_time = statistics.merge_time,
+                         .wait_time = statistics.wait_time});
   }
   for (const ProcessStatistics& process : processes) {
     Record where("where");
@@ -521,6 +558,7 @@ Result<FederationOutcome> Federation::run(Driver& driver) {
   start_ = Clock::now();
   driver_ = &driver;
   Status ran = driver.run(plan_, factory_, *this);
+  keep_error(complete_round().status());
   if (ran.ok()) { ran = note_error_; }
   if (!ran.ok()) {
     if (records_) {

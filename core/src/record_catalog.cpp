@@ -56,7 +56,7 @@ constexpr auto kTier = std::to_array<FieldInfo>({
     {"messages", "integer", "", "both directions"},
     {"bytes_down", "integer", "bytes", "from the parents"},
     {"bytes_up", "integer", "bytes", "to the parents"},
-    {"merge_seconds", "number", "s", "adding updates, summed over the tier's nodes"},
+    {"merge_seconds", "number", "s", "asking, adding updates and committing, summed over the nodes of this tier"},
 });
 
 constexpr auto kRound = std::to_array<FieldInfo>({
@@ -65,9 +65,10 @@ constexpr auto kRound = std::to_array<FieldInfo>({
     {"outcome", "text", "", "`committed`, or `abandoned`: too few updates came, the model stayed as it was"},
     {"seconds", "number", "s", "the round took, all included"},
     {"train_seconds", "number", "s", "training, summed over threads"},
-    {"merge_seconds", "number", "s", "adding updates and committing"},
+    {"merge_seconds", "number", "s", "work of the root and aggregators: asking, adding updates, committing"},
     {"checkpoint_seconds", "number", "s", "writing the checkpoint of the round before"},
-    {"evaluate_seconds", "number", "s", "measuring the model"},
+    {"evaluate_seconds", "number", "s",
+     "measuring the model, divided by the threads; beside the next round's training"},
     {"virtual_seconds", "number", "s", "the round took by the virtual clock"},
     {"selected", "integer", "", "children of the root that were asked"},
     {"reported", "integer", "", "children of the root whose update is in the model"},
@@ -107,7 +108,8 @@ constexpr auto kEdge = std::to_array<FieldInfo>({
     {"bytes_up", "integer", "bytes", "since the run was last started or resumed"},
     {"messages", "integer", "", "both directions, since the run was last started or resumed"},
     {"send_seconds", "number", "s", "payloads on their way to another process, summed"},
-    {"wait_seconds", "number", "s", "of the parent, between asking the child and its update, summed"},
+    {"wait_seconds", "number", "s",
+     "of the parent, by the run's clock, between asking the child and its update, summed"},
 });
 
 constexpr auto kWhere = std::to_array<FieldInfo>({

@@ -97,13 +97,27 @@ class Federation final : private RunObserver {
   [[nodiscard]] Record run_record() const;
   Status replay(std::uint64_t bytes);
   [[nodiscard]] Round root_round(const NodeNote& note) const;
-  Status write_round_records(const RoundReport& report, const DriverStatistics& statistics);
-  Status warn_once(const std::string& subject, const std::string& text);
-  Status warn_of(const RoundReport& report);
+  std::vector<Record> round_records(const RoundReport& report, const DriverStatistics& statistics);
+  void warn_once(std::vector<Record>& records, const std::string& subject, const std::string& text);
+  void warn_of(const RoundReport& report, std::vector<Record>& records);
   Status write_end_records(const DriverStatistics& statistics, const FederationOutcome& outcome);
-  Status evaluate(const RoundReport& report, const ModelValues& model, TrainingPool& pool);
+  [[nodiscard]] bool to_be_measured(Round round) const;
+  Result<Metrics> complete_round();
+  void write_between_rounds(Record record);
+  void keep_error(Status status);
   Status save(const ModelValues& model);
   Status write_model_file(FederationOutcome& outcome);
+
+  // A round that is published, and whose model is being measured while the next one goes on.
+  struct MeasuredRound {
+    std::vector<Record> records;  // the round's first, without what is measured
+    std::vector<Record> later;    // to be written after them
+    std::shared_ptr<RunningEvaluation> evaluation;
+    TrainingPool* pool = nullptr;
+    double threads = 1.0;  // that measure
+    ModelValues model;
+    bool save = false;
+  };
 
   const Plan& plan_;
   const TrainerFactory& factory_;
@@ -117,7 +131,8 @@ class Federation final : private RunObserver {
   bool restored_ = false;
   std::uint64_t tasks_this_round_ = 0;
 
-  ModelValues model_;
+  std::optional<MeasuredRound> measured_;
+  ModelValues model_;  // at the end
   Round round_;
   Version version_;
   Round saved_;                   // newest checkpoint
@@ -133,9 +148,7 @@ class Federation final : private RunObserver {
   using Clock = std::chrono::steady_clock;
   Clock::time_point start_ = Clock::now();
   Clock::time_point round_start_ = Clock::now();
-  std::chrono::nanoseconds evaluate_time_{0};
   std::chrono::nanoseconds checkpoint_time_{0};
-  std::optional<Evaluation> evaluation_;
   DriverStatistics before_;
 };
 

@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+// Models are measured while the next round trains: records and checkpoints must not show it.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <condition_variable>
+#include <mutex>
+
+#include "core/scratch_directory.hpp"
+#include "support/fake_trainer.hpp"
+#include "support/federation.hpp"
+#include "tributary/core/federation.hpp"
+#include "tributary/transport/simulation.hpp"
+
+namespace tributary::testing {
+namespace {
+
+constexpr std::uint64_t kRounds = 6;
+
+// The newest round that a client has begun to train in.
+class Newest {
+ public:
+  void reach(std::uint64_t round) {
+    {
+      const std::lock_guard lock(mutex_);
+      round_ = std::max(round_, round);
+    }
+    changed_.notify_all();
+  }
+  [[nodiscard]] bool wait_for(std::uint64_t round) {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, std::chrono::seconds(20), [&] { return round_ >= round; });
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::uint64_t round_ = 0;
+};
+
+// Every client moves each value by 1: after round r all are r, and so is the loss. One client fails in every round.
+FunctionTrainerFactory counting(Newest* newest = nullptr) {
+  return FunctionTrainerFactory(5, [newest](const TrainTask& task) -> Result<TrainOutcome> {
+    if (newest != nullptr) { newest->reach(task.round.value); }
+    if (task.client.value == 3) { return unavailable("broken"); }
+    auto model = std::make_shared<std::vector<float>>(*task.base);
+    for (float& value : *model) { value += 1.0F; }
+    return TrainOutcome{.model = std::move(model), .weight = 1.0, .samples = 1, .steps = 1, .metrics = {}};
+  });
+}
+
+Result<Evaluation> loss_of(std::span<const float> model) {
+  const double value = static_cast<double>(model[0]);
+  return Evaluation{.samples = 1, .metrics = {{"loss", value}, {"accuracy", value / 100.0}}};
+}
+
+Configuration configured() {
+  Configuration configuration = rounds(kRounds);
+  configuration.default_tier.quorum = 0.5;
+  configuration.default_tier.retries = 0;
+  configuration.checkpoint.keep = 100;
+  return configuration;
+}
+
+class FederationEvaluation : public ::testing::Test {
+ protected:
+  Result<FederationOutcome> run(const Configuration& configuration, const TrainerFactory& factory,
+                                FederationOptions options, std::uint32_t threads) {
+    const Tree tree = make_tree(balanced_counts(8, 1));
+    const Result<Plan> plan = make_plan(configuration, tree, factory);
+    if (!plan.ok()) { return plan.status(); }
+    Result<std::unique_ptr<Federation>> federation = Federation::open(*plan, factory, std::move(options));
+    if (!federation.ok()) { return federation.status(); }
+    SimulationDriver driver({.threads = threads, .simulation = configuration.simulation});
+    return (*federation)->run(driver);
+  }
+  Result<FederationOutcome> run(const Configuration& configuration, const TrainerFactory& factory,
+                                const std::string& name, std::uint32_t threads) {
+    FederationOptions options;
+    options.directory = scratch_ / name;
+    return run(configuration, factory, std::move(options), threads);
+  }
+  [[nodiscard]] std::vector<Record> records(const std::string& name) const {
+    return read_records(real_file_system(), scratch_ / name / "records.jsonl").value();
+  }
+
+  ScratchDirectory scratch_;
+};
+
+TEST_F(FederationEvaluation, GoesOnWhileTheNextRoundTrains) {
+  Newest newest;
+  FunctionTrainerFactory factory = counting(&newest);
+  std::atomic<int> overlapped{0};
+  factory.set_measure([&](std::span<const float> model, std::uint32_t part) -> Result<Evaluation> {
+    const auto round = static_cast<std::uint64_t>(model[0]);
+    if (part == 0 && round < kRounds && newest.wait_for(round + 1)) { ++overlapped; }
+    return loss_of(model);
+  });
+
+  ASSERT_TRUE(run(configured(), factory, "run", 2).ok());
+
+  EXPECT_EQ(overlapped, static_cast<int>(kRounds) - 1);
+  std::uint64_t round = 0;
+  for (const Record& record : records("run")) {
+    if (record.event() == "round") {
+      EXPECT_EQ(record.number("round"), static_cast<double>(++round));
+      EXPECT_EQ(record.number("loss"), static_cast<double>(round));
+    } else if (record.event() == "tier") {
+      EXPECT_EQ(record.number("round"), static_cast<double>(round));
+    } else if (record.event() == "fault") {
+      // It happens in the round after the newest whose records are written.
+      EXPECT_EQ(record.number("round"), static_cast<double>(round + 1));
+    }
+  }
+  EXPECT_EQ(round, kRounds);
+}
+
+TEST_F(FederationEvaluation, ARuleToStopNeedsTheResultFirst) {
+  Newest newest;
+  FunctionTrainerFactory factory = counting(&newest);
+  factory.set_measure([](std::span<const float> model, std::uint32_t) { return loss_of(model); });
+  Configuration configuration = configured();
+  configuration.evaluation.stop_at_accuracy = 0.03;
+
+  const Result<FederationOutcome> outcome = run(configuration, factory, "run", 2);
+
+  ASSERT_TRUE(outcome.ok()) << outcome.status().to_string();
+  EXPECT_EQ(outcome->kind, FederationOutcome::Kind::kStoppedAtAccuracy);
+  EXPECT_EQ(outcome->round, Round{3});
+}
+
+// A run that is cut off after any round and resumed there leaves what an uninterrupted one leaves.
+TEST_F(FederationEvaluation, EveryCheckpointFitsTheRecords) {
+  FunctionTrainerFactory factory = counting();
+  factory.set_measure([](std::span<const float> model, std::uint32_t) { return loss_of(model); });
+  const Configuration configuration = configured();
+  const Result<FederationOutcome> whole = run(configuration, factory, "whole", 3);
+  ASSERT_TRUE(whole.ok()) << whole.status().to_string();
+  const auto without_times = [&](const std::string& name) {
+    std::vector<std::string> lines;
+    for (const Record& record : records(name)) {
+      if (record.event() != "round" && record.event() != "fault") { continue; }
+      lines.push_back(fmt::format("{} {} {} {} {}", record.event(), record.number("round"), record.number("loss"),
+                                  record.number("reported"), record.text("node")));
+    }
+    return lines;
+  };
+  for (std::uint64_t keep = 1; keep < kRounds; ++keep) {
+    const std::string name = fmt::format("cut-{}", keep);
+    std::filesystem::copy(scratch_ / "whole", scratch_ / name, std::filesystem::copy_options::recursive);
+    for (const auto& file : std::filesystem::directory_iterator(scratch_ / name / "checkpoints")) {
+      std::string number;
+      for (const char c : file.path().filename().string()) {
+        if (c >= '0' && c <= '9') { number += c; }
+      }
+      if (std::stoull(number) > keep) { std::filesystem::remove(file.path()); }
+    }
+    FederationOptions options;
+    options.directory = scratch_ / name;
+    options.resume = true;
+
+    const Result<FederationOutcome> resumed = run(configuration, factory, std::move(options), 2);
+
+    ASSERT_TRUE(resumed.ok()) << resumed.status().to_string();
+    EXPECT_EQ(resumed->model_file, whole->model_file) << keep;
+    EXPECT_EQ(without_times(name), without_times("whole")) << keep;
+  }
+}
+
+TEST_F(FederationEvaluation, WhatCannotBeMeasuredEndsTheRunAndKeepsItsReason) {
+  FunctionTrainerFactory factory = counting();
+  factory.set_measure([](std::span<const float> model, std::uint32_t) -> Result<Evaluation> {
+    if (model[0] > 2.5F) { return bad_data("no such column"); }
+    return loss_of(model);
+  });
+
+  const Result<FederationOutcome> outcome = run(configured(), factory, "run", 2);
+
+  ASSERT_FALSE(outcome.ok());
+  EXPECT_NE(outcome.status().message().find("no such column"), std::string::npos);
+  EXPECT_EQ(records("run").back().text("outcome"), "failed");
+}
+
+}  // namespace
+}  // namespace tributary::testing
