@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "json_output.hpp"
 #include "load.hpp"
 #include "tributary/transport/simulation.hpp"
 
@@ -139,7 +140,7 @@ Status run_bench(const Context& context, const Options& options) {
       {"idle_share", rounded(median(idle))},
       {"over_bare_loop", rounded(median(ratios))}};
   if (options.json) {
-    context.out << facts.dump() << '\n';
+    print_json(context.out, facts, -1);
     return {};
   }
   for (const auto& [key, value] : facts.items()) {

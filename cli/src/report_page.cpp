@@ -16,6 +16,7 @@
 #include "report_processes.hpp"
 #include "tree_drawing.hpp"
 #include "tributary/core/human.hpp"
+#include "tributary/core/time_shares.hpp"
 #include "tributary/core/version.hpp"
 
 namespace tributary::cli {
@@ -157,34 +158,26 @@ void learning(Page& page, const RunData& data) {
 constexpr std::array<std::string_view, 5> kPhases{"train", "merge", "evaluate", "checkpoint", "other"};
 constexpr std::array<std::size_t, 5> kPhaseColors{0, 1, 2, 3, 7};
 
-// What a round's time went into. Training runs on several threads at once, hence the division. How many there are in
-// all is known at the end only, and not if each rank has its own number: training gets no more than the others leave.
-std::vector<double> phases_of(const Record& round, double threads) {
-  double left = round.number("seconds");
-  std::vector<double> phases{round.number("train_seconds") / threads, round.number("merge_seconds"),
-                             round.number("evaluate_seconds"), round.number("checkpoint_seconds")};
-  for (double& phase : phases) { phase = std::max(0.0, phase); }
-  for (std::size_t i = 1; i < phases.size(); ++i) { left -= phases[i]; }
-  phases[0] = std::min(phases[0], std::max(0.0, left));
-  phases.push_back(std::max(0.0, left - phases[0]));
-  return phases;
+std::vector<double> phases_of(const TimeShares& shares) {
+  return {shares.training, shares.merging, shares.evaluation, shares.checkpoints, shares.other};
 }
 
 void time(Page& page, const RunData& data) {
-  const double ranks = std::max(1.0, static_cast<double>(data.where.size()));
-  const double threads = std::max(1.0, data.run.number("threads", 1.0)) * ranks;
+  TimeAccount account;
+  account.set_run(data.run);
+  for (const Record& process : data.where) { account.add_process(process); }
   StackedBars chart;
   chart.description = "Time of each round by phase";
   chart.x_title = "round";
   chart.y_format = human_duration;
   chart.names.assign(kPhases.begin(), kPhases.end());
   chart.colors.assign(kPhaseColors.begin(), kPhaseColors.end());
-  std::vector<double> totals(kPhases.size());
   for (const Record& round : data.rounds) {
-    StackedBars::Bar bar{plain_number(round.number("round")), round.number("round"), phases_of(round, threads)};
-    for (std::size_t i = 0; i < totals.size(); ++i) { totals[i] += bar.values[i]; }
-    chart.bars.push_back(std::move(bar));
+    chart.bars.push_back(
+        {plain_number(round.number("round")), round.number("round"), phases_of(account.shares_of(round))});
+    account.add_round(round);
   }
+  const std::vector<double> totals = phases_of(account.shares());
   double sum = 0.0;
   for (const double total : totals) { sum += total; }
   std::vector<std::string> values;
@@ -198,7 +191,7 @@ void time(Page& page, const RunData& data) {
   }
   page.open_section("Time", fmt::format("Training time is summed over {} and divided by their number; “other” is what "
                                         "remains of a round: waiting, moving bytes, threads without work.",
-                                        ranks > 1 ? "the threads of all ranks" : "threads"));
+                                        data.where.size() > 1 ? "the threads of all ranks" : "threads"));
   page << "<div class=\"cards\">\n";
   page.card("Per round", legend(chart.names, chart.colors, values) + stacked_bars(chart));
   page.card("In all", Page::table(table));

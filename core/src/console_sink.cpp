@@ -109,6 +109,8 @@ Status ConsoleSink::write(const Record& given) {
     write_header(record);
   } else if (event == "round") {
     write_round(record);
+  } else if (event == "where") {
+    account_.add_process(record);
   } else if (event == "end") {
     write_end(record);
   } else if (event == "warning") {
@@ -134,8 +136,7 @@ Status ConsoleSink::flush() {
 void ConsoleSink::write_header(const Record& run) {
   remove_bar();
   rounds_asked_ = count_of(run, "rounds");
-  // Training is summed over the threads of all ranks, which have as many each, as the report says too.
-  threads_ = std::max(1.0, run.number("threads", 1.0)) * std::max(1.0, run.number("processes", 1.0));
+  account_.set_run(run);
   if (options_.only_end) { return; }
   const bool ascii = !options_.out.utf8;
   std::string facts;
@@ -201,11 +202,7 @@ void ConsoleSink::write_earlier_rounds(const Record& run) {
 
 void ConsoleSink::count_round(const Record& round) {
   round_ = count_of(round, "round");
-  totals_.seconds += round.number("seconds");
-  totals_.train_seconds += round.number("train_seconds");
-  totals_.merge_seconds += round.number("merge_seconds");
-  totals_.evaluate_seconds += round.number("evaluate_seconds");
-  totals_.checkpoint_seconds += round.number("checkpoint_seconds");
+  account_.add_round(round);
   totals_.virtual_seconds += round.number("virtual_seconds");
   totals_.bytes_down += round.number("bytes_down");
   totals_.bytes_up += round.number("bytes_up");
@@ -281,7 +278,7 @@ void ConsoleSink::write_end(const Record& end) {
                                                                           : paint_.yellow(outcome);
   if (!options_.only_end) { out_ << '\n'; }
   row("outcome", fmt::format("{} after {} in {}", shown, human_plural(count_of(end, "rounds"), "round"),
-                             human_duration(end.number("seconds", totals_.seconds))));
+                             human_duration(end.number("seconds", account_.seconds()))));
   if (!end.text("error").empty()) { row("because", std::string(end.text("error"))); }
   if (const double accuracy = end.number("accuracy", kAbsent); std::isfinite(accuracy)) {
     std::string text = paint_.bold(human_accuracy(accuracy));
@@ -305,12 +302,12 @@ void ConsoleSink::write_end(const Record& end) {
     row("moved", fmt::format("{}  ({} down, {} up)", human_bytes(moved), human_bytes(totals_.bytes_down),
                              human_bytes(totals_.bytes_up)));
   }
-  if (totals_.seconds > 0) {
-    const double training = std::min(1.0, totals_.train_seconds / threads_ / totals_.seconds);
-    row("time", fmt::format("training {} · merging {} · evaluation {} · checkpoints {}", human_percent(training, 1),
-                            human_percent(totals_.merge_seconds / totals_.seconds, 1),
-                            human_percent(totals_.evaluate_seconds / totals_.seconds, 1),
-                            human_percent(totals_.checkpoint_seconds / totals_.seconds, 1)));
+  if (const double seconds = account_.seconds(); seconds > 0) {
+    const TimeShares shares = account_.shares();
+    row("time",
+        fmt::format("training {} · merging {} · evaluation {} · checkpoints {}",
+                    human_percent(shares.training / seconds, 1), human_percent(shares.merging / seconds, 1),
+                    human_percent(shares.evaluation / seconds, 1), human_percent(shares.checkpoints / seconds, 1)));
   }
   if (totals_.virtual_seconds > 0) { row("simulated", human_duration(totals_.virtual_seconds)); }
   std::string troubles;

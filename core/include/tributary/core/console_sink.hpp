@@ -18,6 +18,7 @@
 #include "tributary/core/record.hpp"
 #include "tributary/core/status.hpp"
 #include "tributary/core/terminal.hpp"
+#include "tributary/core/time_shares.hpp"
 
 namespace tributary {
 
@@ -66,18 +67,13 @@ class ConsoleSink final : public RecordSink {
   std::uint64_t round_ = 0;
   std::uint64_t rounds_here_ = 0;  // since this process started: the base of the remaining time
   double seconds_here_ = 0.0;
-  double threads_ = 1.0;
+  TimeAccount account_;
   std::uint64_t tasks_done_ = 0;
   std::uint64_t tasks_ = 0;
   bool started_ = false;
   std::string bar_;  // as it stands on the screen
 
   struct Totals {
-    double seconds = 0.0;
-    double train_seconds = 0.0;
-    double merge_seconds = 0.0;
-    double evaluate_seconds = 0.0;
-    double checkpoint_seconds = 0.0;
     double virtual_seconds = 0.0;
     double bytes_down = 0.0;
     double bytes_up = 0.0;
