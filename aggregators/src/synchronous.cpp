@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "tributary/core/random.hpp"
+#include "tributary/core/simulated_time.hpp"
 
 namespace tributary {
 namespace {
@@ -33,8 +34,11 @@ Cohort SynchronousPolicy::choose(std::uint32_t children, std::uint64_t seed) con
   Rng rng(seed);
   cohort.members = rng.sample_without_replacement(children, asked);
   cohort.quorum = ceiling_share(config_.quorum, cohort.target);
-  cohort.deadline = std::chrono::nanoseconds(static_cast<std::int64_t>(config_.deadline_s * 1e9));
-  cohort.hard_deadline = 2 * cohort.deadline;
+  // 0 would mean that there is none.
+  if (config_.deadline_s > 0.0) {
+    cohort.deadline = std::max(std::chrono::nanoseconds{1}, to_nanoseconds(config_.deadline_s));
+  }
+  cohort.hard_deadline = later_by(cohort.deadline, cohort.deadline);
   return cohort;
 }
 

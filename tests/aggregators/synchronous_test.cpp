@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <map>
 #include <set>
@@ -31,6 +32,21 @@ TEST(SynchronousPolicy, AsksEverybodyUnlessToldOtherwise) {
   EXPECT_EQ(cohort.target, 5U);
   EXPECT_EQ(cohort.quorum, 5U);
   EXPECT_EQ(cohort.deadline.count(), 0);
+}
+
+TEST(SynchronousPolicy, DeadlinesBeyondTheClockNeitherVanishNorWrapAround) {
+  const auto cohort = [](double deadline_s) {
+    TierConfig tier;
+    tier.deadline_s = deadline_s;
+    return SynchronousPolicy(tier).choose(5, 1);
+  };
+  EXPECT_EQ(cohort(1.5).deadline, std::chrono::milliseconds(1500));
+  EXPECT_EQ(cohort(1.5).hard_deadline, std::chrono::milliseconds(3000));
+  EXPECT_EQ(cohort(1e-10).deadline, std::chrono::nanoseconds(1));
+  for (const double huge : {6e9, 1e300}) {
+    EXPECT_GT(cohort(huge).deadline, std::chrono::hours(24 * 365 * 100)) << huge;
+    EXPECT_EQ(cohort(huge).hard_deadline, std::chrono::nanoseconds::max()) << huge;
+  }
 }
 
 TEST(SynchronousPolicy, SizesCohortsByShareOrNumber) {
