@@ -380,7 +380,8 @@ Command plan_command() {
           TRIBUTARY_ASSIGN_OR_RETURN(Configuration configuration, load_configuration(*options));
           TRIBUTARY_ASSIGN_OR_RETURN(const Loaded loaded, load_federation(std::move(configuration)));
           const Plan& plan = loaded.composition.plan;
-          for (const std::string& warning : loaded.composition.warnings) { context.warn(warning); }
+          const std::vector<std::string> warnings = loaded.composition.all_warnings();
+          for (const std::string& warning : warnings) { context.warn(warning); }
           const CostEstimate cost = estimate_cost(plan.tree(), cost_options(loaded.composition));
           std::optional<Placement> placement;
           if (!hosts.empty()) {

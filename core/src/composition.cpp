@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "node_settings.hpp"
+#include "tributary/core/finite.hpp"
 #include "tributary/core/simulated_time.hpp"
 
 namespace tributary {
@@ -101,6 +102,12 @@ SafetensorsMetadata Composition::model_metadata() const {
   return metadata;
 }
 
+std::vector<std::string> Composition::all_warnings() const {
+  std::vector<std::string> all = warnings;
+  for (std::string& warning : factory->warnings()) { all.push_back(std::move(warning)); }
+  return all;
+}
+
 Result<Composition> compose(Configuration configuration, Tree tree, const ExtensionRegistry& extensions,
                             const TrainerRegistry& trainers) {
   TRIBUTARY_RETURN_IF_ERROR(internal::check_node_settings(tree, configuration.trainer));
@@ -120,7 +127,16 @@ Result<Composition> compose(Configuration configuration, Tree tree, const Extens
                                                                                       .clients = tree.clients()}));
   // A file to start from is read now: a mistake in it should not wait for the run.
   if (!configuration.model.initial.empty()) {
-    TRIBUTARY_RETURN_IF_ERROR(made.factory->initial_model(configuration.seed).status());
+    TRIBUTARY_ASSIGN_OR_RETURN(const std::vector<float> initial, made.factory->initial_model(configuration.seed));
+    const ParameterSpec& spec = made.factory->spec();
+    if (initial.size() != spec.parameters()) {
+      return invalid_argument(fmt::format("model.initial: the trainer made {} values of it, its spec says {}",
+                                          initial.size(), spec.parameters()));
+    }
+    if (const std::string trouble = describe_not_finite(spec, initial); !trouble.empty()) {
+      return bad_data(fmt::format("model.initial: {}: {}; a run starts from finite numbers",
+                                  configuration.resolve(configuration.model.initial).string(), trouble));
+    }
   }
   TRIBUTARY_ASSIGN_OR_RETURN(made.plan,
                              Plan::create(std::move(configuration), std::move(tree), *made.factory, extensions));

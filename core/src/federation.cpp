@@ -254,6 +254,9 @@ Result<RootState> Federation::restore() {
   if (first_time || keep_records_ == 0) {
     first_records_.push_back(run_record());
     if (keep_records_ == 0) {
+      for (std::string& text : factory_.warnings()) {
+        first_records_.push_back(Record("warning").set("text", std::move(text)));
+      }
       first_records_.insert(first_records_.end(), options_.preamble.begin(), options_.preamble.end());
     }
     if (first_time) { shown = first_records_; }

@@ -103,6 +103,11 @@ class GuardedFactory final : public TrainerFactory {
     if (made.value() == nullptr) { return internal_error(fmt::format("{} created no trainer", who_)); }
     return std::unique_ptr<Trainer>(std::make_unique<GuardedTrainer>(std::move(made).value(), bounds_, who_));
   }
+  [[nodiscard]] std::vector<std::string> warnings() const override {
+    auto told = guarded<Result<std::vector<std::string>>>(
+        who_, [&] { return Result<std::vector<std::string>>(factory_->warnings()); });
+    return told.ok() ? std::move(told).value() : std::vector<std::string>{told.status().message()};
+  }
 
  private:
   std::unique_ptr<TrainerFactory> factory_;

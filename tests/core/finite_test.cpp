@@ -4,7 +4,13 @@
 #include <gtest/gtest.h>
 
 #include <limits>
+#include <utility>
 #include <vector>
+
+#include "core/scratch_directory.hpp"
+#include "support/federation.hpp"
+#include "tributary/core/composition.hpp"
+#include "tributary/core/model_file.hpp"
 
 namespace tributary {
 namespace {
@@ -34,6 +40,30 @@ TEST(Finite, TheTensorIsNamed) {
   EXPECT_EQ(describe_not_finite(spec, std::vector<float>{1, 2, 3, 4, 5, 6}), "");
   EXPECT_EQ(describe_not_finite(spec, std::vector<float>{1, 2, 3, kNaN, 5, -kInfinity}),
             "tensor b has 2 of 4 values that are not finite, the first is nan at index 1");
+}
+
+// Whatever trains it: a model's file is looked at before anything runs.
+TEST(Finite, AFileToStartFromIsCheckedBeforeTheRun) {
+  const testing::ScratchDirectory directory;
+  const auto file = directory / "start.safetensors";
+  const ParameterSpec spec = ParameterSpec::create({{"a", {2}}, {"b", {2, 2}}}).value();
+  ASSERT_TRUE(write_model(real_file_system(), file, spec, std::vector<float>{1, 2, kInfinity, 4, 5, 6}).ok());
+  Configuration configuration;
+  configuration.data.source = DataConfig::Source::kNone;
+  configuration.model.initial = file.string();
+  configuration.trainer.kind = "command";
+  configuration.trainer.command = {"true", "{output}"};
+  ExtensionRegistry extensions;
+  register_builtin_aggregators(extensions);
+  TrainerRegistry trainers;
+  register_builtin_trainers(trainers);
+
+  const auto composition = compose(configuration, testing::make_tree({1, 0}), extensions, trainers);
+
+  EXPECT_EQ(composition.status(),
+            bad_data("model.initial: " + file.string() +
+                     ": tensor b has 1 of 4 values that are not finite, the first is inf at index 0; a run starts from "
+                     "finite numbers"));
 }
 
 }  // namespace

@@ -27,6 +27,9 @@ struct Composition {
   std::unique_ptr<TrainerFactory> factory;
   Plan plan;
 
+  // `warnings`, and what the trainer has to say of its model.
+  [[nodiscard]] std::vector<std::string> all_warnings() const;
+
   // Samples of one client; 0 without data.
   [[nodiscard]] std::uint64_t samples(ClientIndex client) const;
   // What is to be known of the data: warnings, names of classes, and how labels are spread: one record per client, or a

@@ -85,6 +85,9 @@ class TrainerFactory {
   [[nodiscard]] virtual double weight_bound(ClientIndex client) const = 0;
 
   [[nodiscard]] virtual Result<std::unique_ptr<Trainer>> create() const = 0;
+
+  // What a user should know before the first round, one or two sentences each: `plan` and `run` show it.
+  [[nodiscard]] virtual std::vector<std::string> warnings() const { return {}; }
 };
 
 }  // namespace tributary
