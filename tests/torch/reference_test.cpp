@@ -5,6 +5,7 @@
 #include <torch/torch.h>
 
 #include <algorithm>
+#include <array>
 
 #include "core/scratch_directory.hpp"
 #include "libtorch/device_optimizer.hpp"
@@ -52,9 +53,9 @@ std::vector<OptimizerConfig> every_optimizer() {
   return list;
 }
 
-std::unique_ptr<torch::optim::Optimizer> reference_for(const OptimizerConfig& config, const at::Tensor& parameter) {
+std::unique_ptr<torch::optim::Optimizer> reference_for(const OptimizerConfig& config,
+                                                       const std::vector<at::Tensor>& parameters) {
   using Kind = OptimizerConfig::Kind;
-  const std::vector<at::Tensor> parameters{parameter};
   const auto betas = std::make_tuple(config.beta1, config.beta2);
   if (config.kind == Kind::kSgd) {
     return std::make_unique<torch::optim::SGD>(parameters, torch::optim::SGDOptions(config.lr)
@@ -80,7 +81,7 @@ TEST(Reference, OptimizersStepAsThoseOfLibtorch) {
     std::vector<float> gradients(kCount);
     at::Tensor device_values = start.clone();
     at::Tensor device_gradients = torch::zeros({kCount});
-    const auto reference = reference_for(config, parameter);
+    const auto reference = reference_for(config, {parameter});
     const auto host = make_host_optimizer(config, 0.0, values, gradients);
     const auto device = make_device_optimizer(config, 0.0, device_values, device_gradients);
     host->begin(values);
@@ -99,6 +100,54 @@ TEST(Reference, OptimizersStepAsThoseOfLibtorch) {
     EXPECT_LT(largest_difference(values, to_vector(parameter)), 1e-6) << static_cast<int>(config.kind);
     EXPECT_LT(largest_difference(to_vector(device_values), to_vector(parameter)), 1e-6)
         << static_cast<int>(config.kind);
+  }
+}
+
+// A model may use a layer in some steps only. libtorch counts the steps of each parameter that has a gradient.
+TEST(Reference, OptimizersLeaveTensorsWithoutGradientAsThoseOfLibtorchDo) {
+  constexpr std::array<std::int64_t, 3> kLengths{5, 9, 4};
+  constexpr std::int64_t kCount = 18;
+  for (const OptimizerConfig& config : every_optimizer()) {
+    torch::manual_seed(6);
+    const at::Tensor start = torch::randn({kCount});
+    std::vector<float> values = to_vector(start);
+    std::vector<float> gradients(kCount);
+    std::vector<TensorPart> parts;
+    std::vector<at::Tensor> parameters;
+    std::int64_t offset = 0;
+    for (const std::int64_t length : kLengths) {
+      parts.push_back({static_cast<std::size_t>(offset), static_cast<std::size_t>(length), false});
+      parameters.push_back(start.slice(0, offset, offset + length).clone().set_requires_grad(true));
+      offset += length;
+    }
+    at::Tensor device_values = start.clone();
+    at::Tensor device_gradients = torch::zeros({kCount});
+    const auto reference = reference_for(config, parameters);
+    const auto host = make_host_optimizer(config, 0.0, values, gradients, parts);
+    const auto device = make_device_optimizer(config, 0.0, device_values, device_gradients, parts);
+    host->begin(values);
+    device->begin(values);
+
+    for (std::size_t step = 0; step < 12; ++step) {
+      device_gradients.zero_();
+      for (std::size_t p = 0; p < parts.size(); ++p) {
+        // The first always, the second in some steps, the third never.
+        parts[p].reached = p == 0 || (p == 1 && step % 3 == 1);
+        const auto first = static_cast<std::int64_t>(parts[p].offset);
+        const at::Tensor gradient = torch::randn({kLengths[p]});
+        parameters[p].mutable_grad() = parts[p].reached ? gradient : at::Tensor();
+        if (parts[p].reached) { device_gradients.slice(0, first, first + kLengths[p]).copy_(gradient); }
+      }
+      std::ranges::copy(to_vector(device_gradients), gradients.begin());
+      reference->step();
+      host->step(config.lr);
+      device->step(config.lr);
+    }
+
+    const std::vector<float> expected = to_vector(torch::cat(parameters));
+    EXPECT_LT(largest_difference(values, expected), 1e-6) << static_cast<int>(config.kind);
+    EXPECT_LT(largest_difference(to_vector(device_values), expected), 1e-6) << static_cast<int>(config.kind);
+    EXPECT_EQ(std::vector(values.end() - 4, values.end()), to_vector(start.slice(0, 14)));
   }
 }
 

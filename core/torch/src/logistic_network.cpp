@@ -47,7 +47,7 @@ class LogisticNetwork final : public Network {
 
   double take_loss() override { return std::exchange(loss_, 0.0); }
 
-  Scores score(std::size_t samples) override {
+  Scores score(std::size_t samples, std::uint64_t /*seed*/) override {
     const Kernels& kernels = best_kernels();
     Scores scores;
     for (std::size_t s = 0; s < samples; ++s) {

@@ -11,6 +11,7 @@
 #include <functional>
 #include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "optimizer.hpp"
@@ -43,8 +44,9 @@ class Network {
   // The sum of the losses of all rows accumulated since the last call.
   virtual double take_loss() = 0;
 
-  // The model as it is used, not as it is trained: no gradients, no random numbers, running statistics unchanged.
-  virtual Scores score(std::size_t samples) = 0;
+  // The model as it is used, not as it is trained: no gradients and, unless it ignores its mode, no random numbers and
+  // no change of running statistics. `seed` is for models that do ignore it.
+  virtual Scores score(std::size_t samples, std::uint64_t seed) = 0;
 
   // Steps this network's values by its gradients; must not outlive it.
   [[nodiscard]] virtual std::unique_ptr<Optimizer> make_optimizer(const OptimizerConfig& config, double mu) = 0;
@@ -55,6 +57,11 @@ struct NetworkPlan {
   ParameterSpec spec;
   std::vector<float> initial;  // of a TorchScript file; empty: from the seed
   std::function<std::unique_ptr<Network>()> create;
+  // In training, a sample's output depends on the others of its batch (batch normalisation): a full batch must come at
+  // once.
+  bool mixes_samples = false;
+  bool trains_on_one_sample = true;
+  std::vector<std::string> warnings;  // what a user should know before the first round, one sentence or two each
 };
 
 struct NetworkRequest {
@@ -63,6 +70,8 @@ struct NetworkRequest {
   std::vector<std::int64_t> sample_shape;
   std::int64_t classes = 0;
   std::string device;  // cpu | cuda | auto
+  // Some samples, end to end, to try a TorchScript file on; at least one.
+  std::vector<float> examples;
 };
 
 Result<NetworkPlan> plan_network(const NetworkRequest& request);

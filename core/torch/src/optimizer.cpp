@@ -11,38 +11,40 @@ namespace {
 
 class HostOptimizer : public Optimizer {
  public:
-  HostOptimizer(const OptimizerConfig& config, double mu, std::span<float> values, std::span<float> gradients)
-      : config_(config), mu_(mu), values_(values), gradients_(gradients) {}
+  HostOptimizer(const OptimizerConfig& config, double mu, std::span<float> values, std::span<float> gradients,
+                std::span<const TensorPart> parts)
+      : config_(config), mu_(mu), values_(values), gradients_(gradients), plan_(values.size(), parts) {}
 
   void begin(std::span<const float> base) override {
     base_ = base;
-    steps_ = 0;
+    plan_.begin();
   }
 
   void step(double lr) override {
-    if (mu_ > 0.0) { pull_to_base(); }
+    const std::span<const StepRun> runs = plan_.next();
+    if (mu_ > 0.0) {
+      for (const StepRun& run : runs) { pull_to_base(run); }
+    }
     if (config_.clip_norm > 0.0) { clip(); }
-    ++steps_;
-    update(lr);
+    for (const StepRun& run : runs) { update(lr, run); }
   }
 
  protected:
-  virtual void update(double lr) = 0;
+  virtual void update(double lr, const StepRun& run) = 0;
 
   const OptimizerConfig config_;
   const double mu_;
   std::span<float> values_;
   std::span<float> gradients_;
   std::span<const float> base_;
-  std::uint64_t steps_ = 0;
 
  private:
-  void pull_to_base() {
+  void pull_to_base(const StepRun& run) {
     const auto mu = static_cast<float>(mu_);
-    float* const __restrict g = gradients_.data();
-    const float* const x = values_.data();
-    const float* const b = base_.data();
-    for (std::size_t i = 0; i < gradients_.size(); ++i) { g[i] += mu * (x[i] - b[i]); }
+    float* const __restrict g = gradients_.data() + run.offset;
+    const float* const x = values_.data() + run.offset;
+    const float* const b = base_.data() + run.offset;
+    for (std::size_t i = 0; i < run.length; ++i) { g[i] += mu * (x[i] - b[i]); }
   }
 
   void clip() {
@@ -66,6 +68,8 @@ class HostOptimizer : public Optimizer {
     const auto factor = static_cast<float>(config_.clip_norm / norm);
     for (float& gradient : gradients_) { gradient *= factor; }
   }
+
+  StepPlan plan_;
 };
 
 class Sgd final : public HostOptimizer {
@@ -73,13 +77,13 @@ class Sgd final : public HostOptimizer {
   using HostOptimizer::HostOptimizer;
 
  protected:
-  void update(double lr) override {
+  void update(double lr, const StepRun& run) override {
     const auto rate = static_cast<float>(lr);
     const auto decay = static_cast<float>(config_.weight_decay);
     const auto momentum = static_cast<float>(config_.momentum);
-    const std::size_t count = values_.size();
-    float* const __restrict x = values_.data();
-    const float* const __restrict g = gradients_.data();
+    const std::size_t count = run.length;
+    float* const __restrict x = values_.data() + run.offset;
+    const float* const __restrict g = gradients_.data() + run.offset;
     if (config_.momentum == 0.0) {
       if (config_.weight_decay == 0.0) {
         for (std::size_t i = 0; i < count; ++i) { x[i] -= rate * g[i]; }
@@ -88,9 +92,9 @@ class Sgd final : public HostOptimizer {
       }
       return;
     }
-    velocity_.resize(count);
-    float* const __restrict v = velocity_.data();
-    if (steps_ == 1) {
+    velocity_.resize(values_.size());
+    float* const __restrict v = velocity_.data() + run.offset;
+    if (run.steps == 1) {
       for (std::size_t i = 0; i < count; ++i) { v[i] = g[i] + decay * x[i]; }
     } else {
       for (std::size_t i = 0; i < count; ++i) { v[i] = momentum * v[i] + (g[i] + decay * x[i]); }
@@ -112,14 +116,18 @@ class Adam final : public HostOptimizer {
   using HostOptimizer::HostOptimizer;
 
  protected:
-  void update(double lr) override {
-    const std::size_t count = values_.size();
-    if (steps_ == 1) {
-      first_.assign(count, 0.0F);
-      second_.assign(count, 0.0F);
+  void update(double lr, const StepRun& run) override {
+    const std::size_t count = run.length;
+    first_.resize(values_.size());
+    second_.resize(values_.size());
+    float* const __restrict m = first_.data() + run.offset;
+    float* const __restrict v = second_.data() + run.offset;
+    if (run.steps == 1) {
+      std::fill_n(m, count, 0.0F);
+      std::fill_n(v, count, 0.0F);
     }
     const bool decoupled = config_.kind == OptimizerConfig::Kind::kAdamW;
-    const double steps = static_cast<double>(steps_);
+    const double steps = static_cast<double>(run.steps);
     const auto rate = static_cast<float>(lr / (1.0 - std::pow(config_.beta1, steps)));
     const auto root = static_cast<float>(std::sqrt(1.0 - std::pow(config_.beta2, steps)));
     const auto keep = static_cast<float>(decoupled ? 1.0 - lr * config_.weight_decay : 1.0);
@@ -129,10 +137,8 @@ class Adam final : public HostOptimizer {
     const auto rest1 = static_cast<float>(1.0 - config_.beta1);
     const auto rest2 = static_cast<float>(1.0 - config_.beta2);
     const auto epsilon = static_cast<float>(config_.epsilon);
-    float* const __restrict x = values_.data();
-    const float* const __restrict g = gradients_.data();
-    float* const __restrict m = first_.data();
-    float* const __restrict v = second_.data();
+    float* const __restrict x = values_.data() + run.offset;
+    const float* const __restrict g = gradients_.data() + run.offset;
     for (std::size_t i = 0; i < count; ++i) {
       const float gradient = g[i] + decay * x[i];
       m[i] = beta1 * m[i] + rest1 * gradient;
@@ -148,10 +154,40 @@ class Adam final : public HostOptimizer {
 
 }  // namespace
 
+StepPlan::StepPlan(std::size_t values, std::span<const TensorPart> parts)
+    : values_(values), parts_(parts), steps_(std::max<std::size_t>(parts.size(), 1)) {}
+
+void StepPlan::begin() {
+  std::ranges::fill(steps_, 0);
+}
+
+std::span<const StepRun> StepPlan::next() {
+  runs_.clear();
+  if (parts_.empty()) {
+    runs_.push_back({0, values_, ++steps_[0]});
+    return runs_;
+  }
+  for (std::size_t i = 0; i < parts_.size(); ++i) {
+    const TensorPart& part = parts_[i];
+    if (!part.reached) { continue; }
+    ++steps_[i];
+    const bool goes_on =
+        !runs_.empty() && runs_.back().offset + runs_.back().length == part.offset && runs_.back().steps == steps_[i];
+    if (goes_on) {
+      runs_.back().length += part.length;
+    } else {
+      runs_.push_back({part.offset, part.length, steps_[i]});
+    }
+  }
+  return runs_;
+}
+
 std::unique_ptr<Optimizer> make_host_optimizer(const OptimizerConfig& config, double mu, std::span<float> values,
-                                               std::span<float> gradients) {
-  if (config.kind == OptimizerConfig::Kind::kSgd) { return std::make_unique<Sgd>(config, mu, values, gradients); }
-  return std::make_unique<Adam>(config, mu, values, gradients);
+                                               std::span<float> gradients, std::span<const TensorPart> parts) {
+  if (config.kind == OptimizerConfig::Kind::kSgd) {
+    return std::make_unique<Sgd>(config, mu, values, gradients, parts);
+  }
+  return std::make_unique<Adam>(config, mu, values, gradients, parts);
 }
 
 double learning_rate(const OptimizerConfig& config, std::uint64_t round, std::uint64_t rounds) {

@@ -20,7 +20,8 @@ namespace {
 
 using internal::Network;
 
-// A full-batch gradient (FedSGD) is gathered in parts of this many samples, so that memory stays that of a batch.
+// A full-batch gradient (FedSGD) is gathered in parts of this many samples, so that memory stays that of a batch;
+// unless the model's samples depend on each other.
 constexpr std::size_t kFullBatchPart = 256;
 
 // What all trainers of a factory share, unchanged.
@@ -34,6 +35,7 @@ struct Settings {
   OptimizerConfig optimizer;  // trainer.optimizer, reduced to plain SGD for FedSGD
   double mu = 0.0;
   std::uint64_t rounds = 0;
+  std::uint64_t seed = 0;
   std::size_t evaluation_batch = 1;
   std::filesystem::path initial;  // empty: by seed
 };
@@ -73,6 +75,18 @@ void gather(const Dataset& data, std::span<const std::uint32_t> rows, Network& n
   }
   const std::span<std::int64_t> labels = network.labels(rows.size());
   for (std::size_t i = 0; i < rows.size(); ++i) { labels[i] = data.labels[rows[i]]; }
+}
+
+// How many of the samples that are left the next batch takes. Where a model cannot be trained on one sample, a last
+// batch of one joins the batch before it.
+std::size_t next_batch(std::size_t left, std::size_t batch_size, const internal::NetworkPlan& plan) {
+  const std::size_t taken = std::min(batch_size, left);
+  return !plan.trains_on_one_sample && left - taken == 1 ? left : taken;
+}
+
+std::uint64_t batches_in(std::size_t samples, std::size_t batch_size, const internal::NetworkPlan& plan) {
+  const bool joined = !plan.trains_on_one_sample && samples > batch_size && samples % batch_size == 1;
+  return samples / batch_size + (samples % batch_size != 0 && !joined ? 1 : 0);
 }
 
 class TorchTrainer final : public Trainer {
@@ -134,7 +148,8 @@ class TorchTrainer final : public Trainer {
       if (stopped(cancel)) { return cancelled("evaluation was cancelled"); }
       const auto batch = rows.subspan(at, std::min(settings_->evaluation_batch, rows.size() - at));
       gather(data, batch, *network_);
-      const internal::Scores part = network_->score(batch.size());
+      const internal::Scores part =
+          network_->score(batch.size(), stream_seed(settings_->seed, Purpose::kDevice, batch.front(), batch.size()));
       total.loss_sum += part.loss_sum;
       total.correct += part.correct;
     }
@@ -160,6 +175,8 @@ class TorchTrainer final : public Trainer {
       const auto count = static_cast<double>(rows.size());
       outcome.metrics["base_loss"] = scores.loss_sum / count;
       outcome.metrics["base_accuracy"] = static_cast<double>(scores.correct) / count;
+      // A model that ignores evaluation mode has changed its statistics.
+      network_->load(*task.base);
     }
     optimizer_->begin(*task.base);
     // Left over only if an earlier task was cancelled or threw.
@@ -184,9 +201,11 @@ class TorchTrainer final : public Trainer {
   Result<std::uint64_t> full_batch_step(const TrainTask& task, std::span<const std::uint32_t> rows, double lr,
                                         TrainOutcome& outcome) {
     network_->zero_gradients();
-    for (std::size_t at = 0; at < rows.size(); at += kFullBatchPart) {
+    const std::size_t part = settings_->plan.mixes_samples ? rows.size() : kFullBatchPart;
+    for (std::size_t at = 0, taken = 0; at < rows.size(); at += taken) {
       if (stopped(task.cancel)) { return cancelled("training was cancelled"); }
-      const auto batch = rows.subspan(at, std::min(kFullBatchPart, rows.size() - at));
+      taken = next_batch(rows.size() - at, part, settings_->plan);
+      const auto batch = rows.subspan(at, taken);
       gather(*settings_->train, batch, *network_);
       network_->accumulate(batch.size(), static_cast<double>(rows.size()),
                            stream_seed(task.seed, Purpose::kDevice, at / kFullBatchPart));
@@ -199,16 +218,17 @@ class TorchTrainer final : public Trainer {
   Result<std::uint64_t> minibatch_steps(const TrainTask& task, std::span<std::uint32_t> rows, double lr,
                                         TrainOutcome& outcome) {
     const std::size_t batch_size = std::max<std::size_t>(settings_->trainer.batch_size, 1);
-    const std::uint64_t per_epoch = (rows.size() + batch_size - 1) / batch_size;
+    const std::uint64_t per_epoch = batches_in(rows.size(), batch_size, settings_->plan);
     const std::uint64_t steps =
         settings_->trainer.steps > 0 ? settings_->trainer.steps : per_epoch * settings_->trainer.epochs;
     Rng rng(task.seed);
     std::uint64_t seen = 0;
     while (outcome.steps < steps) {
       rng.shuffle(rows);
-      for (std::size_t at = 0; at < rows.size() && outcome.steps < steps; at += batch_size) {
+      for (std::size_t at = 0, taken = 0; at < rows.size() && outcome.steps < steps; at += taken) {
         if (stopped(task.cancel)) { return cancelled("training was cancelled"); }
-        const auto batch = rows.subspan(at, std::min(batch_size, rows.size() - at));
+        taken = next_batch(rows.size() - at, batch_size, settings_->plan);
+        const auto batch = rows.subspan(at, taken);
         gather(*settings_->train, batch, *network_);
         network_->zero_gradients();
         network_->accumulate(batch.size(), static_cast<double>(batch.size()),
@@ -241,6 +261,8 @@ class TorchTrainerFactory final : public TrainerFactory {
       return settings_->plan.initial.empty() ? internal::initial_values(spec(), seed) : settings_->plan.initial;
     } catch (const std::bad_alloc&) { return out_of_memory(spec()); }
   }
+
+  [[nodiscard]] std::vector<std::string> warnings() const override { return settings_->plan.warnings; }
 
   [[nodiscard]] double weight_bound(ClientIndex client) const override {
     return weight_of(settings_->algorithm, settings_->partition->count(client));
@@ -288,6 +310,47 @@ Status check(const TrainerContext& context) {
   return ok_status();
 }
 
+// A few samples from all over the data, which may be sorted by label.
+std::vector<float> examples_of(const Dataset& data) {
+  constexpr std::size_t kMost = 4;
+  const std::size_t size = data.sample_size();
+  const std::size_t count = std::min(kMost, data.size());
+  std::vector<float> examples;
+  examples.reserve(count * size);
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::size_t first = data.size() * i / count * size;
+    for (std::size_t k = first; k < first + size; ++k) {
+      const auto* const bytes = std::get_if<std::vector<std::uint8_t>>(&data.features);
+      examples.push_back(bytes != nullptr ? static_cast<float>((*bytes)[k]) * data.scale + data.offset
+                                          : std::get<std::vector<float>>(data.features)[k]);
+    }
+  }
+  return examples;
+}
+
+// Batch normalisation needs two samples at least: found out before the first round.
+Status check_batches(const Settings& settings, const std::string& model, std::uint32_t clients) {
+  if (settings.plan.trains_on_one_sample) { return ok_status(); }
+  const bool full_batches = settings.algorithm.kind == AlgorithmConfig::Kind::kFedSgd;
+  if (!full_batches && settings.trainer.batch_size <= 1) {
+    return configuration_error(fmt::format(
+        "trainer.batch_size is {}, but {} cannot be trained on a batch of one sample (batch normalisation needs two); "
+        "use a larger batch size",
+        settings.trainer.batch_size, model));
+  }
+  std::uint32_t alone = 0;
+  std::uint32_t first = 0;
+  for (std::uint32_t client = 0; client < clients; ++client) {
+    if (settings.partition->count(ClientIndex{client}) != 1) { continue; }
+    if (alone++ == 0) { first = client; }
+  }
+  if (alone == 0) { return ok_status(); }
+  return configuration_error(fmt::format(
+      "client {} has 1 sample{}, but {} cannot be trained on one sample (batch normalisation needs two); use fewer "
+      "clients, or data.partition.min_samples: 2 where the partition has it",
+      first, alone > 1 ? fmt::format(", and so have {} more", alone - 1) : "", model));
+}
+
 }  // namespace
 
 Result<std::unique_ptr<TrainerFactory>> make_torch_factory(const TrainerContext& context) {
@@ -303,6 +366,7 @@ Result<std::unique_ptr<TrainerFactory>> make_torch_factory(const TrainerContext&
     request.sample_shape = context.train->sample_shape;
     request.classes = context.train->classes;
     request.device = configuration.trainer.device;
+    if (!request.torchscript.empty()) { request.examples = examples_of(*context.train); }
 
     auto settings = std::make_shared<Settings>();
     TRIBUTARY_ASSIGN_OR_RETURN(settings->plan, internal::plan_network(request));
@@ -318,10 +382,12 @@ Result<std::unique_ptr<TrainerFactory>> make_torch_factory(const TrainerContext&
     }
     settings->mu = configuration.algorithm.kind == AlgorithmConfig::Kind::kFedProx ? configuration.algorithm.mu : 0.0;
     settings->rounds = configuration.rounds;
+    settings->seed = configuration.seed;
     settings->evaluation_batch = std::max<std::size_t>(configuration.evaluation.batch_size, 1);
     if (!configuration.model.initial.empty()) {
       settings->initial = configuration.resolve(configuration.model.initial);
     }
+    TRIBUTARY_RETURN_IF_ERROR(check_batches(*settings, configuration.model.torchscript, context.clients));
     return std::unique_ptr<TrainerFactory>(std::make_unique<TorchTrainerFactory>(std::move(settings)));
   } catch (const std::bad_alloc&) {
     const ModelConfig& model = context.configuration.model;

@@ -17,15 +17,15 @@ class BuiltinModel final : public TorchModel {
   at::Tensor forward(const at::Tensor& input) override { return net_->forward(input); }
   void set_training(bool training) override { net_->train(training); }
   void move_to(c10::Device device) override { net_->to(device); }
-  std::vector<NamedTensor> parameters() override { return listed(net_->named_parameters()); }
-  std::vector<NamedTensor> buffers() override { return listed(net_->named_buffers()); }
-
- private:
-  static std::vector<NamedTensor> listed(const torch::OrderedDict<std::string, at::Tensor>& tensors) {
-    std::vector<NamedTensor> list;
-    for (const auto& item : tensors) { list.push_back({item.key(), item.value()}); }
+  std::vector<ModelTensor> tensors() override {
+    std::vector<ModelTensor> list;
+    for (const auto& item : net_->named_parameters()) {
+      list.push_back({item.key(), item.value(), TensorRole::kTrainable});
+    }
     return list;
   }
+
+ private:
   std::shared_ptr<Net> net_;
 };
 

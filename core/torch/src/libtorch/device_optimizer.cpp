@@ -9,63 +9,86 @@ namespace {
 
 class DeviceOptimizer final : public Optimizer {
  public:
-  DeviceOptimizer(const OptimizerConfig& config, double mu, at::Tensor values, at::Tensor gradients)
-      : config_(config), mu_(mu), values_(std::move(values)), gradients_(std::move(gradients)) {}
+  DeviceOptimizer(const OptimizerConfig& config, double mu, at::Tensor values, at::Tensor gradients,
+                  std::span<const TensorPart> parts)
+      : config_(config),
+        mu_(mu),
+        values_(std::move(values)),
+        gradients_(std::move(gradients)),
+        plan_(static_cast<std::size_t>(values_.numel()), parts) {}
 
   void begin(std::span<const float> /*base*/) override {
     const at::NoGradGuard no_gradient;
     // The network has just loaded the base: a copy on the device costs less than another transfer.
     if (mu_ > 0.0) { base_ = values_.clone(); }
-    steps_ = 0;
+    plan_.begin();
   }
 
   void step(double lr) override {
     const at::NoGradGuard no_gradient;
-    if (mu_ > 0.0) { gradients_.add_(values_ - base_, mu_); }
+    const std::span<const StepRun> runs = plan_.next();
+    if (mu_ > 0.0) {
+      for (const StepRun& run : runs) { of(gradients_, run).add_(of(values_, run) - of(base_, run), mu_); }
+    }
     if (config_.clip_norm > 0.0) {
       // Never more than 1, and no transfer to ask whether it is less.
       gradients_.mul_((config_.clip_norm / gradients_.norm()).clamp_max(1.0));
     }
-    ++steps_;
-    config_.kind == OptimizerConfig::Kind::kSgd ? sgd(lr) : adam(lr);
+    for (const StepRun& run : runs) { config_.kind == OptimizerConfig::Kind::kSgd ? sgd(lr, run) : adam(lr, run); }
   }
 
  private:
-  void sgd(double lr) {
-    if (config_.weight_decay != 0.0) { gradients_.add_(values_, config_.weight_decay); }
+  static at::Tensor of(const at::Tensor& flat, const StepRun& run) {
+    return flat.narrow(0, static_cast<std::int64_t>(run.offset), static_cast<std::int64_t>(run.length));
+  }
+
+  void sgd(double lr, const StepRun& run) {
+    const at::Tensor values = of(values_, run);
+    const at::Tensor gradients = of(gradients_, run);
+    if (config_.weight_decay != 0.0) { gradients.add_(values, config_.weight_decay); }
     if (config_.momentum == 0.0) {
-      values_.add_(gradients_, -lr);
+      values.add_(gradients, -lr);
       return;
     }
-    if (steps_ == 1) {
-      first_ = gradients_.clone();
+    if (!first_.defined()) { first_ = at::zeros_like(values_); }
+    const at::Tensor velocity = of(first_, run);
+    if (run.steps == 1) {
+      velocity.copy_(gradients);
     } else {
-      first_.mul_(config_.momentum).add_(gradients_);
+      velocity.mul_(config_.momentum).add_(gradients);
     }
     if (config_.nesterov) {
-      gradients_.add_(first_, config_.momentum);
-      values_.add_(gradients_, -lr);
+      gradients.add_(velocity, config_.momentum);
+      values.add_(gradients, -lr);
     } else {
-      values_.add_(first_, -lr);
+      values.add_(velocity, -lr);
     }
   }
 
-  void adam(double lr) {
-    if (steps_ == 1) {
+  void adam(double lr, const StepRun& run) {
+    if (!first_.defined()) {
       first_ = at::zeros_like(values_);
       second_ = at::zeros_like(values_);
     }
-    if (config_.kind == OptimizerConfig::Kind::kAdamW) {
-      values_.mul_(1.0 - lr * config_.weight_decay);
-    } else if (config_.weight_decay != 0.0) {
-      gradients_.add_(values_, config_.weight_decay);
+    const at::Tensor values = of(values_, run);
+    const at::Tensor gradients = of(gradients_, run);
+    const at::Tensor first = of(first_, run);
+    const at::Tensor second = of(second_, run);
+    if (run.steps == 1) {
+      first.zero_();
+      second.zero_();
     }
-    const double steps = static_cast<double>(steps_);
-    first_.mul_(config_.beta1).add_(gradients_, 1.0 - config_.beta1);
-    second_.mul_(config_.beta2).addcmul_(gradients_, gradients_, 1.0 - config_.beta2);
+    if (config_.kind == OptimizerConfig::Kind::kAdamW) {
+      values.mul_(1.0 - lr * config_.weight_decay);
+    } else if (config_.weight_decay != 0.0) {
+      gradients.add_(values, config_.weight_decay);
+    }
+    const double steps = static_cast<double>(run.steps);
+    first.mul_(config_.beta1).add_(gradients, 1.0 - config_.beta1);
+    second.mul_(config_.beta2).addcmul_(gradients, gradients, 1.0 - config_.beta2);
     const at::Tensor denominator =
-        second_.sqrt().div_(std::sqrt(1.0 - std::pow(config_.beta2, steps))).add_(config_.epsilon);
-    values_.addcdiv_(first_, denominator, -lr / (1.0 - std::pow(config_.beta1, steps)));
+        second.sqrt().div_(std::sqrt(1.0 - std::pow(config_.beta2, steps))).add_(config_.epsilon);
+    values.addcdiv_(first, denominator, -lr / (1.0 - std::pow(config_.beta1, steps)));
   }
 
   const OptimizerConfig config_;
@@ -75,14 +98,14 @@ class DeviceOptimizer final : public Optimizer {
   at::Tensor base_;
   at::Tensor first_;
   at::Tensor second_;
-  std::uint64_t steps_ = 0;
+  StepPlan plan_;
 };
 
 }  // namespace
 
 std::unique_ptr<Optimizer> make_device_optimizer(const OptimizerConfig& config, double mu, at::Tensor values,
-                                                 at::Tensor gradients) {
-  return std::make_unique<DeviceOptimizer>(config, mu, std::move(values), std::move(gradients));
+                                                 at::Tensor gradients, std::span<const TensorPart> parts) {
+  return std::make_unique<DeviceOptimizer>(config, mu, std::move(values), std::move(gradients), parts);
 }
 
 }  // namespace tributary::internal

@@ -5,13 +5,15 @@
 #include <torch/torch.h>
 
 #include <memory>
+#include <span>
 
 #include "optimizer.hpp"
 
 namespace tributary::internal {
 
-// Both tensors: one dimension, the same length, on the same device.
+// Both tensors: one dimension, the same length, on the same device. `parts`: see StepPlan.
 [[nodiscard]] std::unique_ptr<Optimizer> make_device_optimizer(const OptimizerConfig& config, double mu,
-                                                               at::Tensor values, at::Tensor gradients);
+                                                               at::Tensor values, at::Tensor gradients,
+                                                               std::span<const TensorPart> parts = {});
 
 }  // namespace tributary::internal

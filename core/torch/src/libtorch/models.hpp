@@ -16,9 +16,17 @@
 
 namespace tributary::internal {
 
-struct NamedTensor {
+enum class TensorRole {
+  kTrainable,
+  kFrozen,  // a parameter without gradient
+  kBuffer,  // floating
+  kLocal,   // integers, and what the model holds besides parameters and buffers: never leaves the replica
+};
+
+struct ModelTensor {
   std::string name;
   at::Tensor tensor;
+  TensorRole role = TensorRole::kTrainable;
 };
 
 class TorchModel {
@@ -27,9 +35,15 @@ class TorchModel {
   virtual at::Tensor forward(const at::Tensor& input) = 0;
   virtual void set_training(bool training) = 0;
   virtual void move_to(c10::Device device) = 0;
-  // Shared tensors appear once, under their first name.
-  virtual std::vector<NamedTensor> parameters() = 0;
-  virtual std::vector<NamedTensor> buffers() = 0;
+  // Each tensor once, under its first name; in every replica in the same order. Two tensors may share memory.
+  virtual std::vector<ModelTensor> tensors() = 0;
+  // forward() may have put other tensors in the place of those listed (`self.mean = 0.9 * self.mean + ...`). Copies the
+  // values of parameters and floating buffers into the listed ones, which take their places again.
+  virtual void collect() {}
+  // Puts the listed tensors back in their places, whatever their values, and everything else as it was at the start.
+  virtual void reset() {}
+  // What the model's code fixes for both modes: "drop (dropout)" and the like.
+  [[nodiscard]] virtual std::vector<std::string> layers_fixed_to(bool /*training*/) const { return {}; }
 };
 
 // The model of that name (see builtin_models()) for samples of this shape. Its values are arbitrary.
@@ -37,8 +51,20 @@ class TorchModel {
 Status check_builtin_model(const NetworkRequest& request);
 std::unique_ptr<TorchModel> make_builtin_model(const NetworkRequest& request);
 
-// Reads the file once and returns what makes replicas of it.
-std::function<std::unique_ptr<TorchModel>()> script_model_maker(const std::string& file);
+// A TorchScript file, read once.
+class ScriptFile {
+ public:
+  explicit ScriptFile(const std::string& path);
+
+  // As the file has it: its tensors may share memory.
+  TorchModel& original() { return *original_; }
+  // Replicas have the tensors of the original, in the same order, each with memory of its own: so does the original
+  // from now on. The function may be called from any thread.
+  std::function<std::unique_ptr<TorchModel>()> replicas();
+
+ private:
+  std::shared_ptr<TorchModel> original_;
+};
 
 // ReLU after 2x2 max pooling with stride 2: on the CPU in one pass without branches, several times as fast as the two
 // of libtorch, with the same values and gradients. Rows and columns left over are dropped.

@@ -2,24 +2,26 @@
 // Trains built-in models and TorchScript files with libtorch.
 //
 // Loading:      a program that links tributary::torch calls these; all others get them through
-// register_builtin_trainers(),
-//               which loads this library when a configuration asks for it.
+//               register_builtin_trainers(), which loads this library when a configuration asks for it.
 // Models:       model.kind (see builtin_models()), or model.torchscript: a file trained as it is. Its parameters and
-// its
-//               floating buffers make up the spec; integer buffers start every task as the file has them.
+//               its floating buffers make up the spec, each memory once: tied weights stay tied. Everything else it
+//               holds (integer buffers, attributes) starts every task as the file has it.
+// Trial:        a TorchScript file is tried on a few samples when the factory is made. It must take batches of any
+//               size; warnings() names the layers that ignore training or evaluation mode.
 // Training:     cross-entropy, minibatches shuffled by TrainTask::seed, a fresh optimizer per task. FedSGD is one step
-// of
-//               plain SGD (with trainer.optimizer.weight_decay and clip_norm) on all samples at once, FedProx adds
+//               of plain SGD (with trainer.optimizer.weight_decay and clip_norm) on all samples at once, FedProx adds
 //               mu * (x - base) to every gradient and reports the loss without its term. Gradients are clipped with
-//               that term and before weight decay. The learning rate's schedule counts TrainTask::root_round.
+//               that term and before weight decay. A tensor that no gradient reaches in a step is left alone in it.
+//               The learning rate's schedule counts TrainTask::root_round.
+// Batches:      where a model cannot be trained on one sample (batch normalisation), a last batch of one sample joins
+//               the batch before it, and a client with one sample is refused by the factory.
 // Threads:      each Trainer computes on the thread that calls it, and on no other: many clients train side by side.
-// The
-//               first factory therefore sets libtorch, OpenMP and OpenBLAS to one thread, for the whole process.
+//               The first factory therefore sets libtorch, OpenMP and OpenBLAS to one thread, for the whole process.
 // Determinism:  on the CPU a task's result depends on the task alone, bit for bit, also for models that draw random
-// numbers
-//               (dropout): their forward passes run one at a time. On CUDA only as far as its kernels are
+//               numbers (dropout): their forward passes run one at a time. On CUDA only as far as its kernels are
 //               deterministic.
-// Memory:       one replica of the model per Trainer (values, gradients, optimizer state), and one batch.
+// Memory:       one replica of the model per Trainer (values, gradients, optimizer state), and one batch; with FedSGD
+//               and batch normalisation the batch is all that a client has.
 #pragma once
 
 #include <memory>
@@ -30,6 +32,7 @@
 namespace tributary {
 
 // kConfiguration: the model does not fit the data, or the file is no usable TorchScript; kNotFound, kIo: its file;
+// kBadData: its values are not finite;
 // kUnsupported: device cuda without one.
 Result<std::unique_ptr<TrainerFactory>> make_torch_factory(const TrainerContext& context);
 

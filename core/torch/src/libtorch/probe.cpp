@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "libtorch/probe.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cmath>
+#include <stdexcept>
+
+#include "libtorch/plain_errors.hpp"
+
+namespace tributary::internal {
+namespace {
+
+constexpr std::size_t kBatch = 4;
+constexpr std::uint64_t kSeed = 1;
+
+class Probe {
+ public:
+  Probe(TorchNetwork& replica, const NetworkRequest& request, std::span<const float> values)
+      : replica_(replica), request_(request), values_(values) {
+    for (const std::int64_t dimension : request.sample_shape) { size_ *= static_cast<std::size_t>(dimension); }
+  }
+
+  ProbeResult run() {
+    ProbeResult found;
+    for (const bool training : {false, true}) {
+      try {
+        bool& draws = training ? found.draws.in_training : found.draws.in_evaluation;
+        const at::Tensor mixed = first_row(training, kBatch, false, draws);
+        const at::Tensor alike = first_row(training, kBatch, true, draws);
+        (training ? found.mixes_in_training : found.mixes_in_evaluation) = differ(mixed, alike);
+        // A size of its own: a model traced with one batch may know no other.
+        use_once(training, kBatch - 1);
+        if (!training) { use_once(training, 1); }
+      } catch (const std::bad_alloc&) { throw; } catch (const std::exception& error) {
+        throw std::runtime_error(fmt::format("in {}: {}", training ? "training" : "evaluation", error.what()));
+      }
+    }
+    found.trains_on_one_sample = trains_on_one();
+    return found;
+  }
+
+ private:
+  // Examples from the first on, again and again if there are few; or the first alone.
+  void fill(std::size_t samples, bool alike) {
+    const std::span<float> features = replica_.features(samples);
+    const std::size_t rows = std::max<std::size_t>(request_.examples.size() / std::max<std::size_t>(size_, 1), 1);
+    for (std::size_t s = 0; s < samples; ++s) {
+      const std::size_t row = alike ? 0 : s % rows;
+      std::copy_n(request_.examples.data() + row * size_, size_, features.data() + s * size_);
+    }
+    std::ranges::fill(replica_.labels(samples), 0);
+  }
+
+  at::Tensor first_row(bool training, std::size_t samples, bool alike, bool& draws) {
+    replica_.load(values_);
+    fill(samples, alike);
+    const at::Generator generator = request_.device == "cuda"
+                                        ? at::globalContext().defaultGenerator(c10::Device(c10::kCUDA, 0))
+                                        : at::globalContext().defaultGenerator(c10::kCPU);
+    const at::NoGradGuard no_gradient;
+    return with_plain_errors([&] {
+      torch::manual_seed(kSeed);
+      const at::Tensor before = generator.get_state();
+      const at::Tensor logits = replica_.forward(samples, training, kSeed);
+      draws = draws || !at::equal(before, generator.get_state());
+      return logits[0].cpu().clone();
+    });
+  }
+
+  // True beyond what another order of additions could explain.
+  static bool differ(const at::Tensor& a, const at::Tensor& b) {
+    const double scale = std::max({a.abs().max().item<double>(), b.abs().max().item<double>(), 1e-6});
+    return (a - b).abs().max().item<double>() > 1e-4 * scale;
+  }
+
+  void use_once(bool training, std::size_t samples) {
+    replica_.load(values_);
+    fill(samples, false);
+    if (training) {
+      replica_.zero_gradients();
+      replica_.accumulate(samples, static_cast<double>(samples), kSeed);
+    } else {
+      static_cast<void>(replica_.score(samples, kSeed));
+    }
+  }
+
+  // Batch normalisation has no variance of one value: libtorch's layer refuses, traced code makes NaN of it.
+  bool trains_on_one() {
+    try {
+      use_once(true, 1);
+    } catch (const std::bad_alloc&) { throw; } catch (const std::exception&) {
+      return false;
+    }
+    const std::vector<float> after = replica_.store();
+    return std::ranges::all_of(after, [](float value) { return std::isfinite(value); });
+  }
+
+  TorchNetwork& replica_;
+  const NetworkRequest& request_;
+  std::span<const float> values_;
+  std::size_t size_ = 1;
+};
+
+std::string listed(const std::vector<std::string>& layers) {
+  constexpr std::size_t kMost = 8;
+  if (layers.empty()) { return ""; }
+  const auto shown = std::span(layers).first(std::min(layers.size(), kMost));
+  return fmt::format(": {}{}", fmt::join(shown, ", "),
+                     layers.size() > kMost ? fmt::format(" and {} more", layers.size() - kMost) : "");
+}
+
+}  // namespace
+
+ProbeResult probe(TorchNetwork& replica, const NetworkRequest& request, std::span<const float> values) {
+  const auto turn = take_generator();
+  return Probe(replica, request, values).run();
+}
+
+std::vector<std::string> mode_warnings(const std::string& file, const TorchModel& model, const ProbeResult& found) {
+  constexpr const char* kRemedy = "torch.jit.script keeps both modes, torch.jit.trace only the one it saw";
+  std::vector<std::string> warnings;
+  if (found.draws.in_evaluation || found.mixes_in_evaluation) {
+    const char* does = !found.mixes_in_evaluation ? "draws random numbers"
+                       : !found.draws.in_evaluation
+                           ? "gives a sample another output when other samples are beside it"
+                           : "draws random numbers, and gives a sample another output when other samples are beside it";
+    warnings.push_back(fmt::format(
+        "model.torchscript: {} ignores evaluation mode{}. It {} when it is evaluated, so loss and accuracy depend on "
+        "evaluation.batch_size; {}",
+        file, listed(model.layers_fixed_to(true)), does, kRemedy));
+  }
+  if (const std::vector<std::string> layers = model.layers_fixed_to(false); !layers.empty()) {
+    warnings.push_back(fmt::format(
+        "model.torchscript: {} ignores training mode{}. In training these layers do what they do in evaluation; {}",
+        file, listed(layers), kRemedy));
+  }
+  return warnings;
+}
+
+}  // namespace tributary::internal

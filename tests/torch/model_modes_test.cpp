@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+// Models that ignore whether they are trained or evaluated, and models whose samples depend on each other.
+#include "torch/scripts_for_tests.hpp"
+
+namespace tributary {
+namespace {
+
+using testing::by_pytorch;
+using testing::distance_to;
+using testing::fixture;
+using testing::random_table;
+using testing::ScratchDirectory;
+using testing::script_federation;
+using testing::task_for;
+using testing::TestFederation;
+using torch::optim::SGD;
+using torch::optim::SGDOptions;
+
+double loss_of(const TestFederation& federation) {
+  const auto factory = federation.factory().value();
+  const auto base = factory->initial_model(1).value();
+  return factory->create().value()->evaluate(base, 0, 1).value().metrics.at("loss");
+}
+
+// Batch normalisation between two layers, following its mode.
+std::string normalised(const ScratchDirectory& directory) {
+  torch::manual_seed(5);
+  torch::jit::Module module("Normalised");
+  const auto parameter = [&](const char* name, const at::Tensor& values) {
+    module.register_parameter(name, values.detach().set_requires_grad(true), false);
+  };
+  parameter("first", torch::randn({8, 4}));
+  parameter("second", torch::randn({3, 8}));
+  module.register_buffer("running_mean", torch::zeros({8}));
+  module.register_buffer("running_var", torch::ones({8}));
+  module.register_attribute("training", c10::BoolType::get(), true);
+  module.define(R"(
+    def forward(self, x):
+      x = torch.matmul(x, self.first.t())
+      if self.training and x.size(0) == 1:
+        raise ValueError("Expected more than 1 value per channel when training")
+      x = torch.batch_norm(x, None, None, self.running_mean, self.running_var, self.training, 0.1, 1e-5, False)
+      return torch.matmul(torch.relu(x), self.second.t())
+  )");
+  module.save((directory / "normalised.pt").string());
+  return (directory / "normalised.pt").string();
+}
+
+TEST(ModelModes, DropoutTracedInTrainingIsNamedAndSeeded) {
+  const TestFederation federation = script_federation(fixture("dropout-traced-in-training.pt"), random_table(40));
+
+  const auto warnings = federation.factory().value()->warnings();
+
+  ASSERT_EQ(warnings.size(), 1U);
+  EXPECT_EQ(warnings[0],
+            "model.torchscript: " + fixture("dropout-traced-in-training.pt") +
+                " ignores evaluation mode: 2 (dropout). It draws random numbers when it is evaluated, so loss and "
+                "accuracy depend on evaluation.batch_size; torch.jit.script keeps both modes, torch.jit.trace only the "
+                "one it saw");
+  const double loss = loss_of(federation);
+  torch::manual_seed(99);
+  EXPECT_EQ(loss_of(federation), loss);
+}
+
+TEST(ModelModes, BatchNormTracedInTrainingIsNamed) {
+  TestFederation federation = script_federation(fixture("batchnorm-traced-in-training.pt"), random_table(40));
+
+  const auto warnings = federation.factory().value()->warnings();
+
+  ASSERT_EQ(warnings.size(), 1U);
+  EXPECT_NE(warnings[0].find("ignores evaluation mode: 1 (batch norm). It gives a sample another output when other "
+                             "samples are beside it when it is evaluated, so loss and accuracy depend on "
+                             "evaluation.batch_size"),
+            std::string::npos)
+      << warnings[0];
+  EXPECT_EQ(loss_of(federation), loss_of(federation));
+}
+
+TEST(ModelModes, MeasuringFirstDoesNotChangeTheTraining) {
+  const TestFederation federation = script_federation(fixture("batchnorm-traced-in-training.pt"), random_table(40));
+  const auto factory = federation.factory().value();
+  const auto trainer = factory->create().value();
+  TrainTask task = task_for(0, factory->initial_model(1).value());
+  const auto alone = *trainer->train(task).value().model;
+  task.evaluate_first = true;
+
+  EXPECT_EQ(*trainer->train(task).value().model, alone);
+}
+
+TEST(ModelModes, LayersFixedToEvaluationAreNamed) {
+  const ScratchDirectory directory;
+  torch::jit::Module module("Fixed");
+  module.register_parameter("weight", torch::randn({3, 4}).set_requires_grad(true), false);
+  module.define("def forward(self, x):\n  return torch.matmul(torch.dropout(x, 0.5, False), self.weight.t())\n");
+  module.save((directory / "fixed.pt").string());
+
+  const auto warnings =
+      script_federation((directory / "fixed.pt").string(), random_table(9)).factory().value()->warnings();
+
+  ASSERT_EQ(warnings.size(), 1U);
+  EXPECT_NE(warnings[0].find("ignores training mode: dropout. In training these layers do what they do in evaluation"),
+            std::string::npos)
+      << warnings[0];
+}
+
+TEST(ModelModes, ModelsThatFollowTheirModeGiveNoWarning) {
+  const ScratchDirectory directory;
+  EXPECT_TRUE(script_federation(normalised(directory), random_table(40)).factory().value()->warnings().empty());
+  TestFederation images("");
+  images.configuration.model.torchscript = fixture("small.pt");
+  EXPECT_TRUE(images.factory().value()->warnings().empty());
+  EXPECT_TRUE(TestFederation("lenet5").factory().value()->warnings().empty());
+}
+
+TEST(ModelModes, ALastBatchOfOneJoinsTheOneBeforeIt) {
+  const ScratchDirectory directory;
+  const std::string file = normalised(directory);
+  const SharedDataset nine = random_table(9);
+  TestFederation federation = script_federation(file, nine);
+  federation.configuration.trainer.batch_size = 8;
+  federation.configuration.trainer.epochs = 3;
+  const auto factory = federation.factory().value();
+
+  const auto outcome = factory->create().value()->train(task_for(0, factory->initial_model(1).value()));
+
+  ASSERT_TRUE(outcome.ok()) << outcome.status().to_string();
+  EXPECT_EQ(outcome->steps, 3U);
+  const auto expected = by_pytorch<SGD>(file, *nine, SGDOptions(0.1), 3);
+  EXPECT_LT(distance_to(expected, factory->spec(), *outcome->model), 1e-5);
+}
+
+TEST(ModelModes, TracedBatchNormOfOneSampleIsNoticedToo) {
+  TestFederation federation = script_federation(fixture("batchnorm-traced-in-training.pt"), random_table(9));
+  federation.configuration.trainer.batch_size = 8;
+  const auto factory = federation.factory().value();
+
+  const auto outcome = factory->create().value()->train(task_for(0, factory->initial_model(1).value()));
+
+  ASSERT_TRUE(outcome.ok()) << outcome.status().to_string();
+  EXPECT_EQ(outcome->steps, 1U);
+}
+
+TEST(ModelModes, ClientsThatCouldNeverTrainAreRefused) {
+  const ScratchDirectory directory;
+  const std::string file = normalised(directory);
+  TestFederation federation = script_federation(file, random_table(5), 4);
+
+  EXPECT_EQ(federation.factory().status(),
+            configuration_error("client 1 has 1 sample, and so have 2 more, but " + file +
+                                " cannot be trained on one sample (batch normalisation needs two); use fewer clients, "
+                                "or data.partition.min_samples: 2 where the partition has it"));
+  federation = script_federation(file, random_table(8), 2);
+  EXPECT_TRUE(federation.factory().ok());
+  federation.configuration.trainer.batch_size = 1;
+  EXPECT_EQ(federation.factory().status(),
+            configuration_error("trainer.batch_size is 1, but " + file +
+                                " cannot be trained on a batch of one sample (batch normalisation needs two); use a "
+                                "larger batch size"));
+}
+
+TEST(ModelModes, FedSgdTakesTheStatisticsOfAllSamples) {
+  const ScratchDirectory directory;
+  const std::string file = normalised(directory);
+  const SharedDataset data = random_table(601);  // more than two parts of a full batch
+  TestFederation federation = script_federation(file, data);
+  federation.configuration.algorithm.kind = AlgorithmConfig::Kind::kFedSgd;
+  const auto factory = federation.factory().value();
+
+  const TrainOutcome outcome = factory->create().value()->train(task_for(0, factory->initial_model(1).value())).value();
+
+  const auto expected = by_pytorch<SGD>(file, *data, SGDOptions(0.1), 1);
+  EXPECT_LT(distance_to(expected, factory->spec(), *outcome.model), 1e-5);
+}
+
+}  // namespace
+}  // namespace tributary
