@@ -424,7 +424,7 @@ Command validate_command() {
               } else {
                 TRIBUTARY_ASSIGN_OR_RETURN(const Loaded loaded, load_federation(std::move(configuration)));
                 digest = loaded.composition.plan.digest();
-                for (const std::string& warning : loaded.composition.warnings) { context.warn(warning); }
+                for (const std::string& warning : loaded.composition.all_warnings()) { context.warn(warning); }
               }
               if (*json) {
                 Facts facts{{"schema", 1}, {"file", options->file}, {"valid", true}};
