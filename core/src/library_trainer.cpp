@@ -159,17 +159,14 @@ Result<void*> open_torch() {
   const std::filesystem::path self = own_file();
   std::string name = self.filename().string();
   const std::string_view core = "libtributary_core";
-  name = name.starts_with(core) ? "libtributary_torch" + name.substr(core.size()) : "libtributary_torch.so";
+  name = name.starts_with(core) ? "libtributary_training" + name.substr(core.size()) : "libtributary_training.so";
   const std::filesystem::path beside = self.parent_path() / name;
   std::error_code ignored;
   if (std::filesystem::exists(beside, ignored)) {
-    // There, so what is wrong with it (most likely: libtorch is missing) is worth saying.
+    // There, so what is wrong with it is worth saying.
     auto opened = open_library(beside.string());
     if (opened.ok()) { return opened; }
-    return unsupported(
-        fmt::format("the torch trainer cannot be loaded: {}. Install libtorch: apt-get install "
-                    "libtorch1.13 libopenblas0-pthread",
-                    opened.status().message()));
+    return unsupported(fmt::format("the torch trainer cannot be loaded: {}", opened.status().message()));
   }
   auto opened = open_library(name);
   if (opened.ok()) { return opened; }
@@ -226,7 +223,7 @@ Result<std::unique_ptr<TrainerFactory>> make_library_trainer_factory(const Train
 Result<std::unique_ptr<TrainerFactory>> make_torch_trainer_factory(const TrainerContext& context) {
   TRIBUTARY_ASSIGN_OR_RETURN(void* handle, open_torch());
   TrainerRegistry brought;
-  TRIBUTARY_RETURN_IF_ERROR(register_from(handle, "libtributary_torch", brought));
+  TRIBUTARY_RETURN_IF_ERROR(register_from(handle, "libtributary_training", brought));
   return brought.make("torch", context);
 }
 
@@ -234,7 +231,7 @@ Result<std::string> torch_information(bool measure) {
   TRIBUTARY_ASSIGN_OR_RETURN(void* handle, open_torch());
   void* symbol = dlsym(handle, kTorchInformationSymbol);
   if (symbol == nullptr) {
-    return unsupported(fmt::format("libtributary_torch does not define {}", kTorchInformationSymbol));
+    return unsupported(fmt::format("libtributary_training does not define {}", kTorchInformationSymbol));
   }
   return std::string(reinterpret_cast<const char* (*)(int)>(symbol)(measure ? 1 : 0));
 }

@@ -6,13 +6,18 @@
 
 #include <cmath>
 
+#include "libtorch_part.hpp"
 #include "tributary/core/random.hpp"
 #include "tributary/core/trainer_registry.hpp"
 
 namespace tributary::internal {
 
 Result<NetworkPlan> plan_network(const NetworkRequest& request) {
-  const bool cuda = request.device != "cpu" && cuda_available();
+  bool cuda = false;
+  if (request.device != "cpu") {
+    TRIBUTARY_ASSIGN_OR_RETURN(const LibtorchPart* part, libtorch_part());
+    cuda = part->cuda_available();
+  }
   if (request.device == "cuda" && !cuda) {
     return unsupported("trainer.device: cuda was asked for, but libtorch sees no CUDA device here; use cpu or auto");
   }
@@ -37,7 +42,8 @@ Result<NetworkPlan> plan_network(const NetworkRequest& request) {
   }
   NetworkRequest resolved = request;
   resolved.device = cuda ? "cuda" : "cpu";
-  return plan_torch_network(resolved);
+  TRIBUTARY_ASSIGN_OR_RETURN(const LibtorchPart* part, libtorch_part());
+  return part->plan_network(resolved);
 }
 
 std::vector<float> initial_values(const ParameterSpec& spec, std::uint64_t seed) {

@@ -76,10 +76,13 @@ struct NetworkRequest {
 
 Result<NetworkPlan> plan_network(const NetworkRequest& request);
 
-// Implemented with libtorch.
+// Implemented with libtorch, in the library that libtorch_part() loads; here only for that one.
 Result<NetworkPlan> plan_torch_network(const NetworkRequest& request);
 // True if libtorch sees a CUDA device.
 [[nodiscard]] bool cuda_available();
+void use_one_libtorch_thread();
+// See torch_info().
+[[nodiscard]] std::string libtorch_info(bool measure);
 
 // One linear layer in plain loops: for a model this small libtorch's own bookkeeping costs several times the
 // arithmetic.
@@ -89,7 +92,7 @@ Result<NetworkPlan> plan_logistic_network(std::int64_t inputs, std::int64_t clas
 // our own stream. `weight` and `bias` of one layer follow each other.
 [[nodiscard]] std::vector<float> initial_values(const ParameterSpec& spec, std::uint64_t seed);
 
-// One thread for libtorch, OpenMP and OpenBLAS: the process once, and the calling thread.
+// One thread for libtorch, OpenMP and OpenBLAS, if they are loaded: the process once, and the calling thread.
 void use_one_thread();
 
 }  // namespace tributary::internal

@@ -3,7 +3,12 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+#include <fstream>
+#include <string>
+
 #include "core/scratch_directory.hpp"
+#include "tributary/core/load_dataset.hpp"
 
 namespace tributary {
 namespace {
@@ -23,6 +28,42 @@ Result<std::unique_ptr<TrainerFactory>> load(const std::filesystem::path& librar
 
 std::string message_of(const std::filesystem::path& library) {
   return load(library).status().message();
+}
+
+bool has_torch_trainer() {
+  return std::filesystem::exists(std::filesystem::path(TRIBUTARY_TEST_CORE).parent_path() / "libtributary_torch.so");
+}
+
+bool libtorch_is_loaded() {
+  std::ifstream maps("/proc/self/maps");
+  for (std::string line; std::getline(maps, line);) {
+    if (line.find("libtorch_cpu") != std::string::npos) { return true; }
+  }
+  return false;
+}
+
+// Exit codes: 0 as it should be, 1 libtorch came too early, 2 it never came, 3 a trainer was refused.
+[[noreturn]] void make_logistic_then_mlp() {
+  Configuration configuration;
+  configuration.data.source = DataConfig::Source::kSynthetic;
+  const SharedDataset data = load_data(configuration).value().train;
+  const auto partition = std::make_shared<const Partition>(Partition::iid(data->size(), 2, 1).value());
+  const auto make = [&](const std::string& model) {
+    configuration.model.kind = model;
+    return make_torch_trainer_factory(
+               {.configuration = configuration, .train = data, .test = {}, .partition = partition, .clients = 2})
+        .ok();
+  };
+  if (!make("logistic")) { std::_Exit(3); }
+  if (libtorch_is_loaded()) { std::_Exit(1); }
+  if (!make("mlp")) { std::_Exit(3); }
+  std::_Exit(libtorch_is_loaded() ? 0 : 2);
+}
+
+// In a process of its own, since other tests load libtorch. Suites of this name run first.
+TEST(TorchTrainerLibraryDeathTest, LogisticRegressionDoesWithoutLibtorch) {
+  if (!has_torch_trainer()) { return; }
+  EXPECT_EXIT(make_logistic_then_mlp(), ::testing::ExitedWithCode(0), "");
 }
 
 TEST(LibraryTrainer, TrainsWithCodeFromASharedLibrary) {
@@ -145,7 +186,7 @@ TEST(LibraryTrainer, RefusesWhatIsNoLibrary) {
 
 TEST(TorchTrainerLibrary, IsMissedWithAdvice) {
   // A core without its sibling, as in a build without libtorch. The sibling stands beside ours if this build has it.
-  if (std::filesystem::exists(std::filesystem::path(TRIBUTARY_TEST_CORE).parent_path() / "libtributary_torch.so")) {
+  if (has_torch_trainer()) {
     EXPECT_TRUE(torch_information(false).ok());
     return;
   }

@@ -10,7 +10,6 @@
 #include <nlohmann/json.hpp>
 
 #include "network.hpp"
-#include "tributary/torch/torch_trainer.hpp"
 
 namespace tributary {
 namespace {
@@ -52,7 +51,7 @@ bool cuda_available() {
   return torch::cuda::is_available();
 }
 
-void use_one_thread() {
+void use_one_libtorch_thread() {
   static std::mutex turn;
   thread_local bool done = false;
   if (done) { return; }
@@ -72,19 +71,17 @@ void use_one_thread() {
   done = true;
 }
 
-}  // namespace internal
-
-std::string torch_info(bool measure) {
+std::string libtorch_info(bool measure) {
   nlohmann::json info;
   try {
-    internal::use_one_thread();
+    use_one_libtorch_thread();
     const std::string build = at::show_config();
     info["version"] = TORCH_VERSION;
     info["blas"] = said(build, "BLAS_INFO=");
     const auto config = openblas_function<const char* (*)()>("openblas_get_config");
     info["openblas"] = config == nullptr ? nlohmann::json() : nlohmann::json(config());
     info["threads"] = at::get_num_threads();
-    info["cuda"] = internal::cuda_available();
+    info["cuda"] = cuda_available();
     info["mkldnn"] = at::globalContext().hasMKLDNN();
     info["cpu_capability"] = said(build, "CPU capability usage: ");
     info["build"] = build;
@@ -94,4 +91,5 @@ std::string torch_info(bool measure) {
   return info.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
+}  // namespace internal
 }  // namespace tributary
