@@ -394,6 +394,7 @@ Command plan_command() {
           }
           if (*json) {
             Facts facts = facts_of(plan, cost);
+            facts["warnings"] = warnings;
             if (placement) { facts["placement"] = facts_of(loaded.composition, *placement); }
             if (!loaded.composition.client_ids.empty()) {
               facts["client_ids"] = ids_json(loaded.composition.client_ids, plan.tree());

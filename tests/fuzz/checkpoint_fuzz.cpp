@@ -35,6 +35,10 @@ class OneFile final : public tributary::FileSystem {
   }
   tributary::Status create_directories(const std::filesystem::path& /*directory*/) override { return refused(); }
   tributary::Status sync_directory(const std::filesystem::path& /*directory*/) override { return refused(); }
+  tributary::Result<tributary::LockAttempt> lock(const std::filesystem::path& /*path*/,
+                                                 std::string_view /*text*/) override {
+    return refused();
+  }
 
  private:
   static tributary::Status refused() { return tributary::io_error("read only"); }

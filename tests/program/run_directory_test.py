@@ -240,10 +240,10 @@ class EndTest(RunDirectoryTest):
         directory = self.work / "no-output"
         self.run_program("run", self.file, "--output", directory, expect=74, preexec_fn=lambda: os.close(1))
         self.records(directory)
-        for name, closed in {"no-errors": [2], "quiet": [0, 1, 2]}.items():
+        for name, closed, code in [("no-errors", [2], 0), ("quiet", [0, 1, 2], 74)]:  # --quiet prints its results, too
             directory = self.work / name
             self.run_program("run", self.file, "--output", directory, *(["--quiet"] if 1 in closed else []),
-                             preexec_fn=lambda: [os.close(number) for number in closed])
+                             expect=code, preexec_fn=lambda: [os.close(number) for number in closed])
             self.assertEqual(self.records(directory)[-1]["outcome"], "finished")
 
     def test_help_that_does_not_fit_is_an_error(self):
