@@ -20,7 +20,9 @@ Status explain(const Status& refused, const ParameterSpec& spec, std::span<const
   return invalid_argument(
       fmt::format("the change of tensor {} holds {}, and the sums of this tree take at most {}: training diverged (a "
                   "lower learning "
-                  "rate helps), or the model's numbers need scaling",
+                  "rate helps), or the model's numbers are large (scale the inputs, or set algorithm.precision: "
+                  "compact, which takes "
+                  "values up to 2^30)",
                   spec.tensor_at(static_cast<std::size_t>(bad - values.begin())).name, static_cast<double>(*bad),
                   scale.value_bound));
 }

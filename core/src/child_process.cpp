@@ -40,7 +40,10 @@ bool is_kept_back(std::string name) {
   constexpr std::array<std::string_view, 9> kSecret{"SECRET", "TOKEN", "PASSW",   "PASSPHRASE", "CREDENTIAL",
                                                     "APIKEY", "_KEY",  "PRIVATE", "_AUTH"};
   constexpr std::array<std::string_view, 5> kJob{"OMPI_", "PMIX_", "PMI_", "PRTE_", "HYDRA_"};
+  // Hugging Face's TOKENIZERS_PARALLELISM is no secret.
+  constexpr std::string_view kTokenizers = "TOKENIZERS_";
   std::ranges::transform(name, name.begin(), [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
+  if (name.starts_with(kTokenizers)) { return false; }
   return std::ranges::any_of(kSecret, [&](auto part) { return name.find(part) != std::string::npos; }) ||
          std::ranges::any_of(kJob, [&](auto start) { return name.starts_with(start); });
 }

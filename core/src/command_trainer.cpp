@@ -128,7 +128,9 @@ Result<ProgramReport> read_report(const SafetensorsMetadata& metadata) {
     // input.
     constexpr std::array<std::string_view, 7> kPassed{"format", "client", "round",         "root_round",
                                                       "rounds", "seed",   "evaluate_first"};
-    if (key.find('.') != std::string::npos || std::ranges::find(kPassed, key) != kPassed.end()) { continue; }
+    constexpr std::array<std::string_view, 4> kOurs{"tributary.", "option.", "trainer.", "algorithm."};
+    const bool ours = std::ranges::any_of(kOurs, [&](std::string_view start) { return key.starts_with(start); });
+    if (ours || std::ranges::find(kPassed, key) != kPassed.end()) { continue; }
     TRIBUTARY_ASSIGN_OR_RETURN(const double value, number_of(key, text));
     if (key == "weight") {
       report.weight = value;

@@ -183,9 +183,9 @@ std::vector<Key> training_keys() {
        .range = kPositive,
        .when = "trainer.kind=torch|command|library"},
       {.path = "algorithm.precision",
-       .meaning =
-           "Of the exact sums: `auto` resolves each client's change to 2^-34 and sends 4 to 6 bytes a value upwards; "
-           "`compact` sends 4, and resolves the mean to 2^-32; `full` is as fine as 8 bytes allow.",
+       .meaning = "Of the exact sums: `auto` resolves the change of a client of average weight to 2^-34 and sends 4 to "
+                  "8 bytes a value upwards; "
+                  "`compact` sends 4, and resolves the mean to 2^-32; `full` is as fine as 8 bytes allow.",
        .field = in<kAlgorithm, &AlgorithmConfig::precision>,
        .choices = {"auto", "compact", "full"}},
   };

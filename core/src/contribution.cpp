@@ -14,6 +14,9 @@ namespace {
 
 // Metrics travel on the control plane, whose letters are small.
 constexpr std::size_t kLongestMetricName = 100;
+// Second moments travel in units of 1,024: they are squares and may be large, and their step of 2^-24 is little beside
+// what batch normalisation adds to a variance before it divides.
+constexpr double kMomentUnit = 0x1p-10;
 
 bool has_statistics(const ParameterSpec& spec) {
   return std::any_of(spec.tensors().begin(), spec.tensors().end(),
@@ -47,8 +50,9 @@ std::vector<float> model_difference(const ParameterSpec& spec, std::span<const f
     for (std::size_t i = 0; i < spec.tensors()[t].elements(); ++i) {
       // About the mean before, not about zero: beside a large mean a variance would drown in rounding.
       const double moved = static_cast<double>(after[mean + i]) - static_cast<double>(before[mean + i]);
-      difference[variance + i] = static_cast<float>(static_cast<double>(after[variance + i]) + moved * moved -
-                                                    static_cast<double>(before[variance + i]));
+      const double change =
+          static_cast<double>(after[variance + i]) + moved * moved - static_cast<double>(before[variance + i]);
+      difference[variance + i] = static_cast<float>(change * kMomentUnit);
     }
   }
   return difference;
@@ -135,7 +139,7 @@ void apply_mean(const ParameterSpec& spec, const Aggregator& aggregator, ServerO
         for (std::size_t i = 0; i < size; ++i) {
           if (change[offset + i] == 0.0 && change[mean + i] == 0.0) { continue; }
           // The moment is about the mean that all clients were given, which the model still holds.
-          const double moment = static_cast<double>(model[offset + i]) + change[offset + i];
+          const double moment = static_cast<double>(model[offset + i]) + change[offset + i] / kMomentUnit;
           model[offset + i] = static_cast<float>(std::max(0.0, moment - change[mean + i] * change[mean + i]));
         }
         break;

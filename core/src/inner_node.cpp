@@ -382,7 +382,8 @@ void InnerNode::note_cut_off(NodeContext& context) const {
     context.note({NodeNote::Kind::kCutOff, settings_.children[cohort_.members[i]], round_,
                   noted < kMostCutOffNotes || state_.expected() == noted
                       ? "had not answered by the deadline"
-                      : fmt::format("had not answered by the deadline, and so {} others", state_.expected() - noted)});
+                      : fmt::format("had not answered by the deadline; nor had {} others, which are not listed",
+                                    state_.expected() - noted)});
   }
 }
 

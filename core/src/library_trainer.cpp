@@ -26,7 +26,7 @@ Returned guarded(const std::string& who, const Call& call) {
     return call();
   } catch (const std::exception& error) {
     return internal_error(fmt::format("{}: {}", who, error.what()));
-  } catch (...) { return internal_error(fmt::format("{} threw something that is no std::exception", who)); }
+  } catch (...) { return internal_error(fmt::format("{} threw an exception of another type", who)); }
 }
 
 // The largest weight of each client, as the library announced it once, before the run.

@@ -165,8 +165,9 @@ Status Plan::bound_weights(const TrainerFactory& factory, std::span<const std::u
   }
   clients_per_round_ = bounds[0].clients;
   weight_bounds_ = std::move(weights);
-  for (std::uint32_t client = 0; client < tree_.clients(); ++client) {
-    const NodeId node = tree_.client_node(ClientIndex{client});
+  for (std::uint32_t n = 1; n < tree_.size(); ++n) {
+    const NodeId node{n};
+    if (!tree_.is_client(node) && !divides(node)) { continue; }  // its sums pass through as they are
     coarsest_resolution_ = std::max(coarsest_resolution_, scale(tree_.parent(node)).resolution(weight_bound(node)));
   }
   return {};
@@ -179,7 +180,8 @@ const ExactScale& Plan::scale(NodeId node) const {
 
 bool Plan::every_answer_counts() const {
   for (std::uint32_t distance = 0; distance < tree_.height(); ++distance) {
-    if (configuration_.tier(distance).over_selection > 1.0) { return false; }
+    const TierConfig& tier = configuration_.tier(distance);
+    if (tier.over_selection > 1.0 || tier.quorum < 1.0) { return false; }
   }
   return true;
 }

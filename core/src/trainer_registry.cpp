@@ -50,7 +50,7 @@ Result<std::unique_ptr<TrainerFactory>> TrainerRegistry::make(const std::string&
     return made;
   } catch (const std::exception& error) {
     return internal_error(fmt::format("trainer {}: {}", kind, error.what()));
-  } catch (...) { return internal_error(fmt::format("trainer {} threw something that is no std::exception", kind)); }
+  } catch (...) { return internal_error(fmt::format("trainer {} threw an exception of another type", kind)); }
 }
 
 std::vector<TrainerRegistry::Entry> TrainerRegistry::kinds() const {

@@ -18,7 +18,7 @@ auto guarded(Call&& call) -> decltype(call()) {
     return resource_exhausted("the trainer ran out of memory");
   } catch (const std::exception& error) {
     return internal_error(fmt::format("the trainer threw: {}", error.what()));
-  } catch (...) { return internal_error("the trainer threw what is no std::exception"); }
+  } catch (...) { return internal_error("the trainer threw an exception of another type"); }
 }
 
 // A measurement of all samples from measurements of its parts.

@@ -63,6 +63,17 @@ TEST(Contribution, AVarianceSurvivesBesideALargeMean) {
   }
 }
 
+// The first round on inputs near 1e4: the mean has come a long way from 0, and its square travels beside the variance.
+TEST(Contribution, AMeanThatMovesFarIsNoDivergence) {
+  const std::vector<float> base{0.0F, 0.0F, 0.0F, 1.0F};
+  std::vector<std::pair<std::vector<float>, double>> clients(1000, {{0.0F, 0.0F, 6513.0F, 1.0F}, 600.0});
+
+  const std::vector<float> merged = merge(base, clients);
+
+  EXPECT_NEAR(merged[2], 6513.0F, 1e-3);
+  EXPECT_NEAR(merged[3], 1.0F, 8.0F) << "float32 keeps 6513^2 to 4; the next round begins at the right mean";
+}
+
 TEST(Contribution, NamesTheTensorThatDiverged) {
   const auto base = std::make_shared<const std::vector<float>>(4, 0.0F);
   for (const float wrong : {std::numeric_limits<float>::quiet_NaN(), -std::numeric_limits<float>::infinity()}) {

@@ -156,6 +156,8 @@ TEST(ExactAccumulator, SmallChangesOfManyEqualClientsAreResolved) {
   const std::vector<float> values(kElements, static_cast<float>(kDelta));
   for (const std::uint64_t clients : {2U, 3U, 10U, 31U, 100U, 1000U, 10'000U, 65'536U, 100'000U}) {
     for (const double each : {1.0, 600.0, 1447.0, 1.6e-5, 1e-3}) {
+      // Many clients take time: there the weight at which the step just may not be finer is enough.
+      if (clients > 1000 && each != 1447.0) { continue; }
       const ExactScale scale = ExactScale::fine(Weight::from_units(weight(each).units() * clients), clients);
       ExactAccumulator root;
       root.begin(kElements, scale);
@@ -178,7 +180,6 @@ TEST(ExactAccumulator, SmallChangesOfManyEqualClientsAreResolved) {
 
       EXPECT_LE(worst, 1e-3) << clients << " clients of weight " << each;
       EXPECT_LE(std::fabs(bias), 1e-4) << clients << " clients of weight " << each;
-      if (clients > 1000) { break; }  // the weight's exponent alone matters, and this takes time
     }
   }
 }

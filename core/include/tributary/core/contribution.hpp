@@ -3,7 +3,7 @@
 //
 // Trainable tensors and running means travel as differences. A running variance travels as the difference of second
 // moments about the base's mean, (variance + (mean - base mean)^2) - base variance, so that the merged variance is that
-// of all clients' samples together and does not drown in rounding beside a large mean.
+// of all clients' samples together and does not drown in rounding beside a large mean; it is sent in units of 1,024.
 // Threads: pure functions.
 #pragma once
 

@@ -39,8 +39,8 @@ class Plan {
   [[nodiscard]] const ExactScale& scale() const { return scale(tree_.root()); }
   // What one update of `node` weighs at most.
   [[nodiscard]] Weight weight_bound(NodeId node) const { return weight_bounds_->at(node.value); }
-  // The coarsest step to which any client's change is resolved in the sums of its parent, if it weighs as much as it
-  // announced.
+  // The coarsest step to which the change of any client, or of any aggregator with local rounds, is resolved in the
+  // sums of its parent, if it weighs as much as was announced.
   [[nodiscard]] double coarsest_resolution() const noexcept { return coarsest_resolution_; }
   [[nodiscard]] const LivenessSettings& liveness() const noexcept { return liveness_; }
   // Largest number of clients that one root round counts.
@@ -49,7 +49,7 @@ class Plan {
   [[nodiscard]] std::size_t payload_bytes() const noexcept { return spec_->parameters() * sizeof(float); }
   // Children that one round of a node of this tier counts at most, and its local rounds per parent round.
   [[nodiscard]] const TierConfig& tier(std::uint32_t tier) const { return configuration_.tier(tier); }
-  // Nowhere are more children asked than are counted.
+  // No round closes before all children that it asked have answered.
   [[nodiscard]] bool every_answer_counts() const;
   // Of everything that decides the result: a checkpoint of another digest is not continued.
   [[nodiscard]] const Digest& digest() const noexcept { return digest_; }

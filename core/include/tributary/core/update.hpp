@@ -63,7 +63,7 @@ class ScalarSum {
 
 // Metrics that one client may report, and that one update may carry for all clients below its sender.
 inline constexpr std::size_t kMostClientScalars = 256;
-inline constexpr std::size_t kMostScalars = 1024;
+inline constexpr std::size_t kMostScalars = 480;  // with names of 100 bytes they fit into a control message of 64 KiB
 
 struct Update {
   UpdateId id;
