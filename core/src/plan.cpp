@@ -65,7 +65,7 @@ Digest result_digest(Configuration configuration, const Tree& tree, const Parame
   // What may change without changing the result.
   configuration.name = defaults.name;
   configuration.base_directory = defaults.base_directory;
-  // Its shape and links are added below. Where its nodes run, and what they are called, does not matter.
+  // Its shape and links are added below, and names where they matter. Where its nodes run does not.
   configuration.topology = defaults.topology;
   configuration.threads = defaults.threads;
   configuration.output = defaults.output;
@@ -81,6 +81,15 @@ Digest result_digest(Configuration configuration, const Tree& tree, const Parame
   for (std::uint32_t node = 0; node < tree.size(); ++node) {
     const Link& link = tree.attributes(NodeId{node}).link;
     if (link != Link{}) { hasher.update(fmt::format("{}:{}:{};", node, link.bytes_per_second, link.latency.count())); }
+  }
+  // Samples with ids go to the clients, or below the nodes and sites, that have the name of their id.
+  const DataConfig& data = configuration.data;
+  if (data.source != DataConfig::Source::kNone && data.partition == DataConfig::Partition::kNatural) {
+    for (std::uint32_t node = 0; node < tree.size(); ++node) {
+      const NodeAttributes& attributes = tree.attributes(NodeId{node});
+      hasher.update(fmt::format("{}:{}:{}:{};", attributes.name.size(), attributes.name, attributes.site.size(),
+                                attributes.site));
+    }
   }
   return hasher.finish();
 }

@@ -101,5 +101,27 @@ TEST(Plan, ALinkTellsAnAggregatorHowLongItsWayIs) {
   EXPECT_EQ(plan.inner_node(NodeId{0}, 0).way, std::chrono::seconds(0));
 }
 
+// A run may go on with other names only where names give nobody other samples.
+TEST(Plan, NamesDecideTheResultOnlyWhereSamplesGoByThem) {
+  const FunctionTrainerFactory factory = weighing([](ClientIndex) { return 1.0; });
+  const auto digest = [&factory](const Configuration& configuration, const NodeAttributes& first) {
+    const Tree tree = Tree::create({.child_counts = {2, 0, 0}, .attributes = {{1, first}}}).value();
+    return make_plan(configuration, tree, factory).value().digest();
+  };
+  Configuration natural = rounds(1);
+  natural.data.partition = DataConfig::Partition::kNatural;
+  Configuration without_data = natural;
+  without_data.data.source = DataConfig::Source::kNone;
+  const NodeAttributes north{.name = "north"};
+  const NodeAttributes south{.name = "south"};
+  const NodeAttributes in_north{.site = "north"};
+
+  EXPECT_EQ(digest(rounds(1), north), digest(rounds(1), south));
+  EXPECT_EQ(digest(without_data, north), digest(without_data, south));
+  EXPECT_NE(digest(natural, north), digest(natural, south));
+  EXPECT_NE(digest(natural, north), digest(natural, in_north));
+  EXPECT_EQ(digest(natural, north), digest(natural, north));
+}
+
 }  // namespace
 }  // namespace tributary
