@@ -183,21 +183,43 @@ Status Federation::can_go_on_from(const Checkpoint& checkpoint) const {
   return trouble.empty() ? ok_status() : bad_data("its " + trouble);
 }
 
+// " Changed: ..." from what the directory says; empty if nothing can be made out.
+std::string Federation::changes_of_configuration() const {
+  const Result<std::vector<std::byte>> text =
+      read_file(*options_.files, options_.directory / "configuration.yaml", std::uint64_t{1} << 24U);
+  if (!text.ok()) { return {}; }
+  const std::string_view before(reinterpret_cast<const char*>(text->data()), text->size());
+  const std::string changes = internal::describe_changes(before, plan_.configuration());
+  return changes.empty() ? std::string() : " Changed: " + changes + ".";
+}
+
 Status Federation::other_configuration(const Checkpoint& checkpoint) const {
-  const std::filesystem::path saved = options_.directory / "configuration.yaml";
-  std::string changes;
-  const Result<std::vector<std::byte>> text = read_file(*options_.files, saved, std::uint64_t{1} << 24U);
-  if (text.ok()) {
-    const std::string_view before(reinterpret_cast<const char*>(text->data()), text->size());
-    changes = internal::describe_changes(before, plan_.configuration());
-  }
   std::error_code ignored;
   const std::filesystem::path model = std::filesystem::absolute(checkpoint.path, ignored);
   return invalid_argument(fmt::format(
       "{} was written by a run of another configuration, tree or model: a run goes on only as it began.{} "
       "Leave out what changes it (--set, variables TRIBUTARY_...), or start a new run; one that begins with "
       "this model: tributary run {} --output DIR --set model.initial={}",
-      checkpoint.path.string(), changes.empty() ? "" : " Changed: " + changes + ".", saved.string(), model.string()));
+      checkpoint.path.string(), changes_of_configuration(), (options_.directory / "configuration.yaml").string(),
+      model.string()));
+}
+
+// Of a run that left no checkpoint. Its first record tells exactly what it was, the configuration only by its text.
+Status Federation::began_as_planned() const {
+  std::string digest;
+  // What is not there, or damaged, is written afresh: that is no trouble.
+  [[maybe_unused]] const Status read =
+      for_each_record(*options_.files, options_.directory / "records.jsonl", [&digest](const Record& record) {
+        digest = record.event() == "run" ? record.text("configuration_digest") : std::string_view();
+        return cancelled("one is enough");
+      });
+  const std::string changes = changes_of_configuration();
+  if (digest.empty() ? changes.empty() : digest == plan_.digest().hex()) { return {}; }
+  return invalid_argument(
+      fmt::format("{} holds a run of another configuration, tree or model: a run goes on only as it began.{} Leave out "
+                  "what changes it (--set, variables TRIBUTARY_...), or start a new run in another directory; this one "
+                  "has no checkpoint yet",
+                  options_.directory.string(), changes));
 }
 
 Result<Federation::Start> Federation::start_from(Checkpoint checkpoint) {
@@ -225,6 +247,7 @@ Result<Federation::Start> Federation::find_start() {
         plan_.spec(), [this](const Checkpoint& candidate) { return can_go_on_from(candidate); });
     if (checkpoint.ok()) { return start_from(std::move(checkpoint).value()); }
     if (checkpoint.status().code() != Code::kNotFound) { return checkpoint.status(); }
+    if (!restored_) { TRIBUTARY_RETURN_IF_ERROR(began_as_planned()); }
   }
   TRIBUTARY_ASSIGN_OR_RETURN(std::vector<float> values, factory_.initial_model(plan_.configuration().seed));
   if (values.size() != plan_.spec().parameters()) {

@@ -204,6 +204,35 @@ TEST(FederationFiles, ARefusedResumeChangesNothing) {
   EXPECT_EQ(everything(files), before);
 }
 
+TEST(FederationFiles, AResumeBeforeTheFirstCheckpointIsRefusedToo) {
+  World world;
+  FaultyFileSystem files;
+  ASSERT_TRUE(world.run(files, false).ok());
+  const std::vector<float> expected = world.model(files);
+  ASSERT_TRUE(files.remove("/run/checkpoints/checkpoint-00000005.safetensors").ok());
+  World other;
+  other.configuration.algorithm.server_lr = 0.25;
+  other.plan = make_plan(other.configuration, make_tree(balanced_counts(2, 2)), other.factory);
+  World taller;
+  taller.plan = make_plan(taller.configuration, make_tree(balanced_counts(2, 3)), taller.factory);
+
+  for (const bool with_records : {true, false}) {
+    if (!with_records) { ASSERT_TRUE(files.remove("/run/records.jsonl").ok()); }
+    const auto before = everything(files);
+    const Status refused = other.run(files, true).status();
+    EXPECT_EQ(refused.code(), Code::kInvalidArgument);
+    EXPECT_TRUE(refused.message().starts_with("/run holds a run of another configuration")) << refused.message();
+    EXPECT_NE(refused.message().find("Changed: algorithm.server_lr is 0.25, it was 1"), std::string::npos)
+        << refused.message();
+    // The text of the configuration does not tell the tree, the first record does.
+    if (with_records) { EXPECT_EQ(taller.run(files, true).status().code(), Code::kInvalidArgument); }
+    EXPECT_EQ(everything(files), before);
+  }
+
+  ASSERT_TRUE(world.run(files, true).ok());
+  EXPECT_EQ(world.model(files), expected);
+}
+
 // As a rank of a job that is not ready: the root has been restored, and the run does not begin.
 class RefusingDriver final : public Driver {
  public:

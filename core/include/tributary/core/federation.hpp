@@ -88,6 +88,8 @@ class Federation final : private RunObserver {
   Result<Start> start_from(Checkpoint checkpoint);
   [[nodiscard]] Status can_go_on_from(const Checkpoint& checkpoint) const;
   [[nodiscard]] Status check_model(const ModelValues& model, Round round) const;
+  [[nodiscard]] Status began_as_planned() const;
+  [[nodiscard]] std::string changes_of_configuration() const;
   [[nodiscard]] Status other_configuration(const Checkpoint& checkpoint) const;
 
   Status show(const Record& record);
