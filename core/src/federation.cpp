@@ -125,6 +125,14 @@ Status Federation::write(const Record& record) {
   return show(record);
 }
 
+// A checkpoint counts on them, and on nothing after them: what happened in the round that is cut off happens again.
+Status Federation::write_round(const std::vector<Record>& records) {
+  for (const Record& record : records) { TRIBUTARY_RETURN_IF_ERROR(write(record)); }
+  recorded_ = round_;
+  round_bytes_ = records_->bytes();
+  return {};
+}
+
 // Below an aggregator with local rounds several of its rounds belong to one of its parent.
 Round Federation::root_round(const NodeNote& note) const {
   if (note.round.value == 0) { return Round{round_.value + 1}; }
@@ -170,10 +178,13 @@ void Federation::trained(std::uint64_t tasks) {
 
 Status Federation::halted(const ModelValues& model) {
   kind_ = FederationOutcome::Kind::kInterrupted;
-  TRIBUTARY_RETURN_IF_ERROR(complete_round().status());
-  if (!model || round_ == saved_) { return {}; }
-  model_ = model;
-  return save(model);
+  const Status completed = complete_round().status();
+  // A model that cannot be measured is as good as it was.
+  if (model && round_ != saved_ && recorded_ == round_) {
+    model_ = model;
+    TRIBUTARY_RETURN_IF_ERROR(save(model));
+  }
+  return completed;
 }
 
 Status Federation::can_go_on_from(const Checkpoint& checkpoint) const {
@@ -366,13 +377,14 @@ Result<Metrics> Federation::complete_round() {
       round.records.push_back(Record("warning").set(
           "text", "evaluation.stop_at_accuracy has no effect: the trainer holds no samples out to measure on"));
     }
-  } else {
-    return evaluation.status().with_context("evaluating the model");
   }
+  const bool measurable = evaluation.ok() || evaluation.status().code() == Code::kUnsupported;
   round.evaluation.reset();
-  for (const Record& record : round.records) { TRIBUTARY_RETURN_IF_ERROR(write(record)); }
-  if (round.save) { TRIBUTARY_RETURN_IF_ERROR(save(round.model)); }
+  TRIBUTARY_RETURN_IF_ERROR(write_round(round.records));
+  // Without a checkpoint a resume measures the round again.
+  if (round.save && measurable) { TRIBUTARY_RETURN_IF_ERROR(save(round.model)); }
   for (const Record& record : round.later) { TRIBUTARY_RETURN_IF_ERROR(write(record)); }
+  if (!measurable) { return evaluation.status().with_context("evaluating the model"); }
   return evaluation.ok() ? evaluation->metrics : Metrics{};
 }
 
@@ -385,7 +397,7 @@ Status Federation::save(const ModelValues& model) {
   state.version = version_;
   state.configuration = plan_.digest();
   state.seed = plan_.configuration().seed;
-  state.records_bytes = records_->bytes();
+  state.records_bytes = round_bytes_;
   if (kind_ == FederationOutcome::Kind::kStoppedAtAccuracy) { state.extra[kStoppedKey] = "accuracy"; }
   for (const auto& [key, text] : inputs_->texts()) { state.extra[std::string(kInputPrefix) + key] = text; }
   TRIBUTARY_RETURN_IF_ERROR(checkpoints_.save(plan_.spec(), *model, state));
@@ -423,7 +435,7 @@ Result<bool> Federation::published(const RoundReport& report, const ModelValues&
   if (interrupted && !last) { kind_ = FederationOutcome::Kind::kInterrupted; }
   std::vector<Record> records = round_records(report, statistics);
   if (!to_be_measured(report.round)) {
-    for (const Record& record : records) { TRIBUTARY_RETURN_IF_ERROR(write(record)); }
+    TRIBUTARY_RETURN_IF_ERROR(write_round(records));
     if (due || interrupted || last) { TRIBUTARY_RETURN_IF_ERROR(save(model)); }
     if (interrupted || last) { model_ = model; }
     return !last && interrupted;

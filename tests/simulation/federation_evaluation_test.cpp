@@ -180,6 +180,96 @@ TEST_F(FederationEvaluation, WhatCannotBeMeasuredEndsTheRunAndKeepsItsReason) {
   ASSERT_FALSE(outcome.ok());
   EXPECT_NE(outcome.status().message().find("no such column"), std::string::npos);
   EXPECT_EQ(records("run").back().text("outcome"), "failed");
+  std::vector<std::uint64_t> written;
+  for (const Record& record : records("run")) {
+    if (record.event() == "round") { written.push_back(static_cast<std::uint64_t>(record.number("round"))); }
+  }
+  EXPECT_EQ(written, (std::vector<std::uint64_t>{1, 2, 3})) << "the round took place, whatever its measurement says";
+}
+
+// Trains nothing: does what the root's driver would do, step by step, on one thread.
+class SteppingDriver final : public Driver {
+ public:
+  using Steps = std::function<Status(RunObserver&, TrainingPool&)>;
+  explicit SteppingDriver(Steps steps) : steps_(std::move(steps)) {}
+
+  Status run(const Plan& /*plan*/, const TrainerFactory& factory, RunObserver& observer) override {
+    TRIBUTARY_ASSIGN_OR_RETURN(const std::unique_ptr<TrainingPool> pool, TrainingPool::create(factory, 0));
+    return steps_(observer, *pool);
+  }
+  [[nodiscard]] const DriverStatistics& statistics() const noexcept override { return statistics_; }
+  [[nodiscard]] std::string_view name() const noexcept override { return "stepping"; }
+  [[nodiscard]] std::uint32_t threads() const noexcept override { return 1; }
+
+ private:
+  Steps steps_;
+  DriverStatistics statistics_;
+};
+
+NodeNote failure_in(std::uint64_t round) {
+  return {NodeNote::Kind::kTaskFailed, NodeId{1}, Round{round}, "broken"};
+}
+
+// As under MPI after SIGTERM: the run halts in the middle of its second round.
+class HaltedFederation : public FederationEvaluation {
+ protected:
+  Result<FederationOutcome> run_and_halt(const FunctionTrainerFactory& factory, bool resume) {
+    Configuration configuration = configured();
+    configuration.checkpoint.every = 0;  // the halt alone saves
+    const Result<Plan> plan = make_plan(configuration, make_tree(balanced_counts(8, 1)), factory);
+    FederationOptions options;
+    options.directory = scratch_ / "run";
+    options.resume = resume;
+    SteppingDriver driver([](RunObserver& observer, TrainingPool& pool) -> Status {
+      TRIBUTARY_ASSIGN_OR_RETURN(const RootState start, observer.restore());
+      const std::uint64_t round = start.round.value + 1;
+      const auto model = std::make_shared<const std::vector<float>>(5, static_cast<float>(round));
+      observer.noted(failure_in(round));
+      RoundReport report;
+      report.round = Round{round};
+      report.version = Version{round};
+      report.committed = true;
+      TRIBUTARY_RETURN_IF_ERROR(observer.published(report, model, pool, {}).status());
+      observer.noted(failure_in(round + 1));
+      return observer.halted(model);
+    });
+    return Federation::open(*plan, factory, std::move(options)).value()->run(driver);
+  }
+  // "round 1", "fault 2", in the order of the file.
+  [[nodiscard]] std::vector<std::string> story() const {
+    std::vector<std::string> lines;
+    for (const Record& record : records("run")) {
+      if (record.event() != "round" && record.event() != "fault") { continue; }
+      lines.push_back(fmt::format("{} {}", record.event(), record.number("round")));
+    }
+    return lines;
+  }
+};
+
+TEST_F(HaltedFederation, FaultsOfTheRoundThatIsCutOffDoNotStandTwice) {
+  FunctionTrainerFactory factory = counting();
+  factory.set_measure([](std::span<const float> model, std::uint32_t) { return loss_of(model); });
+  ASSERT_TRUE(run_and_halt(factory, false).ok());
+  EXPECT_EQ(story(), (std::vector<std::string>{"fault 1", "round 1", "fault 2"}));
+
+  ASSERT_TRUE(run_and_halt(factory, true).ok());
+
+  EXPECT_EQ(story(), (std::vector<std::string>{"fault 1", "round 1", "fault 2", "round 2", "fault 3"}));
+}
+
+TEST_F(HaltedFederation, AModelThatCannotBeMeasuredIsKept) {
+  FunctionTrainerFactory factory = counting();
+  factory.set_measure(
+      [](std::span<const float>, std::uint32_t) -> Result<Evaluation> { return bad_data("no column"); });
+
+  const Result<FederationOutcome> outcome = run_and_halt(factory, false);
+
+  EXPECT_EQ(outcome.status().code(), Code::kBadData);
+  EXPECT_EQ(story(), (std::vector<std::string>{"fault 1", "round 1", "fault 2"}));
+  const auto kept =
+      inspect_checkpoint(real_file_system(), scratch_ / "run/checkpoints/checkpoint-00000001.safetensors");
+  ASSERT_TRUE(kept.ok()) << kept.status().message();
+  EXPECT_EQ(kept->state.round, Round{1});
 }
 
 }  // namespace

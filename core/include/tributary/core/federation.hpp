@@ -95,6 +95,7 @@ class Federation final : private RunObserver {
   Status show(const Record& record);
   Status begin_records();
   Status write(const Record& record);
+  Status write_round(const std::vector<Record>& records);
   [[nodiscard]] bool on_virtual_clock() const;
   [[nodiscard]] Record run_record() const;
   Status replay(std::uint64_t bytes);
@@ -137,9 +138,11 @@ class Federation final : private RunObserver {
   ModelValues model_;  // at the end
   Round round_;
   Version version_;
-  Round saved_;                   // newest checkpoint
-  bool done_ = false;             // stopped at its accuracy
-  double earlier_seconds_ = 0.0;  // of the rounds before a resume
+  Round saved_;                    // newest checkpoint
+  Round recorded_;                 // newest whose records are all written
+  std::uint64_t round_bytes_ = 0;  // of the file then
+  bool done_ = false;              // stopped at its accuracy
+  double earlier_seconds_ = 0.0;   // of the rounds before a resume
   FederationOutcome::Kind kind_ = FederationOutcome::Kind::kFinished;
   Metrics last_metrics_;
   bool can_evaluate_ = true;
