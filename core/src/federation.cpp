@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <ctime>
@@ -433,23 +434,32 @@ Result<bool> Federation::published(const RoundReport& report, const ModelValues&
   const bool last = report.round.value >= configuration.rounds;
   const bool due = configuration.checkpoint.every != 0 && report.round.value % configuration.checkpoint.every == 0;
   if (interrupted && !last) { kind_ = FederationOutcome::Kind::kInterrupted; }
+  // The next round may begin while the model of this one is measured, unless the result decides whether there is one.
+  const bool measure = to_be_measured(report.round);
+  const bool decides = measure && configuration.evaluation.stop_at_accuracy.has_value();
+  const bool waits = decides || interrupted || last;
+  std::shared_ptr<RunningEvaluation> evaluation;
+  if (measure) {
+    evaluation = pool.begin_evaluation(model);
+    // Before the round's records: the time is the round's.
+    if (waits) { pool.finish(*evaluation); }
+  }
   std::vector<Record> records = round_records(report, statistics);
-  if (!to_be_measured(report.round)) {
+  if (!measure) {
     TRIBUTARY_RETURN_IF_ERROR(write_round(records));
     if (due || interrupted || last) { TRIBUTARY_RETURN_IF_ERROR(save(model)); }
     if (interrupted || last) { model_ = model; }
     return !last && interrupted;
   }
-  // The next round may begin while the model of this one is measured, unless the result decides whether there is one.
-  const bool decides = configuration.evaluation.stop_at_accuracy.has_value();
+  // Who waits works too: that may be one thread more than the driver trains on.
   measured_ = MeasuredRound{.records = std::move(records),
                             .later = {},
-                            .evaluation = pool.begin_evaluation(model),
+                            .evaluation = std::move(evaluation),
                             .pool = &pool,
-                            .threads = static_cast<double>(pool.threads()),
+                            .threads = waits ? pool.threads() : std::max(1U, driver_->threads()),
                             .model = model,
-                            .save = due && !decides && !interrupted && !last};
-  if (!decides && !interrupted && !last) { return false; }
+                            .save = due && !waits};
+  if (!waits) { return false; }
   TRIBUTARY_ASSIGN_OR_RETURN(const Metrics metrics, complete_round());
   const auto accuracy = metrics.find("accuracy");
   const bool reached =

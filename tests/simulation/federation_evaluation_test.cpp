@@ -6,6 +6,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <mutex>
+#include <thread>
 
 #include "core/scratch_directory.hpp"
 #include "support/fake_trainer.hpp"
@@ -128,6 +129,47 @@ TEST_F(FederationEvaluation, ARuleToStopNeedsTheResultFirst) {
   ASSERT_TRUE(outcome.ok()) << outcome.status().to_string();
   EXPECT_EQ(outcome->kind, FederationOutcome::Kind::kStoppedAtAccuracy);
   EXPECT_EQ(outcome->round, Round{3});
+}
+
+// Measured by sleeping, so that the processor's load does not matter.
+FunctionTrainerFactory slow_to_measure() {
+  FunctionTrainerFactory factory = counting();
+  factory.set_measure([](std::span<const float> model, std::uint32_t) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    return loss_of(model);
+  });
+  return factory;
+}
+
+TEST_F(FederationEvaluation, WhatARoundWaitsForIsInItsTime) {
+  Configuration configuration = configured();
+  configuration.rounds = 1;
+  configuration.simulation.clock = SimulationConfig::Clock::kReal;
+
+  for (const std::uint32_t threads : {1U, 2U}) {
+    const std::string name = fmt::format("run-{}", threads);
+    ASSERT_TRUE(run(configuration, slow_to_measure(), name, threads).ok());
+    for (const Record& record : records(name)) {
+      if (record.event() != "round") { continue; }
+      EXPECT_GE(record.number("evaluate_seconds"), 8 * 0.01 / (threads + 1)) << "eight parts";
+      EXPECT_GE(record.number("seconds"), record.number("evaluate_seconds"));
+    }
+  }
+}
+
+// On the real clock the driver's own thread is one more, which waits and does not train.
+TEST_F(FederationEvaluation, ThreadsThatOnlyWaitDoNotShareTheMeasuring) {
+  Configuration configuration = configured();
+  configuration.rounds = 2;
+  configuration.simulation.clock = SimulationConfig::Clock::kReal;
+
+  ASSERT_TRUE(run(configuration, slow_to_measure(), "run", 1).ok());
+
+  for (const Record& record : records("run")) {
+    if (record.event() == "round" && record.number("round") == 1.0) {
+      EXPECT_GE(record.number("evaluate_seconds"), 8 * 0.01);
+    }
+  }
 }
 
 // A run that is cut off after any round and resumed there leaves what an uninterrupted one leaves.

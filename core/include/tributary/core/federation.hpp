@@ -117,7 +117,7 @@ class Federation final : private RunObserver {
     std::vector<Record> later;    // to be written after them
     std::shared_ptr<RunningEvaluation> evaluation;
     TrainingPool* pool = nullptr;
-    double threads = 1.0;  // that measure
+    std::uint32_t threads = 1;  // that measure
     ModelValues model;
     bool save = false;
   };
