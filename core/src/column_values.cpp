@@ -53,7 +53,7 @@ ColumnValues::Order ColumnValues::order() const {
   result.rank_of.resize(values_.size());
   for (std::size_t i = 0; i < order.size(); ++i) {
     const std::size_t spelling = order[i];
-    if (i == 0 || numbers.empty() || numbers[spelling] != numbers[order[i - 1]]) {
+    if (i == 0 || numbers.empty() || !numbers[spelling].is_exact() || numbers[spelling] != numbers[order[i - 1]]) {
       result.names.push_back(values_[spelling].text);
       if (!numbers.empty()) { result.numbers.push_back(numbers[spelling]); }
     }
@@ -93,7 +93,7 @@ std::optional<std::int32_t> KnownValues::find(std::string_view text) const {
   if (const auto found = texts_.find(std::string(text)); found != texts_.end()) { return found->second; }
   if (numbers_.empty()) { return std::nullopt; }
   const std::optional<DecimalNumber> number = DecimalNumber::parse(text);
-  if (!number) { return std::nullopt; }
+  if (!number || !number->is_exact()) { return std::nullopt; }
   const auto place = std::lower_bound(numbers_.begin(), numbers_.end(), *number);
   if (place == numbers_.end() || *place != *number) { return std::nullopt; }
   return static_cast<std::int32_t>(place - numbers_.begin());

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The distinct values of a column of labels or ids, and their order.
 //
-// Order:   if all values are numbers, by value, and numbers of one value are one (1, 01, 1.0 and 1e0); if one of them
-// is
-//          not a number, all are texts, ascending by their bytes.
+// Order:   if all values are numbers, by value, and numbers of one value are one (1, 01, 1.0 and 1e0), but beyond 63
+//          bits every spelling is a value of its own, as two long ids may have the same double; if one of them is not a
+//          number, all are texts, ascending by their bytes.
 // Threads: one object per thread.
 #pragma once
 

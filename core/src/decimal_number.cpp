@@ -31,6 +31,13 @@ std::optional<DecimalNumber> DecimalNumber::parse(std::string_view text) noexcep
 // Whole numbers by their 63 bits, which a double does not hold; a number with a fraction lies below 2^53 and is exact.
 std::strong_ordering operator<=>(const DecimalNumber& a, const DecimalNumber& b) noexcept {
   if (a.whole_ && b.whole_) { return *a.whole_ <=> *b.whole_; }
+  // A large one lies beyond all others. Their doubles do not say so: that of 2^63 - 1 is 2^63.
+  if (a.is_large_ && !b.is_large_) {
+    return a.value_ < 0.0 ? std::strong_ordering::less : std::strong_ordering::greater;
+  }
+  if (b.is_large_ && !a.is_large_) {
+    return b.value_ < 0.0 ? std::strong_ordering::greater : std::strong_ordering::less;
+  }
   if (a.value_ < b.value_) { return std::strong_ordering::less; }
   return a.value_ > b.value_ ? std::strong_ordering::greater : std::strong_ordering::equal;
 }

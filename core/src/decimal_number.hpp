@@ -33,6 +33,8 @@ class DecimalNumber {
   // Where it is a whole number of at most 63 bits.
   [[nodiscard]] std::optional<std::int64_t> whole() const noexcept { return whole_; }
   [[nodiscard]] double value() const noexcept { return value_; }
+  // False beyond 63 bits: numbers that are written differently may compare as equal there.
+  [[nodiscard]] bool is_exact() const noexcept { return !is_large_; }
 
   friend std::strong_ordering operator<=>(const DecimalNumber& a, const DecimalNumber& b) noexcept;
   friend bool operator==(const DecimalNumber& a, const DecimalNumber& b) noexcept { return (a <=> b) == 0; }

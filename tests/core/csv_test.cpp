@@ -227,6 +227,25 @@ TEST(Csv, IdsAreNumberedInOrderAndKeepTheirNames) {
   EXPECT_EQ(texts.id_names, (std::vector<std::string>{"ada", "zoe"}));
 }
 
+TEST(Csv, LongNumbersAreToldApartByTheirSpelling) {
+  using Names = std::vector<std::string>;
+  CsvOptions options;
+  options.id_column = "who";
+  const Dataset long_ids =
+      read("who,x,label\n98765432109876543211,1,0\n98765432109876543210,1,0\n98765432109876543211,1,0\n", options).data;
+  const CsvTable around =
+      read("x,label\n0,9223372036854775808\n0,9223372036854775807\n0,9223372036854775806\n0,-1e30\n0,2\n");
+  CsvOptions like;
+  like.like = &around;
+
+  EXPECT_EQ(long_ids.id_names, (Names{"98765432109876543210", "98765432109876543211"}));
+  EXPECT_EQ(long_ids.natural_ids, (std::vector<std::int64_t>{1, 0, 1}));
+  EXPECT_EQ(around.classes, (Names{"-1e30", "2", "9223372036854775806", "9223372036854775807", "9223372036854775808"}));
+  EXPECT_EQ(read("x,label\n0,9223372036854775808\n0,2.0\n", like).data.labels, (std::vector<std::int32_t>{4, 1}));
+  EXPECT_EQ(parse_csv("x,label\n0,9223372036854775809\n", "test.csv", like).status(),
+            bad_data("test.csv:2:3: label \"9223372036854775809\" does not occur in t.csv"));
+}
+
 TEST(Csv, TestDataSharesTheClassesOfTheTrainingData) {
   const CsvTable train = read("x,label\n0,a\n0,b\n0,c\n");
   CsvOptions options;
