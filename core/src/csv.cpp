@@ -111,11 +111,18 @@ class TableReader {
                     near.empty() ? "" : fmt::format(" (did you mean {}?)", printable(near)), list_columns(fields_)));
   }
 
+  [[nodiscard]] bool is_ignored(std::string_view column) const {
+    const auto& ignored = options_.ignore_columns;
+    return std::find(ignored.begin(), ignored.end(), column) != ignored.end();
+  }
+
   [[nodiscard]] Use use_of(std::string_view column) const {
     if (column == options_.label_column) { return Use::kLabel; }
-    if (!options_.id_column.empty() && column == options_.id_column) { return Use::kId; }
-    const auto& ignored = options_.ignore_columns;
-    return std::find(ignored.begin(), ignored.end(), column) != ignored.end() ? Use::kIgnored : Use::kFeature;
+    if (!options_.id_column.empty() && column == options_.id_column) {
+      // Nobody asks whose test samples are, so they need not belong to anybody.
+      return options_.like != nullptr ? Use::kIgnored : Use::kId;
+    }
+    return is_ignored(column) ? Use::kIgnored : Use::kFeature;
   }
 
   Status read_columns() {
@@ -129,6 +136,11 @@ class TableReader {
         return wrong(field, fmt::format("two columns are named {}", printable(column)));
       }
       uses_.push_back(use_of(column));
+      if ((uses_.back() == Use::kLabel || uses_.back() == Use::kId) && is_ignored(column)) {
+        return wrong(field, fmt::format("the column {} is named by data.ignore_columns and by {}; it can only be one",
+                                        printable(column),
+                                        uses_.back() == Use::kLabel ? "data.label_column" : "data.id_column"));
+      }
       names_.push_back(column);
       if (uses_.back() == Use::kFeature) { table_.features.push_back(column); }
     }

@@ -183,6 +183,20 @@ TEST(Csv, ATextColumnIsNamedWithAdviceAndMayBeIgnored) {
       bad_data("t.csv:1: there is no column town, which data.ignore_columns names; the columns are city, x, label"));
 }
 
+TEST(Csv, TheLabelAndTheIdsCannotBeIgnored) {
+  CsvOptions options;
+  options.id_column = "who";
+  options.ignore_columns = {"label"};
+  EXPECT_EQ(
+      parse_csv("who,x,label\n1,0,1\n", "t.csv", options).status(),
+      bad_data("t.csv:1:7: the column label is named by data.ignore_columns and by data.label_column; it can only "
+               "be one"));
+  options.ignore_columns = {"who"};
+  EXPECT_EQ(
+      parse_csv("who,x,label\n1,0,1\n", "t.csv", options).status(),
+      bad_data("t.csv:1:1: the column who is named by data.ignore_columns and by data.id_column; it can only be one"));
+}
+
 TEST(Csv, AllColumnsAreListedWhereOneIsMissing) {
   std::string header = "c0";
   for (int i = 1; i < 30; ++i) { header += ", c" + std::to_string(i); }
@@ -280,6 +294,7 @@ TEST(Csv, ColumnsOfTestDataInAnotherOrderAreRefusedUnlessItIsTheLabelOrIds) {
 
   EXPECT_EQ(read("label,x,y\na,1,2\n", options).data.natural_ids.size(), 0U);  // nobody asks whose test samples are
   EXPECT_EQ(read("x,label,y,who\n1,a,2,7\n", options).data.size(), 1U);
+  EXPECT_EQ(read("who,x,y,label\n,1,2,a\n", options).data.size(), 1U);
   EXPECT_EQ(parse_csv("y,x,label\n1,2,a\n", "test.csv", options).status(),
             bad_data("test.csv:1: the feature columns stand in another order than in t.csv"));
 }
