@@ -337,7 +337,8 @@ std::vector<Key> last_keys() {
        .when = "trainer.kind=torch|command|library",
        .off = "false"},
       {.path = "evaluation.batch_size",
-       .meaning = "Samples at a time; changes speed and memory only.",
+       .meaning = "Samples at a time; changes speed and memory only, unless the model ignores evaluation mode (a "
+                  "warning says so).",
        .field = in<kEvaluation, &EvaluationConfig::batch_size>,
        .range = kAtLeastOne,
        .when = "trainer.kind=torch|library"},
