@@ -275,6 +275,43 @@ TEST_F(ScriptModels, StateBesideTheBuffersEndsWithTheTask) {
   EXPECT_EQ(*trainer->train(task_for(0, base)).value().model, first);
 }
 
+TEST_F(ScriptModels, RecurrentLayersAreTrained) {
+  expect_as_pytorch(fixture("recurrent.pt"), random_table(9), 5);
+}
+
+TEST_F(ScriptModels, WeightsThatStandInAListTooAreTrained) {
+  torch::jit::Module module("Listed");
+  const at::Tensor first = parameter(torch::randn({4, 5}));
+  const at::Tensor second = parameter(torch::randn({5, 3}));
+  module.register_parameter("first", first, false);
+  module.register_parameter("second", second, false);
+  module.register_attribute("weights", c10::ListType::ofTensors(), c10::List<at::Tensor>({first, second}));
+  module.define(
+      "def forward(self, x):\n  return torch.matmul(torch.tanh(torch.matmul(x, self.weights[0])), self.weights[1])\n");
+
+  expect_as_pytorch(save(module), random_table(9), 5);
+}
+
+TEST_F(ScriptModels, AListOfWeightsEndsWithTheTaskWhereItGrows) {
+  torch::jit::Module module("Growing");
+  const at::Tensor weight = parameter(torch::randn({3, 4}));
+  module.register_parameter("weight", weight, false);
+  module.register_attribute("weights", c10::ListType::ofTensors(), c10::List<at::Tensor>({weight}));
+  module.define(R"(
+    def forward(self, x):
+      self.weights.append(x.mean(0))
+      return torch.matmul(x + self.weights[-1], self.weights[0].t()) / len(self.weights)
+  )");
+  const auto factory = script_federation(save(module), random_table(20), 2).factory().value();
+  const auto base = factory->initial_model(1).value();
+  const auto trainer = factory->create().value();
+
+  const auto first = *trainer->train(task_for(0, base)).value().model;
+  ASSERT_TRUE(trainer->train(task_for(1, base)).ok());
+
+  EXPECT_EQ(*trainer->train(task_for(0, base)).value().model, first);
+}
+
 TEST_F(ScriptModels, IntegerBuffersMadeByExpandAreNoObstacle) {
   torch::jit::Module module("Positions");
   module.register_parameter("weight", parameter(torch::randn({3, 4})), false);

@@ -32,13 +32,57 @@ bool is_container(const c10::IValue& value) {
   return value.isList() || value.isGenericDict() || value.isTuple();
 }
 
+using Tensors = std::unordered_set<const c10::TensorImpl*>;
+
+bool holds_any(const c10::IValue& value, const Tensors& tensors) {
+  bool found = false;
+  value.visit([&](const c10::IValue& inner) {
+    found = found || (inner.isTensor() && tensors.contains(inner.toTensor().unsafeGetTensorImpl()));
+    return found;
+  });
+  return found;
+}
+
+// A deep copy that keeps the model's own tensors as they are: nn.LSTM, GRU and RNN compute with a list of their
+// parameters, and copies of those would be neither loaded nor trained. IValue::deepcopy can be told of no exceptions,
+// as it takes tensors that share memory for one and the same, which all of a replica's do.
+c10::IValue copy_around(const c10::IValue& value, const Tensors& own) {
+  if (!is_container(value)) {
+    return value.isTensor() && !own.contains(value.toTensor().unsafeGetTensorImpl()) ? value.deepcopy() : value;
+  }
+  if (!holds_any(value, own)) { return value.deepcopy(); }
+  if (value.isList()) {
+    const auto list = value.toList();
+    c10::impl::GenericList copy(list.elementType());
+    for (const c10::IValue& element : value.toListRef()) { copy.push_back(copy_around(element, own)); }
+    return copy;
+  }
+  if (value.isGenericDict()) {
+    const auto dictionary = value.toGenericDict();
+    c10::impl::GenericDict copy(dictionary.keyType(), dictionary.valueType());
+    for (const auto& entry : dictionary) { copy.insert(entry.key(), copy_around(entry.value(), own)); }
+    return copy;
+  }
+  std::vector<c10::IValue> copies;
+  for (const c10::IValue& element : value.toTupleRef().elements()) { copies.push_back(copy_around(element, own)); }
+  return c10::ivalue::Tuple::create(std::move(copies));
+}
+
 // Everything a module and its submodules hold.
 class Contents {
  public:
-  explicit Contents(const ObjectPtr& module) { visit(module, ""); }
+  explicit Contents(const ObjectPtr& module) {
+    visit(module, "");
+    for (const TensorSlot& held : tensors) { own_.insert(held.item.tensor.unsafeGetTensorImpl()); }
+    for (ValueSlot& held : values) { held.start = copy_of(held.start); }
+  }
 
   std::vector<TensorSlot> tensors;
   std::vector<ValueSlot> values;
+
+  [[nodiscard]] c10::IValue copy_of(const c10::IValue& value) const {
+    return is_container(value) ? copy_around(value, own_) : value;
+  }
 
  private:
   void visit(const ObjectPtr& module, const std::string& prefix) {
@@ -54,7 +98,7 @@ class Contents {
         tensors.push_back({module, slot, {name, value.toTensor(), role_of(*type, slot, value.toTensor())}});
       } else if (attribute != "training" && !value.isObject() && !value.isCapsule()) {
         // Objects of other classes, such as packed weights, have no general copy and do not change.
-        values.push_back({module, slot, is_container(value) ? value.deepcopy() : value});
+        values.push_back({module, slot, value});
       }
     }
   }
@@ -67,6 +111,7 @@ class Contents {
   }
 
   std::unordered_set<const c10::ivalue::Object*> visited_;
+  Tensors own_;
 };
 
 std::string layer_name(const std::string& path, const char* kind) {
@@ -154,9 +199,7 @@ class ScriptModel final : public TorchModel {
         held.owner->setSlot(held.slot, held.item.tensor);
       }
     }
-    for (ValueSlot& held : contents_.values) {
-      held.owner->setSlot(held.slot, is_container(held.start) ? held.start.deepcopy() : held.start);
-    }
+    for (ValueSlot& held : contents_.values) { held.owner->setSlot(held.slot, contents_.copy_of(held.start)); }
   }
 
   [[nodiscard]] std::vector<std::string> layers_fixed_to(bool training) const override {
