@@ -172,5 +172,22 @@ TEST(ModelModes, FedSgdTakesTheStatisticsOfAllSamples) {
   EXPECT_LT(distance_to(expected, factory->spec(), *outcome.model), 1e-5);
 }
 
+// Whether samples depend on each other is tried out with a few samples from all over the data; here with these.
+TEST(ModelModes, FedSgdTakesTheStatisticsOfAllSamplesWhereThoseTriedAreAlike) {
+  const ScratchDirectory directory;
+  const std::string file = normalised(directory);
+  auto data = std::make_shared<Dataset>(*random_table(601));
+  auto& values = std::get<std::vector<float>>(data->features);
+  for (const std::size_t row : {150, 300, 450}) { std::copy_n(values.begin(), 4, &values[4 * row]); }
+  TestFederation federation = script_federation(file, data);
+  federation.configuration.algorithm.kind = AlgorithmConfig::Kind::kFedSgd;
+  const auto factory = federation.factory().value();
+
+  const TrainOutcome outcome = factory->create().value()->train(task_for(0, factory->initial_model(1).value())).value();
+
+  const auto expected = by_pytorch<SGD>(file, *data, SGDOptions(0.1), 1);
+  EXPECT_LT(distance_to(expected, factory->spec(), *outcome.model), 1e-5);
+}
+
 }  // namespace
 }  // namespace tributary

@@ -38,15 +38,29 @@ class Probe {
         throw std::runtime_error(fmt::format("in {}: {}", training ? "training" : "evaluation", error.what()));
       }
     }
+    // Samples that are all alike do not show it; and a full batch at once is never wrong, only larger.
+    found.mixes_in_training = found.mixes_in_training || all_alike();
     found.trains_on_one_sample = trains_on_one();
     return found;
   }
 
  private:
+  [[nodiscard]] std::size_t examples() const {
+    return std::max<std::size_t>(request_.examples.size() / std::max<std::size_t>(size_, 1), 1);
+  }
+
+  [[nodiscard]] bool all_alike() const {
+    const std::span<const float> values(request_.examples);
+    for (std::size_t row = 1; row < std::min(examples(), kBatch); ++row) {
+      if (!std::ranges::equal(values.subspan(row * size_, size_), values.first(size_))) { return false; }
+    }
+    return true;
+  }
+
   // Examples from the first on, again and again if there are few; or the first alone.
   void fill(std::size_t samples, bool alike) {
     const std::span<float> features = replica_.features(samples);
-    const std::size_t rows = std::max<std::size_t>(request_.examples.size() / std::max<std::size_t>(size_, 1), 1);
+    const std::size_t rows = examples();
     for (std::size_t s = 0; s < samples; ++s) {
       const std::size_t row = alike ? 0 : s % rows;
       std::copy_n(request_.examples.data() + row * size_, size_, features.data() + s * size_);
