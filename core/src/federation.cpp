@@ -246,6 +246,8 @@ Result<Federation::Start> Federation::start_from(Checkpoint checkpoint) {
         fmt::format("{}; {} was written with what was there before: put it back, or start a new run", changes,
                     checkpoint.path.string()));
   }
+  // A program may have written files that its command names: "--log=FILE".
+  inputs_->keep_only(earlier);
   round_ = state.round;
   version_ = state.version;
   done_ = state.extra.contains(kStoppedKey);

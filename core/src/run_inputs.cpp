@@ -162,4 +162,9 @@ std::string InputDigests::changes_since(const Texts& earlier) {
   return changes;
 }
 
+void InputDigests::keep_only(const Texts& earlier) {
+  static_cast<void>(texts());
+  std::erase_if(texts_, [&earlier](const auto& text) { return !earlier.contains(text.first); });
+}
+
 }  // namespace tributary

@@ -462,5 +462,28 @@ TEST(FederationFiles, AResumeWithOtherDataIsRefusedByTheNameOfTheFile) {
   EXPECT_TRUE(world.run(real_file_system(), true).ok());
 }
 
+// A program that is told to write a file beside the run changes it in every part of the run.
+TEST(FederationFiles, AFileThatTheProgramWritesDoesNotKeepARunFromGoingOn) {
+  const ScratchDirectory scratch;
+  World world;
+  world.directory = scratch / "run";
+  world.configuration.trainer.command = {scratch.write("train.py", "").string(),
+                                         "--log=" + (scratch / "t.log").string()};
+  world.plan = make_plan(world.configuration, make_tree(balanced_counts(2, 2)), world.factory);
+  world.factory = FunctionTrainerFactory(kParameters, [&world](const TrainTask& task) -> Result<TrainOutcome> {
+    world.stop = true;
+    return TrainOutcome{.model = task.base, .weight = 1.0, .metrics = {}};
+  });
+
+  for (const char* const part : {"1", "2", "3", "4"}) {
+    world.stop = false;
+    const Result<FederationOutcome> outcome = world.run(real_file_system(), *part != '1');
+    ASSERT_TRUE(outcome.ok()) << part << ": " << outcome.status().message();
+    scratch.write("t.log", part);
+  }
+  scratch.write("train.py", "other");
+  EXPECT_EQ(world.run(real_file_system(), true).status().code(), Code::kInvalidArgument);
+}
+
 }  // namespace
 }  // namespace tributary::testing

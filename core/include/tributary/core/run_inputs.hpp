@@ -43,6 +43,8 @@ class InputDigests {
   [[nodiscard]] const Texts& texts();
   // One line for each file that differs from what `earlier` says; empty if none does.
   [[nodiscard]] std::string changes_since(const Texts& earlier);
+  // Forgets files that `earlier` does not name: what the run has made itself since it began is none of its inputs.
+  void keep_only(const Texts& earlier);
 
  private:
   std::vector<InputFile> inputs_;
