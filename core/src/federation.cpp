@@ -15,6 +15,7 @@
 #include "configuration_changes.hpp"
 #include "tributary/core/file_digest.hpp"
 #include "tributary/core/finite.hpp"
+#include "tributary/core/human.hpp"
 #include "tributary/core/model_file.hpp"
 #include "tributary/core/version.hpp"
 
@@ -282,6 +283,9 @@ Result<RootState> Federation::restore() {
   TRIBUTARY_RETURN_IF_ERROR(complete_round().status());
   TRIBUTARY_ASSIGN_OR_RETURN(Start start, find_start());
   saved_ = round_;
+  // The records of later rounds are cut off, and their warnings with them.
+  std::erase_if(warned_of_, [this](const auto& warning) { return warning.second > round_; });
+  can_evaluate_ = true;
   const bool first_time = !std::exchange(restored_, true);
   if (first_time) { TRIBUTARY_RETURN_IF_ERROR(replay(start.keep_records)); }
   records_.reset();
@@ -325,6 +329,8 @@ Status Federation::replay(std::uint64_t bytes) {
           for (const char* const metric : {"accuracy", "loss"}) {
             if (record.find(metric) != nullptr) { last_metrics_[metric] = record.number(metric); }
           }
+        } else if (const std::string_view about = record.text("about"); record.event() == "warning" && !about.empty()) {
+          warned_of_.emplace(about, Round{saturated_count(record.number("round"))});
         }
         for (RecordSink* const sink : options_.sinks) { TRIBUTARY_RETURN_IF_ERROR(sink->replay(record)); }
         return {};
@@ -377,8 +383,8 @@ Result<Metrics> Federation::complete_round() {
   } else if (evaluation.status().code() == Code::kUnsupported) {
     can_evaluate_ = false;
     if (plan_.configuration().evaluation.stop_at_accuracy) {
-      round.records.push_back(Record("warning").set(
-          "text", "evaluation.stop_at_accuracy has no effect: the trainer holds no samples out to measure on"));
+      warn_once(round.records, round_, "stop_at_accuracy",
+                "evaluation.stop_at_accuracy has no effect: the trainer holds no samples out to measure on");
     }
   }
   const bool measurable = evaluation.ok() || evaluation.status().code() == Code::kUnsupported;
@@ -519,8 +525,10 @@ std::vector<Record> Federation::round_records(const RoundReport& report, const D
   return records;
 }
 
-void Federation::warn_once(std::vector<Record>& records, const std::string& subject, const std::string& text) {
-  if (warned_of_.insert(subject).second) { records.push_back(Record("warning").set("text", text)); }
+void Federation::warn_once(std::vector<Record>& records, Round round, const std::string& subject,
+                           const std::string& text) {
+  if (!warned_of_.emplace(subject, round).second) { return; }
+  records.push_back(Record("warning").set("text", text).set("round", round.value).set("about", subject));
 }
 
 // What a round shows that makes its numbers less than they seem.
@@ -530,7 +538,7 @@ void Federation::warn_of(const RoundReport& report, std::vector<Record>& records
   const double weight = report.weight.value();
   const double announced = report.weight_bound.value();
   if (report.committed && announced > kWasted * weight) {
-    warn_once(records, "weight",
+    warn_once(records, report.round, "weight",
               fmt::format("the updates of round {} weigh {:g} together, and {:g} was announced for them: the exact "
                           "sums lose {:.0f} bits of resolution; announce what clients weigh (trainer.weight_bound, "
                           "or TrainerFactory::weight_bound() of a library)",
@@ -538,7 +546,7 @@ void Federation::warn_of(const RoundReport& report, std::vector<Record>& records
   }
   for (const auto& [name, sum] : report.scalars) {
     if (sum.left_out() == 0) { continue; }
-    warn_once(records, "metric " + name,
+    warn_once(records, report.round, "metric " + name,
               fmt::format(
                   "in round {} the metric {} of {} clients was not a finite number below 2^36, and is left out of its "
                   "mean",

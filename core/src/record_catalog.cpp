@@ -97,6 +97,8 @@ constexpr auto kFault = std::to_array<FieldInfo>({
 
 constexpr auto kWarning = std::to_array<FieldInfo>({
     {"text", "text", "", "for people"},
+    {"round", "integer", "", "that showed it first, of what is said once in a run"},
+    {"about", "text", "", "tells apart what is said once in a run: `weight`, `metric NAME`, `stop_at_accuracy`"},
 });
 
 constexpr auto kEdge = std::to_array<FieldInfo>({

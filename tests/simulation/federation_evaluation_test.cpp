@@ -314,5 +314,57 @@ TEST_F(HaltedFederation, AModelThatCannotBeMeasuredIsKept) {
   EXPECT_EQ(kept->state.round, Round{1});
 }
 
+// The updates of the round weigh far less than was announced.
+Status publish_wasteful(RunObserver& observer, TrainingPool& pool, std::uint64_t round) {
+  RoundReport report;
+  report.round = Round{round};
+  report.version = Version{round};
+  report.committed = true;
+  report.weight = Weight::from(1.0).value();
+  report.weight_bound = Weight::from(1000.0).value();
+  return observer.published(report, std::make_shared<const std::vector<float>>(5, 1.0F), pool, {}).status();
+}
+
+TEST_F(FederationEvaluation, WarningsStandOnceWhateverIsTakenBackOrResumed) {
+  Configuration configuration = configured();
+  configuration.checkpoint.every = 2;
+  FunctionTrainerFactory factory = counting();
+  const Result<Plan> plan = make_plan(configuration, make_tree(balanced_counts(8, 1)), factory);
+  const auto run_steps = [&](bool resume, SteppingDriver::Steps steps) {
+    FederationOptions options;
+    options.directory = scratch_ / "run";
+    options.resume = resume;
+    SteppingDriver driver(std::move(steps));
+    return Federation::open(*plan, factory, std::move(options)).value()->run(driver).status();
+  };
+  const auto rounds_of_warnings = [&] {
+    std::vector<double> found;
+    for (const Record& record : records("run")) {
+      if (record.event() == "warning" && record.text("about") == "weight") { found.push_back(record.number("round")); }
+    }
+    return found;
+  };
+
+  // The root dies after its first round, which was not saved.
+  const Status begun = run_steps(false, [](RunObserver& observer, TrainingPool& pool) -> Status {
+    TRIBUTARY_RETURN_IF_ERROR(observer.restore().status());
+    TRIBUTARY_RETURN_IF_ERROR(publish_wasteful(observer, pool, 1));
+    TRIBUTARY_RETURN_IF_ERROR(observer.restore().status());
+    TRIBUTARY_RETURN_IF_ERROR(publish_wasteful(observer, pool, 1));
+    TRIBUTARY_RETURN_IF_ERROR(publish_wasteful(observer, pool, 2));
+    return unavailable("the power is gone");
+  });
+  EXPECT_EQ(begun.code(), Code::kUnavailable) << begun.message();
+  EXPECT_EQ(rounds_of_warnings(), std::vector<double>{1.0});
+
+  const Status resumed = run_steps(true, [](RunObserver& observer, TrainingPool& pool) -> Status {
+    TRIBUTARY_RETURN_IF_ERROR(observer.restore().status());
+    TRIBUTARY_RETURN_IF_ERROR(publish_wasteful(observer, pool, 3));
+    return unavailable("again");
+  });
+  EXPECT_EQ(resumed.code(), Code::kUnavailable) << resumed.message();
+  EXPECT_EQ(rounds_of_warnings(), std::vector<double>{1.0});
+}
+
 }  // namespace
 }  // namespace tributary::testing

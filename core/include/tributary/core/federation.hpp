@@ -13,9 +13,9 @@
 #include <chrono>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -101,7 +101,7 @@ class Federation final : private RunObserver {
   Status replay(std::uint64_t bytes);
   [[nodiscard]] Round root_round(const NodeNote& note) const;
   std::vector<Record> round_records(const RoundReport& report, const DriverStatistics& statistics);
-  void warn_once(std::vector<Record>& records, const std::string& subject, const std::string& text);
+  void warn_once(std::vector<Record>& records, Round round, const std::string& subject, const std::string& text);
   void warn_of(const RoundReport& report, std::vector<Record>& records);
   Status write_end_records(const DriverStatistics& statistics, const FederationOutcome& outcome);
   [[nodiscard]] bool to_be_measured(Round round) const;
@@ -146,8 +146,8 @@ class Federation final : private RunObserver {
   FederationOutcome::Kind kind_ = FederationOutcome::Kind::kFinished;
   Metrics last_metrics_;
   bool can_evaluate_ = true;
-  Status note_error_;  // of records written between rounds
-  std::set<std::string> warned_of_;
+  Status note_error_;                       // of records written between rounds
+  std::map<std::string, Round> warned_of_;  // and in which round
 
   // Since the last round record.
   using Clock = std::chrono::steady_clock;
