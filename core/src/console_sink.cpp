@@ -223,7 +223,7 @@ void ConsoleSink::count_round(const Record& round) {
 void ConsoleSink::write_round(const Record& round) {
   remove_bar();
   ++rounds_here_;
-  tasks_ = 0;
+  ahead_ = false;
   seconds_here_ += round.number("seconds");
   const double best_before = best_accuracy_;
   count_round(round);
@@ -341,6 +341,7 @@ void ConsoleSink::write_note(std::string_view label, std::string_view text) {
 }
 
 void ConsoleSink::show_tasks(std::uint64_t done, std::uint64_t of) {
+  if (done == 0 && tasks_done_ > 0) { ahead_ = true; }
   tasks_done_ = done;
   tasks_ = of;
   draw_bar();
@@ -350,7 +351,8 @@ std::string ConsoleSink::bar_text() const {
   if (rounds_asked_ == 0) { return {}; }
   const bool utf8 = options_.notes.utf8;
   const double within = tasks_ > 0 ? static_cast<double>(tasks_done_) / static_cast<double>(tasks_) : 0.0;
-  const double share = std::min(1.0, (static_cast<double>(round_) + within) / static_cast<double>(rounds_asked_));
+  const std::uint64_t trained = round_ + (ahead_ ? 1 : 0);
+  const double share = std::min(1.0, (static_cast<double>(trained) + within) / static_cast<double>(rounds_asked_));
   const auto filled = static_cast<std::size_t>(share * static_cast<double>(kBarCells));
   std::string done;
   std::string open;
@@ -362,17 +364,18 @@ std::string ConsoleSink::bar_text() const {
     }
   }
   if (utf8 && !options_.notes.color) { open.assign(kBarCells - filled, ' '); }
-  std::string text = fmt::format("  {}{} {:3.0f} %  round {}/{}", notes_paint_.green(done), notes_paint_.dim(open),
-                                 std::floor(share * 100.0), std::min(round_ + 1, rounds_asked_), rounds_asked_);
-  std::size_t width = 2 + kBarCells + 6 + 20;
+  const std::string place = fmt::format(" {:3.0f} %  round {}/{}", std::floor(share * 100.0),
+                                        std::min(trained + 1, rounds_asked_), rounds_asked_);
+  std::string text = fmt::format("  {}{}{}", notes_paint_.green(done), notes_paint_.dim(open), place);
+  std::size_t width = 2 + kBarCells + place.size();
   if (tasks_ > 0) {
     const std::string tasks = fmt::format("  {}/{} tasks", tasks_done_, tasks_);
     width += tasks.size();
     if (width < options_.notes.columns) { text += notes_paint_.dim(tasks); }
   }
-  if (rounds_here_ > 0 && rounds_asked_ > round_) {
+  if (rounds_here_ > 0 && rounds_asked_ > trained) {
     const double left =
-        seconds_here_ / static_cast<double>(rounds_here_) * (static_cast<double>(rounds_asked_ - round_) - within);
+        seconds_here_ / static_cast<double>(rounds_here_) * (static_cast<double>(rounds_asked_ - trained) - within);
     if (left >= 1.0) {
       const std::string remaining = fmt::format("  {} left", human_duration(std::ceil(left)));
       width += display_width(remaining);

@@ -522,6 +522,7 @@ std::vector<Record> Federation::round_records(const RoundReport& report, const D
   checkpoint_time_ = {};
   round_start_ = now;
   tasks_this_round_ = 0;
+  if (options_.on_progress) { options_.on_progress(0, plan_.clients_per_round()); }
   return records;
 }
 

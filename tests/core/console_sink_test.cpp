@@ -113,15 +113,40 @@ TEST(ConsoleSink, OnATerminalABarIsDrawnAndErasedBeforeTheNextRow) {
     ConsoleSink sink(screen, screen, options);
     ASSERT_TRUE(sink.write(run_record()).ok());
     sink.show_tasks(8, 32);
+    sink.show_tasks(0, 32);
     ASSERT_TRUE(sink.write(round_record(1, 0.5)).ok());
   }
 
   const std::string text = screen.str();
   EXPECT_TRUE(contains(text, "round 1/4"));
   EXPECT_TRUE(contains(text, "8/32 tasks"));
-  EXPECT_TRUE(contains(text, "round 2/4  6.00 s left")) << text;
+  EXPECT_TRUE(contains(text, "round 2/4  0/32 tasks  6.00 s left")) << text;
   EXPECT_TRUE(contains(text, "\r\x1b[2K        1/4")) << "the row follows an erased line";
   EXPECT_EQ(text.substr(text.size() - 5), "\r\x1b[2K") << "nothing stays behind";
+}
+
+// A model is measured while the next round trains: its row comes in the middle of that round.
+TEST(ConsoleSink, TheBarFollowsTheRoundThatTrainsAndNotTheRows) {
+  std::ostringstream out;
+  std::ostringstream notes;
+  ConsoleOptions options;
+  options.notes.interactive = true;
+  ConsoleSink sink(out, notes, options);
+  auto drawn = [&notes, seen = std::size_t{0}]() mutable {
+    std::string text = notes.str().substr(seen);
+    seen += text.size();
+    return text;
+  };
+  ASSERT_TRUE(sink.write(run_record()).ok());
+  sink.show_tasks(32, 32);
+  EXPECT_TRUE(contains(drawn(), "round 1/4  32/32 tasks"));
+
+  sink.show_tasks(0, 32);
+  sink.show_tasks(8, 32);
+  EXPECT_TRUE(contains(drawn(), "31 %  round 2/4  8/32 tasks"));
+
+  ASSERT_TRUE(sink.write(round_record(1, 0.5)).ok());
+  EXPECT_TRUE(contains(drawn(), "31 %  round 2/4  8/32 tasks"));
 }
 
 TEST(ConsoleSink, TheSameStateIsNotDrawnTwice) {

@@ -117,6 +117,22 @@ TEST_F(FederationEvaluation, GoesOnWhileTheNextRoundTrains) {
   EXPECT_EQ(round, kRounds);
 }
 
+TEST_F(FederationEvaluation, ProgressBeginsAgainWithEveryRound) {
+  std::vector<std::uint64_t> done;
+  FederationOptions options;
+  options.directory = scratch_ / "run";
+  options.on_progress = [&done](std::uint64_t tasks, std::uint64_t of) {
+    EXPECT_EQ(of, 8U);
+    done.push_back(tasks);
+  };
+  Configuration configuration = configured();
+  configuration.rounds = 2;
+
+  ASSERT_TRUE(run(configuration, counting(), std::move(options), 1).ok());
+
+  EXPECT_EQ(done, (std::vector<std::uint64_t>{1, 2, 3, 4, 5, 6, 7, 8, 0, 1, 2, 3, 4, 5, 6, 7, 8, 0}));
+}
+
 TEST_F(FederationEvaluation, ARuleToStopNeedsTheResultFirst) {
   Newest newest;
   FunctionTrainerFactory factory = counting(&newest);

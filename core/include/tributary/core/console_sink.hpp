@@ -42,7 +42,8 @@ class ConsoleSink final : public RecordSink {
   Status replay(const Record& given) override;
   Status flush() override;
 
-  // Within the current round: `done` of `of` tasks. Cheap: draws only what changes on the screen.
+  // Within the round that trains: `done` of `of` tasks; 0 again when the next one begins, which may be before the
+  // record of the one before is there. Cheap: draws only what changes on the screen.
   void show_tasks(std::uint64_t done, std::uint64_t of);
 
  private:
@@ -70,6 +71,7 @@ class ConsoleSink final : public RecordSink {
   TimeAccount account_;
   std::uint64_t tasks_done_ = 0;
   std::uint64_t tasks_ = 0;
+  bool ahead_ = false;  // the round after `round_` has trained, and its record is yet to come
   bool started_ = false;
   std::string bar_;  // as it stands on the screen
 

@@ -41,7 +41,7 @@ struct FederationOptions {
   std::vector<Record> preamble;             // written after the `run` record
   SafetensorsMetadata model_metadata;       // of model.safetensors, besides what says which model it is
   const std::atomic<bool>* stop = nullptr;  // set: finish the round, save, and stop
-  // Called while a round goes on: tasks carried out, of how many at most.
+  // Called while a round goes on: tasks carried out, of how many at most; with 0 when one closes.
   std::function<void(std::uint64_t done, std::uint64_t of)> on_progress;
   FileSystem* files = &real_file_system();
 };
