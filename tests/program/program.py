@@ -28,9 +28,10 @@ with_usual_signals()
 
 
 def environment():
-    """The environment without settings of somebody else's federation."""
+    """The environment without settings of somebody else's federation, and with a locale of its own: what the program draws
+    depends on it."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith("TRIBUTARY_")}
-    return kept | {"NO_COLOR": "1"}
+    return kept | {"NO_COLOR": "1", "LC_ALL": "C.UTF-8"}
 
 
 def settings(**values):

@@ -6,6 +6,7 @@ import shlex
 import signal
 import time
 import unittest
+import unittest.mock
 
 from program import SMALL, ProgramTest, settings
 
@@ -45,6 +46,11 @@ class RunDirectoryTest(ProgramTest):
 
 
 class OwnerTest(RunDirectoryTest):
+    def test_the_callers_locale_does_not_change_what_tests_read(self):
+        with unittest.mock.patch.dict(os.environ, {"LC_ALL": "C", "LANG": "C"}):
+            out, _ = self.run_program("run", self.file, "--output", self.work / "run", *settings(rounds=1))
+        self.assertIn("\u2500", out)  # a rule that is drawn, not written with hyphens
+
     def test_whoever_comes_second_is_told_who_is_there_and_harms_nobody(self):
         run = settings(rounds=LONG, **{"checkpoint.keep": 1})
         expected = self.model_digest(self.train(self.file, "whole", *run))
