@@ -371,6 +371,14 @@ bool Federation::to_be_measured(Round round) const {
 Result<Metrics> Federation::complete_round() {
   if (!measured_) { return Metrics{}; }
   MeasuredRound round = *std::exchange(measured_, std::nullopt);
+  Result<Metrics> metrics = complete(round);
+  round.evaluation.reset();
+  // The root's node may live on another thread, where it changes its model in place once nobody else holds it.
+  if (round.pool != nullptr) { round.pool->release(std::move(round.model)); }
+  return metrics;
+}
+
+Result<Metrics> Federation::complete(MeasuredRound& round) {
   // Once the driver has ended, and its pool with it, every evaluation is done.
   if (!round.evaluation->done()) { round.pool->finish(*round.evaluation); }
   const Result<Evaluation> evaluation = round.evaluation->result();
@@ -388,7 +396,6 @@ Result<Metrics> Federation::complete_round() {
     }
   }
   const bool measurable = evaluation.ok() || evaluation.status().code() == Code::kUnsupported;
-  round.evaluation.reset();
   TRIBUTARY_RETURN_IF_ERROR(write_round(round.records));
   // Without a checkpoint a resume measures the round again.
   if (round.save && measurable) { TRIBUTARY_RETURN_IF_ERROR(save(round.model)); }
@@ -617,6 +624,7 @@ Result<FederationOutcome> Federation::run(Driver& driver) {
   start_ = Clock::now();
   driver_ = &driver;
   Status ran = driver.run(plan_, factory_, *this);
+  if (measured_) { measured_->pool = nullptr; }
   keep_error(complete_round().status());
   if (ran.ok()) { ran = note_error_; }
   if (!ran.ok()) {

@@ -413,7 +413,8 @@ RoundReport InnerNode::close_round(NodeContext& context, bool commit) {
   return report;
 }
 
-// Moves own_model_ by the mean of the round; in place unless somebody still reads it.
+// Moves own_model_ by the mean of the round; in place unless somebody still reads it. The count alone orders nothing:
+// other threads give their references back by TrainingPool::release() and the like.
 void InnerNode::move_model() {
   if (own_model_.use_count() > 1) { own_model_ = std::make_shared<std::vector<float>>(*own_model_); }
   apply_mean(*settings_.spec, *settings_.aggregator, *settings_.optimizer, *own_model_);

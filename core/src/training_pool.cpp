@@ -96,14 +96,19 @@ TrainingPool::~TrainingPool() {
   for (std::thread& worker : workers_) { worker.join(); }
 }
 
-void TrainingPool::drop_spent() {
+void TrainingPool::release(ModelValues model) {
+  const std::lock_guard lock(mutex_);
+  spent_.push_back(std::move(model));
+}
+
+void TrainingPool::drop_released() {
   std::vector<ModelValues> spent;
   const std::lock_guard lock(mutex_);
   spent.swap(spent_);
 }
 
 TrainingPool::JobId TrainingPool::submit(TrainTask task, JobOrder order, std::function<void()> done) {
-  drop_spent();
+  drop_released();
   auto job = std::make_shared<Job>();
   const double size = order.longest_first ? factory_.weight_bound(task.client) : 0.0;
   job->task = std::move(task);
@@ -194,7 +199,7 @@ void TrainingPool::work(Trainer& trainer) {
 
 Result<Contribution> TrainingPool::take(JobId id) {
   Result<Contribution> result = wait_for(id);
-  drop_spent();
+  drop_released();
   return result;
 }
 

@@ -250,6 +250,23 @@ TEST(TrainingPool, AnEvaluationBesideTrainingMeasuresTheSame) {
   EXPECT_EQ(model.use_count(), 1);
 }
 
+// The last reference must not vanish on another thread, where nothing orders its readings before a change in place.
+TEST(TrainingPool, AModelThatIsReleasedElsewhereIsDroppedByTheDriver) {
+  const FunctionTrainerFactory factory = noisy_pull(10);
+  const auto pool = TrainingPool::create(factory, 1).value();
+  const auto own = std::make_shared<std::vector<float>>(10, 0.0F);
+  const auto release_elsewhere = [&] { std::thread([&, model = ModelValues(own)] { pool->release(model); }).join(); };
+
+  release_elsewhere();
+  EXPECT_EQ(own.use_count(), 2);
+  pool->drop_released();
+  EXPECT_EQ(own.use_count(), 1);
+
+  release_elsewhere();
+  EXPECT_TRUE(pool->take(pool->submit(task_of(0, std::make_shared<const std::vector<float>>(10, 0.0F)))).ok());
+  EXPECT_EQ(own.use_count(), 1);
+}
+
 TEST(TrainingPool, AnEvaluationThatWasBegunIsFinishedWhenThePoolEnds) {
   const FunctionTrainerFactory factory = measured_by_part();
   for (const std::uint32_t workers : {0U, 2U}) {

@@ -268,6 +268,35 @@ NodeNote failure_in(std::uint64_t round) {
   return {NodeNote::Kind::kTaskFailed, NodeId{1}, Round{round}, "broken"};
 }
 
+// Under MPI a round is completed beside the root's thread: its model must go back there to be dropped.
+TEST_F(FederationEvaluation, AMeasuredModelIsHandedBackToTheDriver) {
+  FunctionTrainerFactory factory = counting();
+  factory.set_measure([](std::span<const float> model, std::uint32_t) { return loss_of(model); });
+  const Result<Plan> plan = make_plan(configured(), make_tree(balanced_counts(8, 1)), factory);
+  FederationOptions options;
+  options.directory = scratch_ / "run";
+  std::vector<long> holders;
+  SteppingDriver driver([&holders](RunObserver& observer, TrainingPool& pool) -> Status {
+    TRIBUTARY_RETURN_IF_ERROR(observer.restore().status());
+    const auto first = std::make_shared<const std::vector<float>>(5, 1.0F);
+    RoundReport report;
+    report.committed = true;
+    report.round = Round{1};
+    TRIBUTARY_RETURN_IF_ERROR(observer.published(report, first, pool, {}).status());
+    report.round = Round{2};
+    const auto second = std::make_shared<const std::vector<float>>(5, 2.0F);
+    TRIBUTARY_RETURN_IF_ERROR(observer.published(report, second, pool, {}).status());
+    holders.push_back(first.use_count());
+    pool.drop_released();
+    holders.push_back(first.use_count());
+    return unavailable("enough");
+  });
+
+  EXPECT_EQ(Federation::open(*plan, factory, std::move(options)).value()->run(driver).status().code(),
+            Code::kUnavailable);
+  EXPECT_EQ(holders, (std::vector<long>{2, 1}));
+}
+
 // As under MPI after SIGTERM: the run halts in the middle of its second round.
 class HaltedFederation : public FederationEvaluation {
  protected:

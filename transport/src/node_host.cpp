@@ -60,6 +60,8 @@ void NodeHost::published(bool stop) {
 template <typename Call>
 void NodeHost::on_inner(const Call& call) {
   const auto start = std::chrono::steady_clock::now();
+  // A process without clients submits and takes nothing, and its root would never again have its model to itself.
+  pool_.drop_released();
   call(*slot().inner);
   const nanoseconds spent = std::chrono::steady_clock::now() - start;
   statistics_.merge_time += spent;

@@ -104,23 +104,24 @@ class Federation final : private RunObserver {
   void warn_once(std::vector<Record>& records, Round round, const std::string& subject, const std::string& text);
   void warn_of(const RoundReport& report, std::vector<Record>& records);
   Status write_end_records(const DriverStatistics& statistics, const FederationOutcome& outcome);
-  [[nodiscard]] bool to_be_measured(Round round) const;
-  Result<Metrics> complete_round();
-  void write_between_rounds(Record record);
-  void keep_error(Status status);
-  Status save(const ModelValues& model);
-  Status write_model_file(FederationOutcome& outcome);
-
   // A round that is published, and whose model is being measured while the next one goes on.
   struct MeasuredRound {
     std::vector<Record> records;  // the round's first, without what is measured
     std::vector<Record> later;    // to be written after them
     std::shared_ptr<RunningEvaluation> evaluation;
-    TrainingPool* pool = nullptr;
-    std::uint32_t threads = 1;  // that measure
+    TrainingPool* pool = nullptr;  // null once it is gone
+    std::uint32_t threads = 1;     // that measure
     ModelValues model;
     bool save = false;
   };
+
+  [[nodiscard]] bool to_be_measured(Round round) const;
+  Result<Metrics> complete_round();
+  Result<Metrics> complete(MeasuredRound& round);
+  void write_between_rounds(Record record);
+  void keep_error(Status status);
+  Status save(const ModelValues& model);
+  Status write_model_file(FederationOutcome& outcome);
 
   const Plan& plan_;
   const TrainerFactory& factory_;

@@ -3,8 +3,8 @@
 // for a job works meanwhile.
 //
 // Threads:  submit(), take() and cancel() belong to one thread, the driver's. evaluate(), begin_evaluation() and
-//           finish() belong to one thread too, which may be another one while no take() has to wait. The callback of
-//           submit() runs on a worker.
+//           finish() belong to one thread too, which may be another one while no take() has to wait. release() may be
+//           called on any thread, drop_released() on the driver's. The callback of submit() runs on a worker.
 // Memory:   results that nobody has taken are bounded: by two for each thread, or by 64 MiB of models if that is more.
 //           Then workers pause.
 // Order:    parts of an evaluation come first, then jobs in the order of their `due`. Of jobs that are due together the
@@ -90,6 +90,11 @@ class TrainingPool {
   // Helps, and waits, until it is done().
   void finish(RunningEvaluation& evaluation);
 
+  // Lets go of a model on the driver's thread, at its next submit(), take() or drop_released(): whoever owns the model
+  // there changes it in place once nobody else holds it, and must not do so before the last reading of it elsewhere.
+  void release(ModelValues model);
+  void drop_released();
+
   // Thread time spent in trainers since the pool was made, measuring not included.
   [[nodiscard]] std::chrono::nanoseconds train_time() const noexcept {
     return std::chrono::nanoseconds(train_ns_.load());
@@ -112,7 +117,6 @@ class TrainingPool {
 
   explicit TrainingPool(const TrainerFactory& factory) : factory_(factory) {}
   void work(Trainer& trainer);
-  void drop_spent();
   [[nodiscard]] bool may_start() const;
   [[nodiscard]] bool may_measure();
   Result<Contribution> wait_for(JobId job);
@@ -134,7 +138,7 @@ class TrainingPool {
   std::unordered_map<JobId, std::shared_ptr<Job>> jobs_;
   std::map<Place, std::shared_ptr<Job>> waiting_;
   std::deque<std::shared_ptr<RunningEvaluation>> evaluations_;  // with parts that nobody has begun
-  std::vector<ModelValues> spent_;                              // bases of finished jobs, yet to be dropped
+  std::vector<ModelValues> spent_;                              // of finished jobs and release(), yet to be dropped
   std::size_t untaken_ = 0;                                     // jobs begun and not taken
   JobId next_ = 1;
   bool stopping_ = false;
