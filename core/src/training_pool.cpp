@@ -131,7 +131,10 @@ Result<Contribution> TrainingPool::train(Trainer& trainer, Job& job) {
   Result<Contribution> result = guarded([&]() -> Result<Contribution> {
     Result<TrainOutcome> outcome = trainer.train(job.task);
     if (!outcome.ok()) { return outcome.status(); }
-    return make_contribution(factory_.spec(), job.task.base, std::move(outcome).value());
+    Result<Contribution> made = make_contribution(factory_.spec(), job.task.base, std::move(outcome).value());
+    if (made.ok()) { return made; }
+    return made.status().with_context(
+        fmt::format("client {}, round {}", job.task.client.value, job.task.root_round.value));
   });
   train_ns_ += std::chrono::nanoseconds(std::chrono::steady_clock::now() - start).count();
   ++jobs_done_;

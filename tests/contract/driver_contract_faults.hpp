@@ -120,7 +120,12 @@ TEST_P(DriverContract, WhateverATrainerDoesWrongFailsItsOwnTaskAlone) {
        [](const TrainTask&) -> Result<TrainOutcome> {
          return TrainOutcome{.model = nullptr, .weight = 1.0, .metrics = {}};
        }},
-      {"a weight must be > 0 and at most 2^40, got -1",
+      {"training diverged: the change of tensor weight is nan; a lower learning rate helps",
+       [](const TrainTask&) -> Result<TrainOutcome> {
+         return TrainOutcome{
+             .model = std::make_shared<const std::vector<float>>(4, std::nanf("")), .weight = 1.0, .metrics = {}};
+       }},
+      {"a weight must be a number from 2^-16 (0.0000153) to 2^38, got -1",
        [](const TrainTask& task) -> Result<TrainOutcome> {
          return TrainOutcome{.model = task.base, .weight = -1.0, .metrics = {}};
        }},
@@ -138,7 +143,7 @@ TEST_P(DriverContract, WhateverATrainerDoesWrongFailsItsOwnTaskAlone) {
     EXPECT_EQ(notes.size(), 6U);  // three attempts in each of two rounds
     for (const NodeNote& note : notes) {
       EXPECT_EQ(note.node, tree.client_node(ClientIndex{2}));
-      EXPECT_EQ(note.detail, wrong.why);
+      EXPECT_NE(note.detail.find(wrong.why), std::string::npos) << note.detail;
     }
     expect_rounds(failed, 2);
     for (const auto& [round, report] : failed.observer.reports) {
@@ -155,10 +160,8 @@ TEST_P(DriverContract, AnUpdateThatCannotBeAddedIsRefusedByNameAndTheRoundGoesOn
     double weight;
   };
   const std::vector<Bad> kinds{
-      {"value 1 is nan, the bound is 1073741824", std::numeric_limits<float>::quiet_NaN(), 1.0},
-      {"value 1 is inf, the bound is 1073741824", std::numeric_limits<float>::infinity(), 1.0},
-      {"value 1 is 8589934592, the bound is 1073741824", 0x1p33F, 1.0},
-      {"exceeds the announced bound", 1.0F, 1e6},
+      {"the change of tensor weight holds 8589934592, and the sums of this tree take at most", 0x1p33F, 1.0},
+      {"the update weighs 1000000, and 1 was announced as the most of this child", 1.0F, 1e6},
   };
   // The bad client is below an aggregator: that one refuses it, and the root hears of it.
   const Tree tree = make_tree({2, 4, 4, 0, 0, 0, 0, 0, 0, 0, 0});
@@ -187,8 +190,7 @@ TEST_P(DriverContract, AnUpdateThatCannotBeAddedIsRefusedByNameAndTheRoundGoesOn
 
 TEST_P(DriverContract, RefusedUpdatesAreCountedInTheReport) {
   const FunctionTrainerFactory poisoned = with_wrong_client(4, [](const TrainTask&) -> Result<TrainOutcome> {
-    return TrainOutcome{
-        .model = std::make_shared<const std::vector<float>>(4, std::nanf("")), .weight = 1.0, .metrics = {}};
+    return TrainOutcome{.model = std::make_shared<const std::vector<float>>(4, 0x1p33F), .weight = 1.0, .metrics = {}};
   });
 
   const DriverRun refused = run({with_quorum(2), make_tree(balanced_counts(4, 1)), poisoned});

@@ -115,9 +115,9 @@ TEST(TrainingPool, RefusesAModelOfAnotherSizeAndAnImpossibleWeight) {
   const auto second = TrainingPool::create(no_weight, 0).value();
 
   EXPECT_EQ(first->take(first->submit(task_of(0, base))).status().message(),
-            "the trainer returned a model of 2 values, not of 3");
+            "client 0, round 0: the trainer returned a model of 2 values, not of 3");
   EXPECT_EQ(second->take(second->submit(task_of(0, base))).status().message(),
-            "a weight must be a number from 2^-16 (0.0000153) to 2^38, got 0");
+            "client 0, round 0: a weight must be a number from 2^-16 (0.0000153) to 2^38, got 0");
 }
 
 // Counts what has been begun; waits for it.

@@ -237,13 +237,14 @@ void NodeHost::handle(Delivery& delivery) {
     settle(delivery.to);
     return;
   }
-  if (std::holds_alternative<UpdateMessage>(delivery.message)) { count_waiting(delivery.from); }
+  if (const auto* update = std::get_if<UpdateMessage>(&delivery.message)) { count_waiting(delivery.from, update->key); }
   on_inner([&](InnerNode& node) { node.on_message(*this, delivery.from, std::move(delivery.message)); });
 }
 
-void NodeHost::count_waiting(NodeId child) {
+void NodeHost::count_waiting(NodeId child, const TaskKey& key) {
   const auto asked = asked_.find(child);
-  if (asked == asked_.end()) { return; }
+  // A repeated answer of the round before does not end the wait for this round's.
+  if (asked == asked_.end() || asked->second.first != key) { return; }
   const nanoseconds waited = now() - asked->second.second;
   asked_.erase(asked);
   statistics_.traffic.edges[child].wait_time += waited;

@@ -130,8 +130,8 @@ class NodeHost final : private NodeContext {
   void on_inner(const Call& call);
   void wake_node(NodeId node);
   void settle(NodeId node);
-  // The answer of `child` is there.
-  void count_waiting(NodeId child);
+  // The answer of `child` to the task `key` is there.
+  void count_waiting(NodeId child, const TaskKey& key);
   void handle(Delivery& delivery);
   void handle(const Unreachable& lost);
   void handle(const TimerFired& fired);

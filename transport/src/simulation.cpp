@@ -334,7 +334,7 @@ class Simulation final : public NodeContext {
       settle(delivery.to);
       return;
     }
-    if (std::holds_alternative<UpdateMessage>(delivery.message)) { answered(delivery.from); }
+    if (const auto* update = std::get_if<UpdateMessage>(&delivery.message)) { answered(delivery.from, update->key); }
     on_inner([&](InnerNode& node) { node.on_message(*this, delivery.from, std::move(delivery.message)); });
   }
 
@@ -357,9 +357,10 @@ class Simulation final : public NodeContext {
     if (!fresh && waiting->second.first != key) { waiting->second = {key, now_}; }
   }
 
-  void answered(NodeId child) {
+  void answered(NodeId child, const TaskKey& key) {
     const auto waiting = asked_.find(child.value);
-    if (waiting == asked_.end()) { return; }
+    // A repeated answer of the round before does not end the wait for this round's.
+    if (waiting == asked_.end() || waiting->second.first != key) { return; }
     const nanoseconds waited = now_ - waiting->second.second;
     asked_.erase(waiting);
     statistics_.traffic.edges[child].wait_time += waited;
