@@ -198,6 +198,27 @@ TEST(Configuration, EveryExampleReadsAndPrintsAsItself) {
   }
 }
 
+// A run keeps its configuration as it prints it, and a resume reads that again: whatever is left at its default must
+// survive, for each kind of data and of trainer.
+TEST(Configuration, EveryKindOfDataAndTrainerPrintsAsItself) {
+  for (const std::string text :
+       {"data: {source: csv, train: a.csv}", "data: {source: csv, train: a.csv, ignore_columns: [when]}",
+        "data: {source: idx, train_images: a, train_labels: b}", "data: {source: safetensors, train: a.safetensors}",
+        "data: {source: synthetic}", "data: {source: fashion-mnist}",
+        "trainer: {kind: command, command: [a, \"{output}\"]}\nmodel: {initial: a.safetensors}",
+        "trainer: {kind: library, library: a.so}", "trainer: {kind: echo}"}) {
+    const Result<Configuration> configuration =
+        parse_configuration("schema: 1\ntopology: {star: 2}\n" + text, "a.yaml");
+    ASSERT_TRUE(configuration.ok()) << text << "\n" << configuration.status().to_string();
+
+    const std::string printed = print_configuration(*configuration);
+    const Result<Configuration> again = parse_configuration(printed, "printed.yaml");
+
+    ASSERT_TRUE(again.ok()) << text << "\n" << again.status().to_string() << "\n" << printed;
+    EXPECT_EQ(*again, *configuration) << printed;
+  }
+}
+
 // 10,000 seeded changes of the examples: what is accepted prints as itself, what is refused says where.
 TEST(Configuration, ChangedExamplesPrintAsThemselvesOrAreRefusedWithAReason) {
   const std::vector<DocumentedKey> keys = documented_keys();
