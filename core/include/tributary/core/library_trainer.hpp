@@ -33,8 +33,8 @@ namespace tributary {
 // become kInternal.
 Result<std::unique_ptr<TrainerFactory>> make_library_trainer_factory(const TrainerContext& context);
 
-// What `trainer: {kind: torch}` makes: loads libtributary_training, which stands beside this library or where the loader
-// looks. kUnsupported: there is none, with how to get it.
+// What `trainer: {kind: torch}` makes: loads libtributary_training, which stands beside this library or where the
+// loader looks. kUnsupported: there is none, with how to get it.
 Result<std::unique_ptr<TrainerFactory>> make_torch_trainer_factory(const TrainerContext& context);
 
 // What libtorch this process can load, as one JSON object (version, BLAS, threads, devices). With `measure`, also the

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Trains built-in models and TorchScript files with libtorch, which is loaded when a model needs it: logistic regression on
-// the CPU does not.
+// Trains built-in models and TorchScript files with libtorch, which is loaded when a model needs it: logistic
+// regression on the CPU does not.
 //
 // Loading:      a program that links tributary::torch calls these; all others get them through
 //               register_builtin_trainers(), which loads this library when a configuration asks for it.
