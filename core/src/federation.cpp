@@ -180,7 +180,7 @@ void Federation::trained(std::uint64_t tasks) {
 
 Status Federation::halted(const ModelValues& model) {
   kind_ = FederationOutcome::Kind::kInterrupted;
-  const Status completed = complete_round().status();
+  Status completed = complete_round().status();
   // A model that cannot be measured is as good as it was.
   if (model && round_ != saved_ && recorded_ == round_) {
     model_ = model;

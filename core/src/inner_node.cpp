@@ -435,19 +435,20 @@ void InnerNode::finish_root_round(NodeContext& context, const RoundReport& repor
 
 void InnerNode::on_published(NodeContext& context, bool stop) {
   if (open_) { return; }
-  if (stop) {
-    context.finished({});
-  } else if (abandoned_in_a_row_ >= settings_.largest_abandoned) {
-    context.finished(unavailable(
-        fmt::format("{} rounds in a row were abandoned; in round {} {} of {} children reported, {} were needed{}",
-                    abandoned_in_a_row_, round_.value, state_.reported, state_.asked, state_.quorum, last_trouble_)));
-  } else if (round_.value < settings_.rounds) {
+  const bool given_up = abandoned_in_a_row_ >= settings_.largest_abandoned;
+  if (!stop && !given_up && round_.value < settings_.rounds) {
     open_round(context);
-  } else if (version_.value == 0) {
-    context.finished(unavailable("no round was committed, the model is as it was" + last_trouble_));
-  } else {
-    context.finished({});
+    return;
   }
+  Status outcome;
+  if (!stop && given_up) {
+    outcome = unavailable(
+        fmt::format("{} rounds in a row were abandoned; in round {} {} of {} children reported, {} were needed{}",
+                    abandoned_in_a_row_, round_.value, state_.reported, state_.asked, state_.quorum, last_trouble_));
+  } else if (!stop && version_.value == 0) {
+    outcome = unavailable("no round was committed, the model is as it was" + last_trouble_);
+  }
+  context.finished(std::move(outcome));
 }
 
 // Moves the aggregator's own model, and keeps what its update will say of all local rounds together.
