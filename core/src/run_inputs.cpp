@@ -31,7 +31,7 @@ std::optional<fs::path> on_the_path(const std::string& program, const fs::path& 
   const char* const path = std::getenv("PATH");  // NOLINT(concurrency-mt-unsafe): only read
   for (std::string_view rest = path == nullptr ? "/bin:/usr/bin" : path;;) {
     const std::size_t colon = rest.find(':');
-    const fs::path candidate = working_directory / rest.substr(0, colon) / program;
+    fs::path candidate = working_directory / rest.substr(0, colon) / program;
     if (is_file(candidate) && ::access(candidate.c_str(), X_OK) == 0) { return candidate; }
     if (colon == std::string_view::npos) { return std::nullopt; }
     rest.remove_prefix(colon + 1);
