@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the records of a federation are made of: used where they are made, and where what was measured joins them later.
+#pragma once
+
+#include <chrono>
+#include <string>
+#include <string_view>
+
+#include "tributary/core/record.hpp"
+#include "tributary/core/trainer.hpp"
+
+namespace tributary::internal {
+
+[[nodiscard]] inline double seconds(std::chrono::nanoseconds time) {
+  return std::chrono::duration<double>(time).count();
+}
+
+inline void set_metric(Record& record, std::string_view key, const Metrics& metrics, const std::string& name) {
+  if (const auto found = metrics.find(name); found != metrics.end()) { record.set(key, found->second); }
+}
+
+}  // namespace tributary::internal
