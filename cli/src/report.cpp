@@ -4,7 +4,10 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <filesystem>
 #include <memory>
+#include <string_view>
+#include <system_error>
 
 #include "report_page.hpp"
 #include "run_data.hpp"
@@ -51,9 +54,16 @@ Status write_presentations(const Configuration& configuration, const std::filesy
 }
 
 Status complete_presentations(const Configuration& configuration, const std::filesystem::path& run_directory) {
-  const bool has_csv = std::filesystem::exists(run_directory / "records.csv");
-  const bool has_report = std::filesystem::exists(run_directory / "report.html");
-  const bool complete = (has_csv || !configuration.output.csv) && (has_report || !configuration.output.report);
+  // What was written when the run was interrupted is older than the records of its end.
+  std::error_code ignored;
+  const auto recorded = std::filesystem::last_write_time(run_directory / "records.jsonl", ignored);
+  const auto shows_the_end = [&](std::string_view file) {
+    std::error_code missing;
+    const auto written = std::filesystem::last_write_time(run_directory / file, missing);
+    return !missing && written >= recorded;
+  };
+  const bool complete = (!configuration.output.csv || shows_the_end("records.csv")) &&
+                        (!configuration.output.report || shows_the_end("report.html"));
   return complete ? ok_status() : write_presentations(configuration, run_directory);
 }
 

@@ -18,7 +18,8 @@ Status write_csv(const std::filesystem::path& run_directory);
 // Both, as the configuration wants them.
 Status write_presentations(const Configuration& configuration, const std::filesystem::path& run_directory);
 
-// The same if one of them is missing: the run was killed between its last record and them.
+// The same if one of them is missing, or shows an earlier part of the run: it was killed between its last record and
+// them.
 Status complete_presentations(const Configuration& configuration, const std::filesystem::path& run_directory);
 
 }  // namespace tributary::cli

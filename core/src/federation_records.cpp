@@ -88,6 +88,12 @@ std::vector<Record> Federation::round_records(const RoundReport& report, const D
   set_client_metrics(record, report.scalars);
   records.push_back(std::move(record));
   warn_of(report, records);
+  for (const InputFile& input : inputs_->forget_changed()) {
+    warn_once(records, report.round, "input " + input.key,
+              fmt::format("{} ({}) has changed while the run went on: a resume does not compare it. That is right for "
+                          "a file that the program writes; a changed program makes another model",
+                          input.key, input.path.string()));
+  }
   for (const auto& [tier, total] : statistics.traffic.tiers) {
     const auto earlier = before_.traffic.tiers.find(tier);
     const EdgeTraffic change = earlier == before_.traffic.tiers.end() ? total : total - earlier->second;

@@ -42,8 +42,8 @@ class Collector {
  public:
   explicit Collector(const Configuration& configuration) : configuration_(configuration) {}
 
-  void add(std::string key, const std::string& file) {
-    if (!file.empty()) { add_path(std::move(key), configuration_.resolve(file)); }
+  void add(std::string key, const std::string& file, bool may_be_written = false) {
+    if (!file.empty()) { add_path(std::move(key), configuration_.resolve(file), may_be_written); }
   }
 
   void add_data() {
@@ -78,13 +78,13 @@ class Collector {
       const std::string key = fmt::format("trainer.command[{}]", i);
       if (i == 0 && words[i].find('/') == std::string::npos) {
         const auto program = on_the_path(words[i], configuration_.base_directory);
-        if (program) { add_path(key, *program); }
+        if (program) { add_path(key, *program, true); }
         continue;
       }
-      add(key, words[i]);
+      add(key, words[i], true);
       // --settings=FILE
       if (const std::size_t equals = words[i].find('='); equals != std::string::npos) {
-        add(key, words[i].substr(equals + 1));
+        add(key, words[i].substr(equals + 1), true);
       }
     }
   }
@@ -92,13 +92,24 @@ class Collector {
   [[nodiscard]] std::vector<InputFile> found() && { return std::move(found_); }
 
  private:
-  void add_path(std::string key, fs::path path) {
-    if (is_file(path)) { found_.push_back({std::move(key), std::move(path)}); }
+  void add_path(std::string key, fs::path path, bool may_be_written = false) {
+    if (is_file(path)) { found_.push_back({std::move(key), std::move(path), may_be_written}); }
   }
 
   const Configuration& configuration_;
   std::vector<InputFile> found_;
 };
+
+// What cannot be read has a size and a time too, of its own.
+std::uintmax_t size_of(const fs::path& path) {
+  std::error_code ignored;
+  return fs::file_size(path, ignored);
+}
+
+fs::file_time_type time_of(const fs::path& path) {
+  std::error_code ignored;
+  return fs::last_write_time(path, ignored);
+}
 
 std::string digest_text(FileSystem& files, const fs::path& path, const std::atomic<bool>& stop) {
   const Result<std::unique_ptr<ReadableFile>> file = files.open(path);
@@ -127,6 +138,9 @@ std::vector<InputFile> input_files(const Configuration& configuration) {
 }
 
 InputDigests::InputDigests(FileSystem& files, std::vector<InputFile> inputs) : inputs_(std::move(inputs)) {
+  for (std::size_t i = 0; i < inputs_.size(); ++i) {
+    if (inputs_[i].may_be_written) { seen_.push_back({i, size_of(inputs_[i].path), time_of(inputs_[i].path)}); }
+  }
   // Where no thread can be had, the digests are made when they are asked for.
   work_ = std::async(std::launch::async | std::launch::deferred, [this, &files] {
     Texts texts;
@@ -165,6 +179,21 @@ std::string InputDigests::changes_since(const Texts& earlier) {
 void InputDigests::keep_only(const Texts& earlier) {
   static_cast<void>(texts());
   std::erase_if(texts_, [&earlier](const auto& text) { return !earlier.contains(text.first); });
+  std::erase_if(seen_, [&](const Seen& seen) { return !earlier.contains(inputs_[seen.input].key); });
+}
+
+std::vector<InputFile> InputDigests::forget_changed() {
+  std::vector<InputFile> changed;
+  std::erase_if(seen_, [&](const Seen& seen) {
+    const InputFile& input = inputs_[seen.input];
+    if (size_of(input.path) == seen.bytes && time_of(input.path) == seen.written) { return false; }
+    changed.push_back(input);
+    return true;
+  });
+  if (changed.empty()) { return changed; }
+  static_cast<void>(texts());
+  for (const InputFile& input : changed) { texts_.erase(input.key); }
+  return changed;
 }
 
 }  // namespace tributary

@@ -80,6 +80,27 @@ TEST(RunInputs, WhatARunHasMadeItselfIsNoInput) {
   EXPECT_EQ(resumed.texts(), at_the_start) << "the next resume compares with this";
 }
 
+TEST(RunInputs, WhatChangesWhileTheRunGoesOnIsForgottenWhereItMayBeWritten) {
+  const ScratchDirectory scratch;
+  const InputFile data{"data.train", scratch.write("train.csv", "x,label")};
+  const InputFile program{"trainer.command[1]", scratch.write("train.py", "train"), true};
+  const InputFile log{"trainer.command[2]", scratch.write("t.log", "of an earlier run"), true};
+  InputDigests digests(real_file_system(), {data, program, log});
+  EXPECT_TRUE(digests.forget_changed().empty());
+  EXPECT_EQ(digests.texts().size(), 3U);
+
+  scratch.write("train.csv", "x,label\n1,2");
+  scratch.write("t.log", "of an earlier run, and of this one");
+
+  const std::vector<InputFile> changed = digests.forget_changed();
+  ASSERT_EQ(changed.size(), 1U);
+  EXPECT_EQ(changed[0].key, log.key);
+  EXPECT_TRUE(digests.texts().contains(data.key)) << "the run has read them before";
+  EXPECT_TRUE(digests.texts().contains(program.key));
+  EXPECT_FALSE(digests.texts().contains(log.key));
+  EXPECT_TRUE(digests.forget_changed().empty()) << "once for each";
+}
+
 TEST(RunInputs, AFileLargerThanOneReadIsDigestedWhole) {
   const ScratchDirectory scratch;
   std::string text(3'000'000, 'x');

@@ -156,6 +156,25 @@ trainer: {{kind: command, command: [sh, {program}, "{{input}}", "{{output}}"]}}
             self.assertIn(f"{key} ({file}) has changed: ", err)
             file.write_bytes(old)
 
+    def test_a_log_that_the_program_writes_does_not_bar_the_way(self):
+        program, log = self.work / "train.sh", self.work / "training.log"
+        program.write_text('echo trained >> "${3#--log=}"; sleep 0.02; cp $1 $2\n')
+        log.write_text("an earlier run\n")
+        self.file = self.configuration(f"""
+schema: 1
+name: command
+rounds: 200
+topology: {{widths: [2]}}
+model: {{initial: {self.train(self.file, "start", *settings(rounds=1)) / "model.safetensors"}}}
+trainer: {{kind: command, command: [sh, {program}, "{{input}}", "{{output}}", --log={log}]}}
+""")
+        directory = self.interrupted("run")
+        warnings = [record["text"] for record in self.records(directory, "warning")]
+        self.assertEqual([text for text in warnings if "while the run went on" in text],
+                         [f"trainer.command[4] ({log}) has changed while the run went on: a resume does not compare it. That is right "
+                          "for a file that the program writes; a changed program makes another model"])
+        self.run_program("run", "--resume", directory, "--quiet")
+
     def test_a_newest_checkpoint_that_is_a_dangling_link_costs_no_records(self):
         run = settings(rounds=LONG, **{"checkpoint.keep": 2})
         expected = self.model_digest(self.train(self.file, "whole", *run))
@@ -183,6 +202,17 @@ trainer: {{kind: command, command: [sh, {program}, "{{input}}", "{{output}}"]}}
         self.assertIn("<svg", (directory / "report.html").read_text())
         self.assertEqual((directory / "records.jsonl").read_bytes(), records)
         self.assertFalse(remains.exists())
+
+    def test_what_an_earlier_part_of_the_run_left_to_show_is_replaced(self):
+        directory = self.train(self.file, "run", "--set", "output.csv=true")
+        csv = (directory / "records.csv").read_text()
+        before_the_end = (directory / "records.jsonl").stat().st_mtime_ns - 1_000_000
+        for name in ("report.html", "records.csv"):  # as a run that was interrupted once, and later killed at its end
+            (directory / name).write_text("two of six rounds")
+            os.utime(directory / name, ns=(before_the_end, before_the_end))
+        self.run_program("run", "--resume", directory)
+        self.assertEqual((directory / "records.csv").read_text(), csv)
+        self.assertIn("<svg", (directory / "report.html").read_text())
 
     def test_killed_anywhere_near_its_end_the_run_is_completed(self):
         begin = time.monotonic()

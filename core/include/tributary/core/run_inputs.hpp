@@ -7,6 +7,8 @@
 #pragma once
 
 #include <atomic>
+#include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <future>
 #include <map>
@@ -21,6 +23,8 @@ namespace tributary {
 struct InputFile {
   std::string key;  // of the configuration: "data.train", "trainer.command[1]"
   std::filesystem::path path;
+  // A word of a trainer's command: it may be what the program writes, such as a log.
+  bool may_be_written = false;
 };
 
 // Those that exist. Of a trainer's command: the program, and every word that names a file. What a program reads besides
@@ -45,9 +49,19 @@ class InputDigests {
   [[nodiscard]] std::string changes_since(const Texts& earlier);
   // Forgets files that `earlier` does not name: what the run has made itself since it began is none of its inputs.
   void keep_only(const Texts& earlier);
+  // Forgets the files that may be written and have changed since the construction, and gives them: as likely as not the
+  // run writes them. Once for each.
+  std::vector<InputFile> forget_changed();
 
  private:
+  struct Seen {
+    std::size_t input = 0;
+    std::uintmax_t bytes = 0;
+    std::filesystem::file_time_type written;
+  };
+
   std::vector<InputFile> inputs_;
+  std::vector<Seen> seen_;  // of those that may be written
   std::atomic<bool> stop_{false};
   std::future<Texts> work_;
   Texts texts_;
