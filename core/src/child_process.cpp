@@ -49,7 +49,8 @@ bool is_kept_back(std::string name) {
 }
 
 std::vector<std::string> environment_of(const ChildProcess& child) {
-  std::vector<std::string> environment = child.environment;
+  std::vector<std::string> environment;
+  if (child.workspace != nullptr) { environment.push_back(child.workspace->mark()); }
   for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) {
     const std::string_view text(*entry);
     if (!is_kept_back(std::string(text.substr(0, text.find('='))))) { environment.emplace_back(text); }
@@ -149,6 +150,7 @@ Result<std::string> run(const ChildProcess& child) {
   fcntl(output.get(), F_SETFL, O_NONBLOCK);
   TRIBUTARY_ASSIGN_OR_RETURN(const pid_t process, spawn(child, written.get()));
   written.close();
+  if (child.workspace != nullptr) { child.workspace->started(process); }
 
   std::string kept;
   Status waited;
@@ -157,8 +159,11 @@ Result<std::string> run(const ChildProcess& child) {
     waited = watched.get() < 0 ? io_error(fmt::format("cannot watch {}: {}", child.arguments.front(), reason(errno)))
                                : wait_for(child, watched.get(), output, kept);
   }
-  // The process is not yet reaped, so its group's number cannot belong to anyone else.
+  // The process is not yet reaped, so its number and its group's cannot belong to anyone else. It may have left the
+  // group, which then may be empty.
   kill(-process, SIGKILL);
+  kill(process, SIGKILL);
+  if (child.workspace != nullptr) { child.workspace->ended(process); }
   int state = 0;
   while (waitpid(process, &state, 0) < 0 && errno == EINTR) {}
   std::string printed = shown(kept, kept.size() == kOutputKept);

@@ -14,10 +14,12 @@
 
 namespace tributary::internal {
 
+class ProgramWorkspace;
+
 struct ChildProcess {
-  std::vector<std::string> arguments;       // the program first; looked up in PATH if it has no slash
-  std::filesystem::path working_directory;  // empty: this process's
-  std::vector<std::string> environment;     // NAME=VALUE, beside what is handed on of this process's
+  std::vector<std::string> arguments;           // the program first; looked up in PATH if it has no slash
+  std::filesystem::path working_directory;      // empty: this process's
+  const ProgramWorkspace* workspace = nullptr;  // null, or: is told of the process, and gives its mark
   std::chrono::milliseconds timeout{0};
   const std::atomic<bool>* cancel = nullptr;  // null, or: end the program soon after it becomes true
 };

@@ -180,7 +180,7 @@ class CommandTrainer final : public Trainer {
     internal::ChildProcess child;
     for (const std::string& argument : settings_->command) { child.arguments.push_back(files.put_into(argument)); }
     child.working_directory = settings_->working_directory;
-    child.environment = {workspace.mark()};
+    child.workspace = &workspace;
     child.timeout = settings_->timeout;
     child.cancel = task.cancel;
     TRIBUTARY_ASSIGN_OR_RETURN(const std::string printed, internal::run(child));

@@ -5,11 +5,14 @@
 #include <fmt/format.h>
 #include <spawn.h>
 #include <sys/file.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
+#include <cctype>
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
@@ -27,17 +30,29 @@ constexpr std::string_view kPrefix = "tributary-tasks-";
 constexpr const char* kOwner = "owner";
 constexpr const char* kOwnerToBe = "owner.new";
 
-// $1: the mark, $2: the directory. Standard input ends when the process that is watched has ended. A killed program may
-// take a moment to go, and one may just be starting another: so it looks again until none is left.
+constexpr std::size_t kRandomCharacters = 6;  // of mkdtemp()
+
+// $1: the mark, $2: the directory. Standard input tells which programs are running ("+PID") and which have ended
+// ("-PID"), and ends when the process that is watched has ended. A killed program may take a moment to go, and one may
+// just be starting another: so it looks again until none is left.
 constexpr const char* kWatch = R"(
-while read -r line; do :; done
+running=" "
+while read -r line; do
+  case $line in
+    +*) running="$running${line#+} " ;;
+    -*) running="${running%% ${line#-} *} ${running#* ${line#-} }" ;;
+  esac
+done
+for process in $running; do
+  kill -s KILL -- "-$process" "$process"
+done
 tries=100
 while [ "$tries" -gt 0 ]; do
-  found=$(grep -lszF -e "$1" /proc/[0-9]*/environ)
+  found=$(grep -lszxF -e "$1" /proc/[0-9]*/environ)
   [ -n "$found" ] || break
   for file in $found; do
     process=${file#/proc/}
-    kill -KILL "${process%/environ}"
+    kill -s KILL -- "${process%/environ}"
   done
   tries=$((tries - 1))
   sleep 0.1
@@ -49,8 +64,15 @@ std::string reason(int error) {
   return std::generic_category().message(error);
 }
 
+// Its name alone: a path may hold whatever the user likes, line feeds included.
 std::string mark_of(const fs::path& directory) {
-  return "IN_TRIBUTARY_TASK=" + directory.string();
+  return "IN_TRIBUTARY_TASK=" + directory.filename().string();
+}
+
+// Whether create() makes such names.
+bool is_workspace(const std::string& name) {
+  return name.starts_with(kPrefix) && name.size() == kPrefix.size() + kRandomCharacters &&
+         std::ranges::all_of(name.substr(kPrefix.size()), [](unsigned char c) { return std::isalnum(c) != 0; });
 }
 
 // Starts the process that cleans up `directory` once `input` has ended.
@@ -107,7 +129,7 @@ void clean_up_if_abandoned(const fs::path& directory) {
 void clean_up_abandoned(const fs::path& parent) {
   std::error_code error;
   for (fs::directory_iterator entry(parent, error), end; !error && entry != end; entry.increment(error)) {
-    if (entry->path().filename().string().starts_with(kPrefix)) { clean_up_if_abandoned(entry->path()); }
+    if (is_workspace(entry->path().filename().string())) { clean_up_if_abandoned(entry->path()); }
   }
 }
 
@@ -124,7 +146,9 @@ PrivateDirectory::~PrivateDirectory() {
 
 Result<std::unique_ptr<ProgramWorkspace>> ProgramWorkspace::create() {
   std::error_code error;
-  const fs::path parent = fs::temp_directory_path(error);
+  fs::path parent = fs::temp_directory_path(error);
+  // Programs start elsewhere.
+  if (!error) { parent = fs::absolute(parent, error); }
   if (error) { return io_error(fmt::format("no directory for temporary files: {}", error.message())); }
   clean_up_abandoned(parent);
   std::string pattern = (parent / fmt::format("{}XXXXXX", kPrefix)).string();
@@ -134,10 +158,11 @@ Result<std::unique_ptr<ProgramWorkspace>> ProgramWorkspace::create() {
   }
   PrivateDirectory made{fs::path(pattern)};
   TRIBUTARY_ASSIGN_OR_RETURN(Descriptor owner, claim(made.path()));
+  // Unlike a pipe's, the end of a socket tells who writes that nobody reads any more without a signal that kills.
   std::array<int, 2> ends{};
-  if (pipe2(ends.data(), O_CLOEXEC) != 0) {
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) != 0) {
     const int number = errno;
-    return io_error(fmt::format("cannot make a pipe: {}", reason(number)));
+    return io_error(fmt::format("cannot make a pair of sockets: {}", reason(number)));
   }
   const Descriptor watched(ends[0]);
   Descriptor alive(ends[1]);
@@ -158,6 +183,12 @@ Result<PrivateDirectory> ProgramWorkspace::task_directory() {
     return io_error(fmt::format("cannot create {}: {}", path.string(), reason(number)));
   }
   return PrivateDirectory(path);
+}
+
+void ProgramWorkspace::tell(char what, pid_t process) const {
+  const std::string line = fmt::format("{}{}\n", what, process);
+  // A watcher that was killed, or stopped for so long that this is full, is told nothing: there is the mark too.
+  static_cast<void>(send(alive_.get(), line.data(), line.size(), MSG_NOSIGNAL | MSG_DONTWAIT));
 }
 
 std::string ProgramWorkspace::mark() const {
