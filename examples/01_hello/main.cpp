@@ -4,7 +4,8 @@
 // Eight clients under two aggregators each hold 100 points around a centre of their own. Together they look for the
 // mean of all points, and no point ever leaves its client.
 //
-// Build:  cmake -S examples -B build/examples -DCMAKE_PREFIX_PATH=... && cmake --build build/examples
+// Build:  cmake -S examples -B build/examples -G Ninja -DCMAKE_PREFIX_PATH=$HOME/.local
+//         cmake --build build/examples
 // Run:    build/examples/hello
 // Output:
 //   round 1: mean squared distance 35.405

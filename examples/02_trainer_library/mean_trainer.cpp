@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // A trainer for the program `tributary`, as a shared library: it brings its own data and needs no libtorch.
 //
-// Build:  cmake -S examples -B build/examples -DCMAKE_PREFIX_PATH=... && cmake --build build/examples
-// Run:    tributary run examples/02_trainer_library/federation.yaml --set
-// trainer.library=$PWD/build/examples/mean_trainer.so Output: a run directory whose model.safetensors holds the
-// clients' mean, 3.5
+// Build:  cmake -S examples -B build/examples -G Ninja -DCMAKE_PREFIX_PATH=$HOME/.local
+//         cmake --build build/examples
+// Run:    library=$PWD/build/examples/mean_trainer.so
+//         tributary run examples/02_trainer_library/federation.yaml --set trainer.library=$library
+// Output: a run directory whose model.safetensors holds the clients' mean, 3.5
 #include <memory>
 #include <string>
 #include <utility>

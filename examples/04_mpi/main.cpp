@@ -2,7 +2,8 @@
 // The federation of 01_hello on the ranks of an MPI job: every rank makes the same plan, the first one runs it, the
 // others serve it. The lines are those of 01_hello, whatever the number of ranks.
 //
-// Build:  cmake -S examples -B build/examples -DCMAKE_PREFIX_PATH=... && cmake --build build/examples
+// Build:  cmake -S examples -B build/examples -G Ninja -DCMAKE_PREFIX_PATH=$HOME/.local
+//         cmake --build build/examples
 // Run:    mpirun -n 3 build/examples/hello_mpi
 // Output:
 //   round 1: mean squared distance 35.405
