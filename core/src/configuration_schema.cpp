@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <numeric>
 
+#include "yaml_text.hpp"
+
 namespace tributary::internal::config {
 namespace {
 
@@ -150,10 +152,11 @@ std::string enumerate(std::span<const std::string_view> words) {
 std::string_view nearest(std::string_view word, std::span<const std::string_view> candidates) {
   static constexpr std::size_t kLongest = 64;
   if (word.size() > kLongest) { return {}; }
+  const std::string plain = lower(word);
   std::string_view best;
   std::size_t fewest = kLongest;
   for (const std::string_view candidate : candidates) {
-    const std::size_t edits = edit_distance(word, candidate);
+    const std::size_t edits = edit_distance(plain, lower(candidate));
     const std::size_t most = std::max<std::size_t>(1, std::max(word.size(), candidate.size()) / 3);
     if (edits <= most && edits < fewest && edits < candidate.size()) {
       best = candidate;

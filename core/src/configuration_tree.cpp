@@ -3,11 +3,10 @@
 
 #include <algorithm>
 #include <charconv>
-#include <iterator>
-#include <numeric>
 #include <utility>
 
 #include "configuration_reading.hpp"
+#include "configuration_suggestions.hpp"
 #include "yaml_text.hpp"
 
 namespace tributary::internal::config {
@@ -18,88 +17,6 @@ constexpr std::size_t kMostWords = 8;  // of an override's path; no key has more
 
 std::string join(std::string_view path, std::string_view word) {
   return path.empty() ? std::string(word) : fmt::format("{}.{}", path, word);
-}
-
-// "tiers.*.quorum" as a user would write it.
-std::string as_written(std::string_view pattern) {
-  std::string path(pattern);
-  if (const std::size_t star = path.find('*'); star != std::string::npos) { path.replace(star, 1, "default"); }
-  return path;
-}
-
-std::vector<std::string_view> words_in(std::string_view section) {
-  std::vector<std::string_view> words;
-  for (const Key& key : schema()) {
-    if (key.parent() == section) { words.push_back(key.word()); }
-  }
-  return words;
-}
-
-// What others call a key of ours.
-constexpr std::pair<std::string_view, std::string_view> kForeignWords[] = {
-    {"learning_rate", "trainer.optimizer.lr"},
-    {"eta", "trainer.optimizer.lr"},
-    {"server_learning_rate", "algorithm.server_lr"},
-    {"global_lr", "algorithm.server_lr"},
-    {"optim", "trainer.optimizer.kind"},
-    {"optimiser", "trainer.optimizer.kind"},
-    {"lr_scheduler", "trainer.optimizer.schedule.kind"},
-    {"scheduler", "trainer.optimizer.schedule.kind"},
-    {"max_grad_norm", "trainer.optimizer.clip_norm"},
-    {"local_epochs", "trainer.epochs"},
-    {"num_epochs", "trainer.epochs"},
-    {"local_steps", "trainer.steps"},
-    {"max_steps", "trainer.steps"},
-    {"bs", "trainer.batch_size"},
-    {"gpu", "trainer.device"},
-    {"use_cuda", "trainer.device"},
-    {"num_rounds", "rounds"},
-    {"n_rounds", "rounds"},
-    {"comm_rounds", "rounds"},
-    {"num_clients", "topology.star"},
-    {"n_clients", "topology.star"},
-    {"num_workers", "threads"},
-    {"workers", "threads"},
-    {"num_threads", "threads"},
-    {"random_seed", "seed"},
-    {"dataset", "data.source"},
-    {"dirichlet_alpha", "data.partition.alpha"},
-    {"architecture", "model.kind"},
-    {"model_name", "model.kind"},
-    {"strategy", "algorithm.kind"},
-    {"aggregation", "algorithm.kind"},
-    {"proximal_mu", "algorithm.mu"},
-    {"fraction_fit", "tiers.default.cohort.fraction"},
-    {"participation", "tiers.default.cohort.fraction"},
-    {"client_fraction", "tiers.default.cohort.fraction"},
-    {"round_timeout", "tiers.default.deadline_s"},
-    {"timeout", "tiers.default.deadline_s"},
-    {"checkpoint_dir", "output.directory"},
-    {"output_dir", "output.directory"},
-};
-
-// The key elsewhere that has this as its last word, or that others call so; empty if there is none.
-std::string known_elsewhere(std::string_view word) {
-  for (const Key& key : schema()) {
-    if (key.word() == word) { return as_written(key.path); }
-  }
-  const auto* const foreign =
-      std::ranges::find_if(kForeignWords, [&](const auto& entry) { return entry.first == word; });
-  return foreign == std::end(kForeignWords) ? "" : std::string(foreign->second);
-}
-
-// The place of a key that is known elsewhere, and of one that is nearly known here.
-std::string unknown_key(const std::string& section, std::string_view word) {
-  const std::string pattern = pattern_of(section);
-  const std::vector<std::string_view> known = words_in(pattern);
-  const std::string start = fmt::format("unknown key {}", join(section, excerpt(word)));
-  if (const std::string_view meant = nearest(word, known); !meant.empty()) {
-    return fmt::format("{}; did you mean {}?", start, join(section, meant));
-  }
-  if (const std::string meant = known_elsewhere(word); !meant.empty()) {
-    return fmt::format("{}; did you mean {}?", start, meant);
-  }
-  return fmt::format("{}; known here: {}", start, fmt::join(known, ", "));
 }
 
 class TreeReader {
@@ -147,10 +64,20 @@ class TreeReader {
     const bool is_map = entry.value.kind == YamlNode::Kind::kMap || entry.value.kind == YamlNode::Kind::kNull;
     reading_.given.emplace(path, Given{entry.place, entry.value.place, is_map});
     if (!is_map) {
-      reading_.mistake(entry.value.place,
-                       fmt::format("{} must be a map of keys and values, got {}", path, describe(entry.value)));
+      reading_.mistake(entry.value.place, fmt::format("{} must be a map of keys and values, got {}{}", path,
+                                                      describe(entry.value), as_map(entry, path)));
     }
     return is_map;
+  }
+
+  // How to write the section that was given one value.
+  [[nodiscard]] static std::string as_map(const YamlEntry& entry, const std::string& path) {
+    const bool is_scalar = entry.value.kind == YamlNode::Kind::kScalar;
+    if (const std::string map = is_scalar ? as_section(path, entry.value.text) : std::string(); !map.empty()) {
+      return fmt::format("; write {}: {}", entry.key, map);
+    }
+    const std::string keys = keys_of_section(path);
+    return keys.empty() ? std::string() : fmt::format("; its keys are {}", keys);
   }
 
   // `default` first, wherever it stands: the others start from it.
@@ -201,26 +128,6 @@ std::optional<std::string> path_of_variable(std::string_view name) {
   return std::nullopt;
 }
 
-std::string unknown_variable(std::string_view name) {
-  const std::size_t prefix = environment_name("").size();
-  std::vector<std::string> names;
-  for (const Key& key : schema()) { names.push_back(environment_name(as_written(key.path)).substr(prefix)); }
-  const std::vector<std::string_view> candidates(names.begin(), names.end());
-  const std::string_view rest = name.substr(std::min(prefix, name.size()));
-  std::string meant(nearest(rest, candidates));
-  if (meant.empty()) {
-    std::string word(rest);
-    std::ranges::transform(word, word.begin(),
-                           [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
-    // Some or all of the sections left out: TRIBUTARY_LR, TRIBUTARY_OPTIMIZER_LR.
-    const auto ends_so = std::ranges::find_if(
-        names, [&](const std::string& known) { return !rest.empty() && known.ends_with(fmt::format("_{}", rest)); });
-    meant = ends_so != names.end() ? *ends_so : environment_name(known_elsewhere(word)).substr(prefix);
-  }
-  return meant.empty() ? "no key has this name; unset it, as every variable that begins with TRIBUTARY_ must be a key"
-                       : fmt::format("no key has this name; did you mean {}{}?", environment_name(""), meant);
-}
-
 std::optional<std::vector<std::string>> split_path(std::string_view path) {
   std::vector<std::string> words;
   for (;;) {
@@ -269,6 +176,15 @@ void put(YamlNode& root, const std::vector<std::string>& words, YamlNode value, 
   });
 }
 
+// A value that is not there at all reads as null, too, which takes a key out of the file. A script whose variable is
+// empty does not mean that.
+bool says_null(std::string_view value) {
+  const std::size_t first = std::min(value.find_first_not_of(" \t"), value.size());
+  value.remove_prefix(first);
+  const std::string_view word = value.substr(0, value.find_first_of(" \t\r\n"));
+  return word == "null" || word == "Null" || word == "NULL" || word == "~";
+}
+
 void apply(const std::string& text, Source::Rank rank, YamlNode& root, Reading& reading) {
   const std::size_t equals = text.find('=');
   const std::string name = text.substr(0, equals);
@@ -292,7 +208,16 @@ void apply(const std::string& text, Source::Rank rank, YamlNode& root, Reading& 
   }
   YamlDocument document = parse_yaml(std::string_view(text).substr(equals + 1), source);
   reading.mistakes.insert(reading.mistakes.end(), document.mistakes.begin(), document.mistakes.end());
-  if (document.readable) { put(root, *words, std::move(document.root), reading); }
+  if (!document.readable) { return; }
+  if (document.root.kind == YamlNode::Kind::kNull && !says_null(std::string_view(text).substr(equals + 1))) {
+    reading.mistake(place, from_environment ? "the value is missing; unset the variable, or let it be null to take the "
+                                              "key out of the file"
+                                            : fmt::format("the value is missing; write {}=null to take the key out of "
+                                                          "the file",
+                                                          excerpt(name)));
+    return;
+  }
+  put(root, *words, std::move(document.root), reading);
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include <system_error>
 
 #include "configuration_reading.hpp"
+#include "configuration_suggestions.hpp"
 #include "yaml_text.hpp"
 
 namespace tributary::internal::config {
@@ -58,7 +59,12 @@ class ValueReader {
   bool value(const std::string& path, const YamlNode& node, bool* member) {
     const bool is_bool =
         node.kind == YamlNode::Kind::kScalar && node.plain && (node.text == "true" || node.text == "false");
-    if (!is_bool) { return refuse(path, node, "true or false"); }
+    if (!is_bool) {
+      const std::string_view meant = node.kind == YamlNode::Kind::kScalar ? meant_truth(node.text) : std::string_view();
+      reading_.mistake(node.place, fmt::format("{} must be true or false, got {}{}", path, describe(node),
+                                               meant.empty() ? "" : fmt::format("; did you mean {}?", meant)));
+      return false;
+    }
     *member = node.text == "true";
     return true;
   }
@@ -133,7 +139,7 @@ class ValueReader {
       *chosen = static_cast<std::size_t>(found - key_.choices.begin());
       return true;
     }
-    const std::string_view meant = nearest(node.text, key_.choices);
+    const std::string meant = meant_choice(node.text, key_.choices);
     reading_.mistake(node.place, fmt::format("{} must be {}, got {}{}", path, enumerate(key_.choices), describe(node),
                                              meant.empty() ? "" : fmt::format("; did you mean {}?", meant)));
     return false;

@@ -167,9 +167,10 @@ text is expected. A file has at most 4 MiB and 32 levels, and no anchors, aliase
 
 **Overriding.** `--set trainer.batch_size=64` and the variable `TRIBUTARY_TRAINER_BATCH_SIZE=64` pass the same checks as
 the file. `--set` goes before the environment, that before the file, that before the default. The value is YAML, so
-`--set 'topology={widths: [4, 32]}'` replaces a whole section, and `--set data.partition=null` takes a key out again. Of
-ways that exclude each other (those of `topology`, `model.kind` and `model.torchscript`, `cohort.fraction` and
-`cohort.count`, `trainer.epochs` and `trainer.steps`) the one from the higher source replaces the other. For one tier:
+`--set 'topology={widths: [4, 32]}'` replaces a whole section, and `--set data.partition=null` takes a key out again; an
+empty value, as of a script's variable that is not set, is an error. Of ways that exclude each other (those of
+`topology`, `model.kind` and `model.torchscript`, `cohort.fraction` and `cohort.count`, `trainer.epochs` and
+`trainer.steps`) the one from the higher source replaces the other. For one tier:
 `--set tiers.0.quorum=0.8`, `TRIBUTARY_TIERS_0_QUORUM=0.8`.
 
 **Paths** start at `base_directory`, which is the directory of the file unless it says otherwise; `output.directory`

@@ -25,13 +25,6 @@ bool is_word(std::string_view text) {
   });
 }
 
-std::string lower(std::string_view text) {
-  std::string result(text);
-  std::transform(result.begin(), result.end(), result.begin(),
-                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
-  return result;
-}
-
 // Words that some YAML reader takes for something else than text.
 bool is_reserved(std::string_view text) {
   static constexpr std::array<std::string_view, 12> kWords{"true", "false", "yes",  "no",   "on",   "off",
@@ -119,6 +112,13 @@ class PlacedWriter {
 };
 
 }  // namespace
+
+std::string lower(std::string_view text) {
+  std::string result(text);
+  std::ranges::transform(result, result.begin(),
+                         [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+  return result;
+}
 
 std::string quoted(std::string_view text) {
   std::string result = "\"";

@@ -238,7 +238,8 @@ const std::vector<WrongConfiguration> kMistakesOfCombination{
     {"ScheduleIsAWord",
      "schema: 1\ntopology: {star: 4}\ntrainer:\n  optimizer: {schedule: cosine}\n",
      {},
-     "c.yaml:4:25: trainer.optimizer.schedule must be a map of keys and values, got cosine"},
+     "c.yaml:4:25: trainer.optimizer.schedule must be a map of keys and values, got cosine; write schedule: "
+     "{kind: cosine}"},
     {"MuOfFedAvg",
      "schema: 1\ntopology: {star: 4}\nalgorithm: {kind: fedavg, mu: 0.1}\n",
      {},
@@ -279,7 +280,7 @@ const std::vector<WrongConfiguration> kMistakesOfCombination{
     {"CohortIsANumber",
      "schema: 1\ntopology: {star: 4}\ntiers: {default: {cohort: 10}}\n",
      {},
-     "c.yaml:3:27: tiers.default.cohort must be a map of keys and values, got 10"},
+     "c.yaml:3:27: tiers.default.cohort must be a map of keys and values, got 10; its keys are fraction, count"},
     {"CohortFractionAboveOne",
      "schema: 1\ntopology: {star: 4}\ntiers: {default: {cohort: {fraction: 10}}}\n",
      {},
