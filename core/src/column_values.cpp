@@ -10,16 +10,6 @@
 namespace tributary::internal {
 namespace {
 
-bool stands_for_nothing(std::string_view text) {
-  constexpr std::array<std::string_view, 10> kWords{"nan", "na",       "n/a", "null", "none",
-                                                    "inf", "infinity", "-",   "?",    "."};
-  if (text.size() > 1 && (text[0] == '+' || text[0] == '-')) { text.remove_prefix(1); }
-  std::string word(text);
-  std::transform(word.begin(), word.end(), word.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return std::find(kWords.begin(), kWords.end(), word) != kWords.end();
-}
-
 // All as numbers, or none.
 std::vector<DecimalNumber> as_numbers(std::span<const ColumnValues::Value> values) {
   std::vector<DecimalNumber> numbers;
@@ -32,6 +22,16 @@ std::vector<DecimalNumber> as_numbers(std::span<const ColumnValues::Value> value
 }
 
 }  // namespace
+
+bool stands_for_nothing(std::string_view text) {
+  constexpr std::array<std::string_view, 10> kWords{"nan", "na",       "n/a", "null", "none",
+                                                    "inf", "infinity", "-",   "?",    "."};
+  if (text.size() > 1 && (text[0] == '+' || text[0] == '-')) { text.remove_prefix(1); }
+  std::string word(text);
+  std::transform(word.begin(), word.end(), word.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return std::find(kWords.begin(), kWords.end(), word) != kWords.end();
+}
 
 std::int32_t ColumnValues::number_of(std::string_view text, Place place) {
   const auto [found, is_new] = numbers_.try_emplace(std::string(text), static_cast<std::int32_t>(values_.size()));

@@ -20,6 +20,9 @@
 
 namespace tributary::internal {
 
+// What people write where there is no value: nan, NA, null, none, inf, ?, - and the like.
+[[nodiscard]] bool stands_for_nothing(std::string_view text);
+
 class ColumnValues {
  public:
   struct Place {

@@ -17,6 +17,7 @@
 #include "configuration_schema.hpp"
 #include "csv_records.hpp"
 #include "decimal_number.hpp"
+#include "number_advice.hpp"
 #include "reading.hpp"
 #include "table_text.hpp"
 
@@ -85,6 +86,7 @@ class TableReader {
     TRIBUTARY_RETURN_IF_ERROR(finish_ids());
     note_vanished();
     table_.data.name = name_;
+    table_.data.feature_names = table_.features;
     table_.data.sample_shape = {static_cast<std::int64_t>(table_.features.size())};
     table_.data.features = std::move(values_);
     TRIBUTARY_RETURN_IF_ERROR(table_.data.check());
@@ -125,15 +127,35 @@ class TableReader {
     return is_ignored(column) ? Use::kIgnored : Use::kFeature;
   }
 
+  // Index columns and delimiters too many make most of them.
+  Status nameless_column(const CsvField& field) const {
+    const std::size_t number = static_cast<std::size_t>(&field - fields_.data()) + 1;
+    if (number == 1) {
+      return wrong(field,
+                   "the first column has no name; pandas writes its row numbers so: use to_csv(index=False), or give "
+                   "the column a name and list it in data.ignore_columns");
+    }
+    return wrong(field,
+                 fmt::format("column {} of {} has no name; {}", number, fields_.size(),
+                             number == fields_.size() ? "name it, or remove the delimiter at the end of each line"
+                                                      : "name it in the header line"));
+  }
+
   Status read_columns() {
     TRIBUTARY_ASSIGN_OR_RETURN(const bool more, records_.next(fields_));
     if (!more) { return bad_data(fmt::format("{}: is empty, expected a header line", name_)); }
     std::unordered_set<std::string_view> seen;
     for (const CsvField& field : fields_) {
       const std::string column(trimmed(field.text));
-      if (column.empty()) { return wrong(field, "a column has no name"); }
+      if (column.empty()) { return nameless_column(field); }
       if (!seen.insert(trimmed(field.text)).second) {
         return wrong(field, fmt::format("two columns are named {}", printable(column)));
+      }
+      if (column == options_.label_column && column == options_.id_column) {
+        return wrong(field,
+                     fmt::format("the column {} is named by data.label_column and by data.id_column; it can only "
+                                 "be one",
+                                 printable(column)));
       }
       uses_.push_back(use_of(column));
       if ((uses_.back() == Use::kLabel || uses_.back() == Use::kId) && is_ignored(column)) {
@@ -195,7 +217,10 @@ class TableReader {
           TRIBUTARY_RETURN_IF_ERROR(read_label(field));
           break;
         case Use::kId:
-          if (trimmed(field.text).empty()) { return wrong(field, "the id is empty"); }
+          if (trimmed(field.text).empty()) {
+            return wrong(field, fmt::format("column {}: the id is missing; fill it in, or leave the line out",
+                                            printable(names_[i])));
+          }
           id_numbers_.push_back(ids_.number_of(trimmed(field.text), {field.line, field.column}));
           break;
         case Use::kIgnored:
@@ -223,22 +248,29 @@ class TableReader {
       values_.push_back(0.0F);
       return ok_status();
     }
-    if (text.empty()) { return wrong(field, fmt::format("column {}: the value is missing", printable(column))); }
-    std::string advice;
-    if (text.find(',') != std::string::npos) {
-      advice = "; decimals are written with a point";
-    } else if (!value) {
+    if (text.empty() || (!(value && std::isinf(*value)) && internal::stands_for_nothing(text))) {
+      return wrong(field,
+                   fmt::format("column {}: a value is missing{}; fill it in, leave the line out or, if the column "
+                               "is no feature, name it in data.ignore_columns",
+                               printable(column),
+                               text.empty() ? "" : fmt::format(" (\"{}\" stands for none)", printable(text))));
+    }
+    std::string advice = internal::number_advice(text);
+    if (advice.empty() && !value) {
       advice =
-          "; if the column is no feature, name it in data.ignore_columns or, if it says whose sample it is, in "
+          "if the column is no feature, name it in data.ignore_columns or, if it says whose sample it is, in "
           "data.id_column";
     }
-    return wrong(field, fmt::format("column {}: expected a finite number, found \"{}\"{}", printable(column),
-                                    printable(text), advice));
+    return wrong(field, fmt::format("column {}: expected a finite number, found \"{}\"{}{}", printable(column),
+                                    printable(text), advice.empty() ? "" : "; ", advice));
   }
 
   Status read_label(const CsvField& field) {
     const std::string_view text = trimmed(field.text);
-    if (text.empty()) { return wrong(field, "the label is empty"); }
+    if (text.empty()) {
+      return wrong(field, fmt::format("column {}: the label is missing; fill it in, or leave the line out",
+                                      printable(options_.label_column)));
+    }
     if (known_labels_) {
       const std::optional<std::int32_t> label = known_labels_->find(text);
       if (!label) {

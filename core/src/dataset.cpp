@@ -52,6 +52,9 @@ Status Dataset::check() const {
     return wrong(fmt::format("{} feature values for {} labels and samples of shape {}", held, labels.size(),
                              internal::shape_text(sample_shape)));
   }
+  if (!feature_names.empty() && feature_names.size() != *per_sample) {
+    return wrong(fmt::format("{} names for {} features", feature_names.size(), *per_sample));
+  }
   if (!natural_ids.empty() && natural_ids.size() != labels.size()) {
     return wrong(fmt::format("{} ids for {} samples", natural_ids.size(), labels.size()));
   }

@@ -161,6 +161,28 @@ Result<Pair> load_pair(const Configuration& configuration, FileSystem& files) {
   return internal_error("data.source is none: there is nothing to load");
 }
 
+std::string class_name(const Dataset& data, std::int32_t label) {
+  return data.class_names.empty() ? fmt::to_string(label)
+                                  : internal::printable(data.class_names[static_cast<std::size_t>(label)]);
+}
+
+// Whatever model there is of one class, it is right: most often the labels were looked for in the wrong place.
+void warn_of_one_class(const Configuration& configuration, const Dataset& data, bool held_out,
+                       std::vector<std::string>& warnings) {
+  const auto other = [&](std::int32_t label) { return label != data.labels.front(); };
+  if (data.labels.empty() || std::any_of(data.labels.begin(), data.labels.end(), other)) { return; }
+  const bool is_table = configuration.data.source == DataConfig::Source::kCsv;
+  const std::string where =
+      is_table
+          ? fmt::format("the column {} holds only one class, {}", internal::printable(configuration.data.label_column),
+                        class_name(data, data.labels.front()))
+          : fmt::format("all samples are of one class, {}", class_name(data, data.labels.front()));
+  const std::string_view consequence = held_out ? "a model that always answers so is measured as perfect"
+                                                : "there is nothing to tell apart, and every model is soon perfect";
+  warnings.push_back(fmt::format("{}: {}: {}{}", data.name, where, consequence,
+                                 is_table ? "; does data.label_column name the right column?" : ""));
+}
+
 Result<Partition> partition_of(const Configuration& configuration, const Dataset& train, std::uint32_t clients) {
   const DataConfig& data = configuration.data;
   const std::uint64_t seed = configuration.seed;
@@ -208,7 +230,9 @@ Result<LoadedData> load_data(const Configuration& configuration, FileSystem& fil
   }
   LoadedData loaded;
   loaded.warnings = std::move(data.warnings);
+  warn_of_one_class(configuration, data.train, false, loaded.warnings);
   if (data.test) {
+    warn_of_one_class(configuration, *data.test, true, loaded.warnings);
     data.train.classes = data.test->classes = std::max(data.train.classes, data.test->classes);
     loaded.test = std::make_shared<const Dataset>(std::move(*data.test));
   }

@@ -91,6 +91,22 @@ Status check_layout(const std::string& file, std::vector<SafetensorsTensor>& ten
   return ok_status();
 }
 
+// What a file of another kind begins with is an absurd length.
+Status no_safetensors(const std::string& name, std::uint64_t header_bytes) {
+  std::array<char, sizeof(header_bytes)> start{};
+  std::memcpy(start.data(), &header_bytes, sizeof(header_bytes));
+  const std::string_view text(start.data(), start.size());
+  if (text.starts_with("PK\x03\x04") || text.starts_with('\x80')) {
+    return bad_data(
+        fmt::format("{}: is no safetensors file but one of PyTorch, it seems; in Python, "
+                    "safetensors.torch.save_file(model.state_dict(), \"model.safetensors\") writes one",
+                    name));
+  }
+  return bad_data(
+      fmt::format("{}: is no safetensors file: it would have a header of {} bytes, and the format allows {}", name,
+                  header_bytes, SafetensorsFile::kMaxHeaderBytes));
+}
+
 }  // namespace
 
 std::string_view to_string(DType dtype) noexcept {
@@ -130,10 +146,7 @@ Result<SafetensorsFile> SafetensorsFile::read_header(std::unique_ptr<ReadableFil
       return bad_data(fmt::format("{}: {} bytes are too few for a safetensors file", name, size));
     }
     TRIBUTARY_RETURN_IF_ERROR(source->read(0, std::as_writable_bytes(std::span(&header_bytes, 1))));
-    if (header_bytes > kMaxHeaderBytes) {
-      return bad_data(
-          fmt::format("{}: announces a header of {} bytes, the format allows {}", name, header_bytes, kMaxHeaderBytes));
-    }
+    if (header_bytes > kMaxHeaderBytes) { return no_safetensors(name, header_bytes); }
     if (header_bytes > size - sizeof(header_bytes)) {
       return bad_data(fmt::format("{}: announces a header of {} bytes, only {} follow", name, header_bytes,
                                   size - sizeof(header_bytes)));

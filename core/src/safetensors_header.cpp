@@ -230,7 +230,9 @@ class HeaderEvents final : public nlohmann::json_sax<nlohmann::json> {
 }  // namespace
 
 Result<SafetensorsHeader> parse_safetensors_header(std::string_view text, const std::string& file) {
-  if (!text.starts_with('{')) { return bad_data(fmt::format("{}: the header does not start with {{", file)); }
+  if (!text.starts_with('{')) {
+    return bad_data(fmt::format("{}: is no safetensors file: its header does not start with {{", file));
+  }
   HeaderEvents events;
   if (!nlohmann::json::sax_parse(text, &events)) {
     return bad_data(fmt::format("{}: header: {}", file, events.problem()));

@@ -8,6 +8,7 @@
 
 #include "core/file_bytes.hpp"
 #include "core/scratch_directory.hpp"
+#include "number_advice.hpp"
 
 namespace tributary {
 namespace {
@@ -22,6 +23,7 @@ TEST(Csv, ColumnsMayStandInAnyOrder) {
   const CsvTable table = read("x,label,y\n1,3,2\n-0.5,1,+4e1\n");
 
   EXPECT_EQ(table.features, (std::vector<std::string>{"x", "y"}));
+  EXPECT_EQ(table.data.feature_names, table.features);
   EXPECT_EQ(std::get<1>(table.data.features), (std::vector<float>{1.0F, 2.0F, -0.5F, 40.0F}));
   EXPECT_EQ(table.data.labels, (std::vector<std::int32_t>{1, 0}));
   EXPECT_EQ(table.data.sample_shape, (std::vector<std::int64_t>{2}));
@@ -197,6 +199,40 @@ TEST(Csv, TheLabelAndTheIdsCannotBeIgnored) {
       bad_data("t.csv:1:1: the column who is named by data.ignore_columns and by data.id_column; it can only be one"));
 }
 
+TEST(Csv, OneColumnIsNotLabelAndIdsAtOnce) {
+  CsvOptions options;
+  options.label_column = options.id_column = "who";
+  EXPECT_EQ(
+      parse_csv("x,who\n1,0\n", "t.csv", options).status(),
+      bad_data("t.csv:1:3: the column who is named by data.label_column and by data.id_column; it can only be one"));
+}
+
+TEST(Csv, AColumnThatDiffersInCapitalsIsSuggested) {
+  CsvOptions options;
+  options.label_column = "Y";
+  EXPECT_EQ(parse_csv("x,y\n1,0\n", "t.csv", options).status(),
+            bad_data("t.csv:1: there is no column Y, which data.label_column names (did you mean y?); the columns are "
+                     "x, y"));
+}
+
+TEST(Csv, NumbersWrittenForPeopleGetAdvice) {
+  using internal::number_advice;
+  const std::string thousands = "write it without separators of thousands: ";
+  EXPECT_EQ(number_advice("39,081.43"), thousands + "39081.43");
+  EXPECT_EQ(number_advice("-1,234,567"), thousands + "-1234567");
+  EXPECT_EQ(number_advice("1.234.567"), thousands + "1234567");
+  EXPECT_EQ(number_advice("12 345.5"), thousands + "12345.5");
+  EXPECT_EQ(number_advice("12\xE2\x80\x99"
+                          "345"),
+            thousands + "12345");
+  EXPECT_EQ(number_advice("39.081,43"), "write it without separators of thousands and with a decimal point: 39081.43");
+  EXPECT_EQ(number_advice("1,5"), "decimals are written with a point");
+  EXPECT_EQ(number_advice("1,234"), "decimals are written with a point, and thousands without a separator");
+  for (const char* text : {"", "rome", "rome, italy", "1,2,3", "2021-03-04", "12 34", ",5", "1.2.3", "1,,234"}) {
+    EXPECT_EQ(number_advice(text), "") << text;
+  }
+}
+
 TEST(Csv, AllColumnsAreListedWhereOneIsMissing) {
   std::string header = "c0";
   for (int i = 1; i < 30; ++i) { header += ", c" + std::to_string(i); }
@@ -307,7 +343,8 @@ TEST(Csv, ErrorsAfterAQuotedLineBreakCountLinesOfTheFile) {
 }
 
 TEST(Csv, ATrailingCommaAtTheEndOfTheFileIsAnEmptyField) {
-  EXPECT_EQ(parse_csv("x,label\n1,", "t.csv", {}).status(), bad_data("t.csv:2:3: the label is empty"));
+  EXPECT_EQ(parse_csv("x,label\n1,", "t.csv", {}).status(),
+            bad_data("t.csv:2:3: column label: the label is missing; fill it in, or leave the line out"));
 }
 
 }  // namespace

@@ -111,6 +111,30 @@ TEST(LoadDataset, TestDataIsOptionalAndMustHaveTheSameShape) {
   EXPECT_EQ(load_data(configuration).status(), bad_data("test data: samples of shape [3], training data has [2]"));
 }
 
+TEST(LoadDataset, ASingleClassIsWarnedOf) {
+  const ScratchDirectory scratch;
+  Configuration table = of(DataConfig::Source::kCsv, scratch);
+  table.data.train = scratch.write("train.csv", "x,label\n1,ill\n2,ill\n").string();
+  table.data.test = scratch.write("test.csv", "x,label\n1,ill\n").string();
+  scratch.write("i", idx_bytes({2, 2}, "abcd"));
+  scratch.write("l", idx_bytes({2}, "\3\3"));
+  Configuration images = of(DataConfig::Source::kIdx, scratch);
+  images.data.train_images = "i";
+  images.data.train_labels = "l";
+
+  EXPECT_EQ(load_data(table).value().warnings,
+            (std::vector<std::string>{
+                table.data.train + ": the column label holds only one class, ill: there is nothing to tell apart, and "
+                                   "every model is soon perfect; does data.label_column name the right column?",
+                table.data.test + ": the column label holds only one class, ill: a model that always answers so is "
+                                  "measured as perfect; does data.label_column name the right column?"}));
+  EXPECT_EQ(load_data(images).value().warnings,
+            (std::vector<std::string>{"training data: all samples are of one class, 3: there is nothing to tell apart, "
+                                      "and every model is soon perfect"}));
+  scratch.write("l", idx_bytes({2}, "\3\1"));
+  EXPECT_TRUE(load_data(images).value().warnings.empty());
+}
+
 TEST(LoadDataset, EveryPartitionOfTheConfigurationIsMade) {
   const ScratchDirectory scratch;
   Configuration configuration = of(DataConfig::Source::kSynthetic, scratch);

@@ -23,9 +23,10 @@ struct Dataset {
   std::string name;
   std::vector<std::int64_t> sample_shape;  // without the sample dimension, e.g. {1, 28, 28}
   std::variant<std::vector<std::uint8_t>, std::vector<float>> features;
-  float scale = 1.0F;                // of bytes
-  float offset = 0.0F;               // of bytes
-  std::vector<std::int32_t> labels;  // one per sample, in [0, classes)
+  std::vector<std::string> feature_names;  // one per value of a sample, or empty: they have none
+  float scale = 1.0F;                      // of bytes
+  float offset = 0.0F;                     // of bytes
+  std::vector<std::int32_t> labels;        // one per sample, in [0, classes)
   std::int32_t classes = 0;
   std::vector<std::string> class_names;   // one per class, or empty: a class's number is its name
   std::vector<std::int64_t> natural_ids;  // one per sample, or empty: which writer, patient, site it belongs to
