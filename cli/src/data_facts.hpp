@@ -14,6 +14,13 @@ namespace tributary::cli {
 // "ada, bob, eve and 3 more", safe to print: long lists are cut, --json has them all.
 [[nodiscard]] std::string listed(const std::vector<std::string>& names, std::size_t most);
 
+// "data        600 samples, 3 features (age, crp, bp), 2 classes in column y (0: 290, 1: 310); 200 held out", without
+// an end of line; empty without data.
+[[nodiscard]] std::string data_line(const Composition& composition);
+
+// The same with all names and counts; null without data.
+[[nodiscard]] nlohmann::ordered_json data_json(const Composition& composition);
+
 // "ids         berlin to client-0, rome to client-1 and 3 more\n"; empty where samples belong to nobody in particular.
 [[nodiscard]] std::string ids_line(const Composition& composition, const Tree& tree);
 

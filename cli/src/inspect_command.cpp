@@ -246,7 +246,8 @@ Status inspect_file(const Options& options, const Context& context) {
     }
     return inspect_tensors(file, std::move(facts), options, context);
   }
-  Facts facts{{"what", "model"}, {"bytes", file.data_bytes()}};
+  TRIBUTARY_ASSIGN_OR_RETURN(const std::unique_ptr<ReadableFile> whole, files.open(options.path));
+  Facts facts{{"what", "model"}, {"bytes", whole->size()}};
   for (const auto& [key, value] : file.metadata()) { append(facts, "metadata." + key, value); }
   return inspect_tensors(file, std::move(facts), options, context);
 }
@@ -262,7 +263,7 @@ Status inspect_run(const Options& options, const Context& context) {
   };
   number("accuracy", run.last("accuracy"), run.accuracy_text(run.last("accuracy")));
   number("loss", run.last("loss"), fmt::format("{:.4f}", run.last("loss")));
-  number("seconds", run.seconds(), human_duration(run.seconds()));
+  number(options.json ? "seconds" : "time", run.seconds(), human_duration(run.seconds()));
   if (options.json) {
     facts["bytes_moved"] = saturated_count(run.bytes_moved());
   } else {

@@ -159,9 +159,11 @@ void print_table(const DataSpread& spread, const Dataset& data, const Tree& tree
   const std::string amount =
       draws ? fmt::format("{} from {}, with overlap between clients,", human_plural(total, "draw"), samples)
             : fmt::format("{} of {}", human_count(total), samples);
-  context.out << fmt::format("\n  {} over {}: {} to {} each, {} on average\n", amount,
-                             human_plural(partition.clients(), "client"), human_count(smallest), human_count(largest),
-                             human_count(total / partition.clients()));
+  const std::string sizes = smallest == largest
+                                ? fmt::format("{} each", human_count(smallest))
+                                : fmt::format("{} to {} each, {} on average", human_count(smallest),
+                                              human_count(largest), human_count(total / partition.clients()));
+  context.out << fmt::format("\n  {} over {}: {}\n", amount, human_plural(partition.clients(), "client"), sizes);
   context.out << fmt::format("  {:.1f} of {} classes effective at a client, on average (1: all samples of one class)\n",
                              effective / static_cast<double>(partition.clients()), data.classes);
   context.out << paint.dim(fmt::format("  sha256 {}", partition.digest().hex())) << '\n';

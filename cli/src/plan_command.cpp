@@ -81,6 +81,14 @@ std::string describe(const Plan& plan, std::uint32_t distance) {
   return text;
 }
 
+// Whether any node of the tier is an aggregator.
+bool sends_sums(const Tree& tree, std::uint32_t tier) {
+  for (std::uint32_t n = 1; n < tree.size(); ++n) {
+    if (!tree.is_client(NodeId{n}) && tree.tier(NodeId{n}) == tier) { return true; }
+  }
+  return false;
+}
+
 // Expected values need not be whole; bytes are.
 std::uint64_t whole(double value) {
   return saturated_count(std::round(value));
@@ -127,21 +135,28 @@ void print_text(const Context& context, const Composition& composition, const Co
                      human_plural(tree.height() + 1, "tier"));
   out << fmt::format("model       {}, {} per payload\n", human_plural(plan.spec().parameters(), "parameter"),
                      human_bytes(static_cast<double>(plan.payload_bytes())));
+  if (const std::string line = data_line(composition); !line.empty()) { out << line << '\n'; }
   out << ids_line(composition, tree);
   out << fmt::format("round       at most {}\n", human_plural(plan.clients_per_round(), "client"));
-  out << fmt::format("sums        exact; each client's change is resolved to {:.1e} or better, and may reach {:.0f}\n",
-                     plan.coarsest_resolution(), plan.scale().value_bound);
-  out << fmt::format("network     {}, {} a round; forwarding each update would take {}\n",
-                     human_plural(whole(cost.payloads), "payload"), human_bytes(cost.bytes),
-                     human_bytes(cost.forwarding_bytes));
+  out << fmt::format(
+      "sums        exact; each value of a client's change is resolved to {:.1e} or better, and may be at most {}\n",
+      plan.coarsest_resolution(), human_count(whole(plan.scale().value_bound)));
+  const bool has_sums = tree.size() - tree.clients() > 1;
+  out << fmt::format("network     {}, {}{} a round; forwarding each update would take {}\n",
+                     human_plural(whole(cost.payloads), "payload"), has_sums ? "at least " : "",
+                     human_bytes(cost.bytes), human_bytes(cost.forwarding_bytes));
   if (cost.round_time.count() > 0) {
     out << fmt::format("time        {:.3f} s a round on the virtual clock, by the slowest path\n",
                        std::chrono::duration<double>(cost.round_time).count());
   }
   out << '\n' << paint.dim("tier   nodes      down        up          the node above commits") << '\n';
   for (const TierCost& tier : cost.tiers) {
+    const std::string up = fmt::format("{}{}", sends_sums(tree, tier.tier) ? ">= " : "", human_bytes(tier.bytes_up));
     out << fmt::format("{:<6} {:<10} {:<11} {:<11} {}\n", tier.tier, human_count(tier.nodes),
-                       human_bytes(tier.bytes_down), human_bytes(tier.bytes_up), describe(plan, tier.tier - 1));
+                       human_bytes(tier.bytes_down), up, describe(plan, tier.tier - 1));
+  }
+  if (has_sums) {
+    out << paint.dim(">=: an aggregator sends up a sum, which takes the bytes of a model or more") << '\n';
   }
 }
 
@@ -395,6 +410,7 @@ Command plan_command() {
           if (*json) {
             Facts facts = facts_of(plan, cost);
             facts["warnings"] = warnings;
+            if (loaded.composition.data.train) { facts["data"] = data_json(loaded.composition); }
             if (placement) { facts["placement"] = facts_of(loaded.composition, *placement); }
             if (!loaded.composition.client_ids.empty()) {
               facts["client_ids"] = ids_json(loaded.composition.client_ids, plan.tree());
@@ -420,19 +436,25 @@ Command validate_command() {
             return [options, json, shallow](const Context& context) -> Status {
               TRIBUTARY_ASSIGN_OR_RETURN(Configuration configuration, load_configuration(*options));
               Digest digest;
+              std::string data;
+              Facts data_facts;
               if (*shallow) {
                 TRIBUTARY_ASSIGN_OR_RETURN(const Topology topology, build_topology(configuration));
               } else {
                 TRIBUTARY_ASSIGN_OR_RETURN(const Loaded loaded, load_federation(std::move(configuration)));
                 digest = loaded.composition.plan.digest();
+                data = data_line(loaded.composition);
+                data_facts = data_json(loaded.composition);
                 for (const std::string& warning : loaded.composition.all_warnings()) { context.warn(warning); }
               }
               if (*json) {
                 Facts facts{{"schema", 1}, {"file", options->file}, {"valid", true}};
                 if (!*shallow) { facts["digest"] = digest.hex(); }
+                if (!data_facts.is_null()) { facts["data"] = std::move(data_facts); }
                 print_json(context.out, facts, -1);
               } else {
                 context.out << fmt::format("{}: valid\n", printable_text(options->file));
+                if (!data.empty()) { context.out << data << '\n'; }
               }
               return {};
             };

@@ -175,6 +175,28 @@ TEST_F(Commands, PlanSpeaksOfTheChildrenThatThereAre) {
   EXPECT_TRUE(facts.at("per_tier").at(0).at("bytes_up").is_number_integer()) << facts;
 }
 
+TEST_F(Commands, PlanSaysWhereItsBytesAreTheLeast) {
+  const std::string file = scratch_.write("small.yaml", kSynthetic).string();
+
+  const std::string tree = run({"plan", file}).out;
+  const std::string star = run({"plan", file, "--set", "topology={star: 3}"}).out;
+
+  EXPECT_TRUE(contains(tree, " payloads, at least ")) << tree;
+  EXPECT_TRUE(contains(tree, ">= ")) << tree;
+  EXPECT_FALSE(contains(star, "at least")) << star;
+  EXPECT_FALSE(contains(star, ">= ")) << star;
+  EXPECT_TRUE(contains(tree, " or better, and may be at most 33,554,432\n")) << tree;
+}
+
+TEST_F(Commands, PartitionOfEqualSharesNamesTheirSizeOnce) {
+  const std::string file = scratch_.write("small.yaml", kSynthetic).string();
+
+  const std::string even =
+      run({"partition", file, "--set", "data.partition={kind: iid}", "--set", "data.samples=600"}).out;
+
+  EXPECT_TRUE(contains(even, "600 of 600 samples over 6 clients: 100 each\n")) << even;
+}
+
 TEST_F(Commands, PartitionAveragesAllClientsWhateverIsShown) {
   const std::string file = scratch_.write("small.yaml", kSynthetic).string();
   const auto average = [](const std::string& out) {
@@ -250,6 +272,7 @@ TEST_F(Commands, InspectTellsWhatIsInAModel) {
 
   EXPECT_EQ(facts.at("what"), "model");
   EXPECT_EQ(facts.at("parameters"), 5);
+  EXPECT_EQ(facts.at("bytes"), std::filesystem::file_size(file));
   EXPECT_EQ(facts.at("sha256"), sha256(scratch_.read("model.safetensors")).hex());
   EXPECT_EQ(facts.at("fingerprint"), spec.fingerprint().hex());
   bool described = false;
@@ -306,6 +329,8 @@ TEST_F(Commands, InspectSumsARunDirectoryUp) {
   EXPECT_EQ(facts.at("what"), "run");
   EXPECT_EQ(facts.at("name"), "demo");
   EXPECT_EQ(facts.at("outcome"), "unfinished");
+  EXPECT_EQ(facts.at("seconds"), 1.5);
+  EXPECT_TRUE(contains(run({"inspect", scratch_.path().string()}).out, "  time      "));
   EXPECT_EQ(facts.at("accuracy"), 0.5);
   EXPECT_EQ(facts.at("clients"), 4);
 }
