@@ -76,9 +76,24 @@ struct UsageError {
   std::string path;  // of the command whose --help answers it
 };
 
-// CLI11 says only that a sub-command is missing where one is misspelt.
+std::vector<std::string> options_of(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const CLI::Option* option : app.get_options()) {
+    for (const std::string& name : option->get_lnames()) { names.push_back("--" + name); }
+    for (const std::string& name : option->get_snames()) { names.push_back("-" + name); }
+  }
+  return names;
+}
+
+std::string unknown_option_text(const std::string& name, std::span<const std::string> known) {
+  return fmt::format("unknown option '{}'{}", name, did_you_mean(name, known));
+}
+
+// CLI11 says only that a sub-command is missing where one is misspelt, or where an option before it is.
 std::optional<UsageError> unknown_subcommand(const CLI::App& app, std::span<const std::string> arguments) {
   const CLI::App* here = &app;
+  std::vector<std::string> options = options_of(app);
+  const auto place = [&] { return here == &app ? std::string("tributary") : "tributary " + here->get_name(); };
   for (std::size_t i = 0; i < arguments.size(); ++i) {
     const std::string& word = arguments[i];
     const std::vector<std::string> names = names_of_subcommands(*here);
@@ -87,13 +102,21 @@ std::optional<UsageError> unknown_subcommand(const CLI::App& app, std::span<cons
       ++i;
       continue;
     }
-    if (word.starts_with("-")) { continue; }
+    if (word.starts_with("-")) {
+      // Short ones may stand together: -qv.
+      const std::string name = word.starts_with("--") ? word.substr(0, word.find('=')) : word.substr(0, 2);
+      if (std::find(options.begin(), options.end(), name) == options.end()) {
+        return UsageError{unknown_option_text(name, options), place()};
+      }
+      continue;
+    }
     const CLI::App* next = find_subcommand(*here, word);
     if (next == nullptr) {
-      const std::string place = here == &app ? "tributary" : "tributary " + here->get_name();
-      return UsageError{fmt::format("{} has no command '{}'{}", place, word, did_you_mean(word, names)), place};
+      return UsageError{fmt::format("{} has no command '{}'{}", place(), word, did_you_mean(word, names)), place()};
     }
     here = next;
+    const std::vector<std::string> more = options_of(*here);
+    options.insert(options.end(), more.begin(), more.end());
   }
   return std::nullopt;
 }
@@ -102,17 +125,13 @@ std::string unknown_option(const CLI::App& app, const std::string& fallback) {
   const CLI::App* here = &app;
   std::vector<std::string> known;
   while (here != nullptr) {
-    for (const CLI::Option* option : here->get_options()) {
-      for (const std::string& name : option->get_lnames()) { known.push_back("--" + name); }
-    }
+    const std::vector<std::string> more = options_of(*here);
+    known.insert(known.end(), more.begin(), more.end());
     const auto chosen = here->get_subcommands();
     here = chosen.empty() ? nullptr : chosen.front();
   }
   for (const std::string& word : app.remaining(true)) {
-    if (word.starts_with("-")) {
-      const std::string name = word.substr(0, word.find('='));
-      return fmt::format("unknown option '{}'{}", name, did_you_mean(name, known));
-    }
+    if (word.starts_with("-")) { return unknown_option_text(word.substr(0, word.find('=')), known); }
   }
   const std::vector<std::string> left = app.remaining(true);
   return left.empty() ? fallback : fmt::format("unexpected argument '{}'", left.front());
@@ -163,6 +182,23 @@ UsageError wrong_arguments(const CLI::App& app, const CLI::ParseError& error) {
     return message.starts_with(option->get_name() + ":");
   });
   return {message, is_global ? "tributary" : path_of(app)};
+}
+
+// A script whose variable is empty means no default: `--output "$DIRECTORY"`.
+std::optional<UsageError> empty_value(const CLI::App& app) {
+  const CLI::App* here = &app;
+  while (here != nullptr) {
+    for (const CLI::Option* option : here->get_options()) {
+      const std::vector<std::string>& values = option->results();
+      if (std::find(values.begin(), values.end(), "") != values.end()) {
+        return UsageError{fmt::format("{}: the value is empty; give one, or leave the option away", option->get_name()),
+                          path_of(app)};
+      }
+    }
+    const auto chosen = here->get_subcommands();
+    here = chosen.empty() ? nullptr : chosen.front();
+  }
+  return std::nullopt;
 }
 
 int report_usage_error(const Streams& streams, const Paint& paint, const UsageError& error) {
@@ -223,6 +259,8 @@ Status guarded(const Action& action, const Context& context) {
 
 int report_status(const Streams& streams, const Paint& paint, const Status& status) {
   if (status.ok()) { return 0; }
+  // It has been told already, and is no error.
+  if (status.message().empty()) { return exit_code(status.code()); }
   std::string text;
   if (const std::size_t mistakes = listed_mistakes(status); mistakes > 1) {
     // Each line begins with its place, so that editors can jump to it.
@@ -291,6 +329,8 @@ int run_program(std::span<const std::string> arguments, const Streams& given) {
     }
     return report_usage_error(streams, plain_paint, wrong_arguments(app, error));
   }
+
+  if (const auto empty = empty_value(app)) { return report_usage_error(streams, plain_paint, *empty); }
 
   const ColorChoice color = parse_color_choice(globals->color).value_or(ColorChoice::kAuto);
   Context context{streams.out,        streams.err,   streams.traits(1, color), streams.traits(2, color), color,

@@ -42,7 +42,7 @@ Action setup_group(CLI::App& app, std::span<const Command> members) {
 
 void Context::note(std::string_view text) const {
   // In one piece, as warn() does: the ranks of a job share one standard error.
-  if (!quiet) { err << fmt::format("{}\n", printable_lines(text)); }
+  if (!quiet && !text.empty()) { err << fmt::format("{}\n", printable_lines(text)); }
 }
 
 void Context::warn(std::string_view text) const {

@@ -5,8 +5,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <filesystem>
-#include <fstream>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -15,6 +13,7 @@
 #include "tributary/core/human.hpp"
 #include "tributary/core/simulated_time.hpp"
 #include "tributary/topology/read.hpp"
+#include "wrong_file.hpp"
 
 namespace tributary::cli {
 namespace {
@@ -42,35 +41,12 @@ std::shared_ptr<ConfigurationOptions> ConfigurationOptions::declare(CLI::App& ap
   return options;
 }
 
-namespace {
-
-// Whether what was given as a configuration is a topology file, if perhaps one with mistakes.
-bool is_topology(const std::filesystem::path& file) {
-  const Result<TopologyFormat> format = topology_format(file);
-  if (!format.ok()) { return false; }
-  if (*format != TopologyFormat::kYaml && *format != TopologyFormat::kJson) { return true; }
-  if (read_topology(file, *format).ok()) { return true; }
-  std::ifstream input(file);
-  bool has_nodes = false;
-  for (std::string line; std::getline(input, line);) {
-    if (line.starts_with("topology:")) { return false; }
-    has_nodes = has_nodes || line.starts_with("nodes:");
-  }
-  return has_nodes;
-}
-
-}  // namespace
-
 Result<Configuration> load_configuration(const ConfigurationOptions& options) {
   std::vector<std::string> overrides = environment_overrides();
   overrides.insert(overrides.end(), options.set.begin(), options.set.end());
   Result<Configuration> configuration = read_configuration(options.file, overrides);
-  if (configuration.status().code() == Code::kConfiguration && is_topology(options.file)) {
-    return configuration_error(
-        fmt::format("{} is a topology, not a configuration: `tributary topology show {}` checks and draws it, and a "
-                    "configuration names it with `topology: {{file: {}}}`",
-                    options.file, options.file, std::filesystem::path(options.file).filename().string()));
-  }
+  if (configuration.ok()) { return configuration; }
+  TRIBUTARY_RETURN_IF_ERROR(check_is_no_other_file(options.file));
   return configuration;
 }
 

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "command.hpp"
+#include "data_facts.hpp"
 #include "ineffective_settings.hpp"
 #include "job.hpp"
 #include "load.hpp"
@@ -19,10 +20,12 @@
 #include "tributary/core/federation.hpp"
 #include "tributary/core/printable.hpp"
 #include "tributary/core/record_sinks.hpp"
+#include "tributary/core/run_changes.hpp"
 #include "tributary/core/run_lock.hpp"
 #include "tributary/core/simulated_time.hpp"
 #include "tributary/topology/write.hpp"
 #include "tributary/transport/simulation.hpp"
+#include "wrong_file.hpp"
 
 namespace tributary::cli {
 namespace {
@@ -89,6 +92,10 @@ Result<Configuration> configuration_of(const RunOptions& options) {
   if (!options.configuration->file.empty()) {
     return invalid_argument("--resume takes the configuration from the run directory: do not name another one");
   }
+  if (!options.directory.empty()) {
+    return invalid_argument("--resume goes on in its own directory: --output does not belong to it");
+  }
+  TRIBUTARY_RETURN_IF_ERROR(check_is_run_directory(options.resume));
   ConfigurationOptions saved{.file = (std::filesystem::path(options.resume) / "configuration.yaml").string(),
                              .set = options.configuration->set};
   return load_configuration(saved);
@@ -106,13 +113,16 @@ SimulationSettings simulation_settings(const Configuration& configuration, const
   return settings;
 }
 
-// A run that has come to its end: there is nothing to go on with.
-bool is_complete(const std::filesystem::path& directory) {
+// A run that has come to its end, and is asked for nothing else than before: there is nothing to go on with. What does
+// not decide the result, such as the number of threads, may be another now.
+bool is_complete(const std::filesystem::path& directory, const Configuration& configuration) {
   if (!std::filesystem::exists(directory / "model.safetensors")) { return false; }
   const Result<std::vector<Record>> records = read_records(real_file_system(), directory / "records.jsonl");
   if (!records.ok() || records->empty() || records->back().event() != "end") { return false; }
   const std::string_view outcome = records->back().text("outcome");
-  return outcome == "finished" || outcome == "stopped";
+  if (outcome != "finished" && outcome != "stopped") { return false; }
+  const Result<std::string> changes = changes_of_run(real_file_system(), directory, configuration);
+  return changes.ok() && changes->empty();
 }
 
 // Everything that can be wrong before a file is written.
@@ -126,9 +136,6 @@ struct Prepared {
 
 Result<Prepared> prepare(const RunOptions& options, Configuration configuration, std::unique_ptr<FileLock> lock) {
   const bool resume = !options.resume.empty();
-  if (resume && !options.directory.empty()) {
-    return invalid_argument("--resume goes on in its own directory: --output does not belong to it");
-  }
   std::filesystem::path directory = options.resume;
   bool numbered = false;
   if (!resume && !options.directory.empty()) {
@@ -187,8 +194,9 @@ Result<std::unique_ptr<Federation>> open_federation(const Context& context, Prep
   return federation;
 }
 
-// Ctrl-C is the user's wish; SIGTERM and SIGUSR1 are how batch systems ask, and they look at the exit code.
-Status stopped(const FederationOutcome& outcome, const std::filesystem::path& directory) {
+// Ctrl-C is the user's wish; SIGTERM and SIGUSR1 are how batch systems ask, and they look at the exit code. What was
+// asked for is no error: it is told here, and the status has no words of its own.
+Status stopped(const Context& context, const FederationOutcome& outcome, const std::filesystem::path& directory) {
   const std::string text = outcome.round.value == 0
                                ? fmt::format(
                                      "stopped as asked before a round was done; start again with: tributary "
@@ -196,7 +204,8 @@ Status stopped(const FederationOutcome& outcome, const std::filesystem::path& di
                                      directory.string())
                                : fmt::format("stopped after round {} as asked; go on with: tributary run --resume {}",
                                              outcome.round.value, directory.string());
-  return stop_signal == SIGINT ? cancelled(text) : deadline_exceeded(text);
+  context.err << fmt::format("{}\n", printable_lines(text));
+  return stop_signal == SIGINT ? cancelled("") : deadline_exceeded("");
 }
 
 Status carry_out(const Context& context, const Prepared& prepared, Federation& federation, Driver& driver) {
@@ -210,7 +219,7 @@ Status carry_out(const Context& context, const Prepared& prepared, Federation& f
     return outcome.status();
   }
   TRIBUTARY_RETURN_IF_ERROR(write_presentations(configuration, prepared.directory));
-  if (outcome->kind == FederationOutcome::Kind::kInterrupted) { return stopped(*outcome, prepared.directory); }
+  if (outcome->kind == FederationOutcome::Kind::kInterrupted) { return stopped(context, *outcome, prepared.directory); }
   // With --quiet there is nothing else that says where the results are.
   const auto name_file = [&](std::string_view what, std::string_view file) {
     const std::string path = (prepared.directory / file).string();
@@ -239,6 +248,7 @@ Status run_here(const Context& context, Prepared& prepared) {
   const Audience audience(context, options);
   TRIBUTARY_ASSIGN_OR_RETURN(const std::unique_ptr<Federation> federation,
                              open_federation(context, prepared, std::move(options)));
+  context.note(data_line(composition));
   SimulationDriver driver(simulation_settings(composition.plan.configuration(), composition));
   return carry_out(context, prepared, *federation, driver);
 }
@@ -273,9 +283,10 @@ Status run_in_job(const Context& context, Job& job, Result<Prepared>& prepared) 
   // The others wait for the run to begin, or to hear why it does not.
   if (!federation.ok()) { return job.agree(federation.status(), &composition); }
   warn_of_ineffective_settings(context, composition, true);
+  context.note(data_line(composition));
   const std::unique_ptr<Driver> driver = job.driver(job_settings(composition));
   if (Status status = carry_out(context, *prepared, **federation, *driver); !status.ok()) {
-    if (!job.has_lost_ranks()) { return status; }
+    if (!job.has_lost_ranks() || status.message().empty()) { return status; }
     return Status(status.code(), fmt::format("{}; go on with: tributary run --resume {}", status.message(),
                                              prepared->directory.string()));
   }
@@ -299,7 +310,7 @@ Status run(const Context& context, const RunOptions& options) {
     return {};
   }
   const bool resume = !options.resume.empty();
-  if (configuration.ok() && resume && options.configuration->set.empty() && is_complete(options.resume)) {
+  if (configuration.ok() && resume && is_complete(options.resume, *configuration)) {
     context.note(fmt::format("{} has finished already: there is nothing to go on with", options.resume));
     if (!speaks_for_job()) { return {}; }
     const Result<std::unique_ptr<FileLock>> lock = claim_run_directory(real_file_system(), options.resume);

@@ -124,10 +124,17 @@ Result<RunData> read_run(FileSystem& files, const std::filesystem::path& path) {
   if (records_kind != FileSystem::Kind::kFile) {
     return not_found(fmt::format("{}: is no run directory: it has no records.jsonl", path.string()));
   }
-  TRIBUTARY_RETURN_IF_ERROR(for_each_record(files, records, [&data](const Record& record) {
+  std::size_t read = 0;
+  const Status status = for_each_record(files, records, [&](const Record& record) {
     add_record(data, record);
+    ++read;
     return ok_status();
-  }));
+  });
+  // What begins with something else than a record was meant for another command.
+  if (!status.ok() && read == 0 && !is_directory && path.extension() != ".jsonl") {
+    return bad_data(fmt::format("{} is no run directory and no records.jsonl", path.string()));
+  }
+  TRIBUTARY_RETURN_IF_ERROR(status);
   keep_last_of_each(data.rounds, [](const Record& r) { return whole(r, "round"); });
   keep_last_of_each(data.tiers, [](const Record& r) { return std::pair(whole(r, "round"), whole(r, "tier")); });
   keep_last_of_each(data.labels, [](const Record& r) { return whole(r, "client"); });

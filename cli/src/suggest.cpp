@@ -10,6 +10,13 @@ namespace {
 
 constexpr std::size_t kLongestWord = 64;
 
+std::string lower(std::string_view text) {
+  std::string result(text);
+  std::transform(result.begin(), result.end(), result.begin(),
+                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+  return result;
+}
+
 // Optimal string alignment: Levenshtein plus swaps of neighbours.
 std::size_t distance(std::string_view a, std::string_view b) {
   std::vector<std::vector<std::size_t>> table(a.size() + 1, std::vector<std::size_t>(b.size() + 1));
@@ -29,13 +36,15 @@ std::size_t distance(std::string_view a, std::string_view b) {
 
 }  // namespace
 
-std::string nearest(std::string_view word, std::span<const std::string> candidates) {
-  if (word.empty() || word.size() > kLongestWord) { return {}; }
+std::string nearest(std::string_view given, std::span<const std::string> candidates) {
+  if (given.empty() || given.size() > kLongestWord) { return {}; }
+  const std::string word = lower(given);
   const std::string* best = nullptr;
   std::size_t best_distance = 1 + std::max<std::size_t>(1, word.size() / 3);
   for (const std::string& candidate : candidates) {
     // The beginning of one word is meant as that word.
-    const std::size_t apart = word.size() > 2 && candidate.starts_with(word) ? 1 : distance(word, candidate);
+    const std::string plain = lower(candidate);
+    const std::size_t apart = word.size() > 2 && plain.starts_with(word) ? 1 : distance(word, plain);
     if (apart < best_distance) {
       best = &candidate;
       best_distance = apart;

@@ -168,8 +168,9 @@ Result<std::vector<std::uint32_t>> id_of_clients(const Ids& ids, const NameMatch
 
 Result<NaturalPartition> by_name(const Ids& ids, const NameMatch& names, const Tree& tree, std::uint64_t seed) {
   if (const std::vector<std::string> strangers = names.ids_of_nobody(); !strangers.empty()) {
-    return invalid_argument(fmt::format("{} of {} ids are the name of no client and no site: {}; the topology has {}",
-                                        strangers.size(), ids.names.size(), listed(strangers),
+    return invalid_argument(fmt::format("{} of {} {} the name of no client and no site: {}; the topology has {}",
+                                        strangers.size(), human_plural(ids.names.size(), "id"),
+                                        strangers.size() == 1 ? "is" : "are", listed(strangers),
                                         listed(names.names_of_topology())));
   }
   TRIBUTARY_ASSIGN_OR_RETURN(const std::vector<std::uint32_t> id_of, id_of_clients(ids, names, tree));

@@ -93,6 +93,26 @@ TEST(Application, AMisspeltOptionGetsTheNearestOneOfItsCommandOrOfTheProgram) {
   EXPECT_TRUE(contains(global.err, "Did you mean '--quiet'?")) << global.err;
 }
 
+TEST(Application, AMisspeltOptionBeforeOrWithoutACommandIsNamedToo) {
+  const Outcome alone = run({"--versoin"});
+  EXPECT_EQ(alone.exit_code, 64);
+  EXPECT_EQ(alone.err, "error: unknown option '--versoin'. Did you mean '--version'?\nSee 'tributary --help'.\n");
+  EXPECT_TRUE(contains(run({"--colour=never", "list"}).err, "unknown option '--colour'. Did you mean '--color'?"));
+  EXPECT_TRUE(contains(run({"-z"}).err, "unknown option '-z'"));
+  EXPECT_TRUE(contains(run({"topology", "--quite", "show"}).err, "unknown option '--quite'. Did you mean '--quiet'?"));
+  EXPECT_EQ(run({"-qv", "version"}).exit_code, 0);
+}
+
+TEST(Application, AnEmptyValueIsAMistakeAndNoDefault) {
+  const Outcome output = run({"run", "c.yaml", "--output", ""});
+  EXPECT_EQ(output.exit_code, 64);
+  EXPECT_TRUE(contains(output.err, "error: --output: the value is empty; give one, or leave the option away\n"))
+      << output.err;
+  EXPECT_EQ(run({"run", "c.yaml", "--resume="}).exit_code, 64);
+  EXPECT_EQ(run({"run", "c.yaml", "--set", ""}).exit_code, 64);
+  EXPECT_TRUE(contains(run({"inspect", ""}).err, "path: the value is empty"));
+}
+
 TEST(Application, OtherMistakesOnTheCommandLineAreUsageErrors) {
   EXPECT_EQ(run({"inspect"}).exit_code, 64);
   EXPECT_EQ(run({"version", "extra"}).exit_code, 64);
@@ -106,6 +126,10 @@ TEST(Application, AnErrorIsPrintedOnStandardErrorAndGivesItsExitCode) {
   EXPECT_EQ(outcome.exit_code, exit_code(Code::kNotFound));
   EXPECT_EQ(outcome.out, "");
   EXPECT_EQ(outcome.err, "error: /nowhere/model.safetensors: there is no such file or directory\n");
+}
+
+TEST(StatusReport, WhatHasBeenToldAlreadyIsNotToldAgain) {
+  EXPECT_EQ(reported(cancelled("")), "");
 }
 
 TEST(StatusReport, MistakesOfAConfigurationAreCounted) {
@@ -144,6 +168,7 @@ TEST(Suggestions, SwappedMissingWrongAndAdditionalLettersAreForgiven) {
   EXPECT_EQ(nearest("validat", words), "validate");
   EXPECT_EQ(nearest("repport", words), "report");
   EXPECT_EQ(nearest("vers", words), "version");
+  EXPECT_EQ(nearest("VALIDATE", words), "validate");
   EXPECT_EQ(nearest("", words), "");
   EXPECT_EQ(nearest("completely different", words), "");
   EXPECT_EQ(nearest(std::string(10'000, 'x'), words), "");

@@ -94,7 +94,7 @@ TEST(NaturalPartition, AnIdOrAClientThatIsLeftOverIsRefusedByName) {
   };
 
   EXPECT_EQ(message(kCities, star_of({"rome", "berlin"})),
-            "1 of 3 ids are the name of no client and no site: paris; the topology has rome, berlin");
+            "1 of 3 ids is the name of no client and no site: paris; the topology has rome, berlin");
   EXPECT_EQ(message({"rome"}, star_of({"rome", "berlin"})),
             "no id is the name or the site of client berlin; the ids are rome");
   EXPECT_EQ(

@@ -33,6 +33,8 @@ class RunDirectoryTest(ProgramTest):
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=60)
         self.assertEqual(process.returncode, 130, err)
+        self.assertRegex(err, r"(?m)^stopped after round \d+ as asked; go on with: tributary run --resume ")
+        self.assertNotIn("error:", err)  # what was asked for is none
         return directory
 
     def content(self, directory):
@@ -202,6 +204,19 @@ trainer: {{kind: command, command: [sh, {program}, "{{input}}", "{{output}}", --
         self.assertIn("<svg", (directory / "report.html").read_text())
         self.assertEqual((directory / "records.jsonl").read_bytes(), records)
         self.assertFalse(remains.exists())
+
+    def test_a_finished_run_says_so_whatever_is_asked_beside_it(self):
+        directory = self.train(self.file, "run")
+        records = (directory / "records.jsonl").read_bytes()
+        _, err = self.run_program("run", "--resume", directory, "--output", self.work / "other", expect=64)
+        self.assertIn("--resume goes on in its own directory: --output does not belong to it", err)
+        out, err = self.run_program("run", "--resume", directory, *settings(threads=2, **{"output.csv": "true"}))
+        self.assertEqual(out, "")
+        self.assertIn("has finished already", err)
+        self.assertTrue((directory / "records.csv").exists())
+        _, err = self.run_program("run", "--resume", directory, *settings(seed=3), expect=None)
+        self.assertIn("seed is 3, it was 11", err)
+        self.assertEqual((directory / "records.jsonl").read_bytes(), records)
 
     def test_what_an_earlier_part_of_the_run_left_to_show_is_replaced(self):
         directory = self.train(self.file, "run", "--set", "output.csv=true")
