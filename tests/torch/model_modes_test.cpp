@@ -54,7 +54,7 @@ TEST(ModelModes, DropoutTracedInTrainingIsNamedAndSeeded) {
   ASSERT_EQ(warnings.size(), 1U);
   EXPECT_EQ(warnings[0],
             "model.torchscript: " + fixture("dropout-traced-in-training.pt") +
-                " ignores evaluation mode: 2 (dropout). It draws random numbers when it is evaluated, so loss and "
+                " ignores evaluation mode: 2 (dropout). When it is evaluated it draws random numbers, so loss and "
                 "accuracy depend on evaluation.batch_size; torch.jit.script keeps both modes, torch.jit.trace only the "
                 "one it saw");
   const double loss = loss_of(federation);
@@ -68,8 +68,8 @@ TEST(ModelModes, BatchNormTracedInTrainingIsNamed) {
   const auto warnings = federation.factory().value()->warnings();
 
   ASSERT_EQ(warnings.size(), 1U);
-  EXPECT_NE(warnings[0].find("ignores evaluation mode: 1 (batch norm). It gives a sample another output when other "
-                             "samples are beside it when it is evaluated, so loss and accuracy depend on "
+  EXPECT_NE(warnings[0].find("ignores evaluation mode: 1 (batch norm). When it is evaluated, what it says of a sample "
+                             "depends on the samples beside it, so loss and accuracy depend on "
                              "evaluation.batch_size"),
             std::string::npos)
       << warnings[0];
@@ -101,6 +101,28 @@ TEST(ModelModes, LayersFixedToEvaluationAreNamed) {
   EXPECT_NE(warnings[0].find("ignores training mode: dropout. In training these layers do what they do in evaluation"),
             std::string::npos)
       << warnings[0];
+}
+
+TEST(ModelModes, ASoftmaxAtTheEndIsWarnedOf) {
+  const ScratchDirectory directory;
+  const auto warnings_of = [&](const std::string& output) {
+    torch::manual_seed(5);
+    torch::jit::Module module("Ending");
+    module.register_parameter("weight", torch::randn({3, 4}).set_requires_grad(true), false);
+    module.define("def forward(self, x):\n  x = torch.matmul(x, self.weight.t())\n  return " + output + "\n");
+    module.save((directory / "ending.pt").string());
+    return script_federation((directory / "ending.pt").string(), random_table(9)).factory().value()->warnings();
+  };
+
+  const auto warnings = warnings_of("torch.softmax(x, 1)");
+
+  ASSERT_EQ(warnings.size(), 1U);
+  EXPECT_NE(warnings[0].find("gives probabilities: its outputs for a sample are not below 0 and sum to 1"),
+            std::string::npos)
+      << warnings[0];
+  for (const char* output : {"x", "torch.relu(x)", "torch.sigmoid(x)", "torch.log_softmax(x, 1)"}) {
+    EXPECT_TRUE(warnings_of(output).empty()) << output;
+  }
 }
 
 TEST(ModelModes, ModelsThatFollowTheirModeGiveNoWarning) {

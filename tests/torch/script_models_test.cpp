@@ -3,6 +3,7 @@
 // values that are no numbers. Compared with PyTorch where it has an answer.
 #include <gtest/gtest.h>
 
+#include <fstream>
 #include <limits>
 
 #include "torch/scripts_for_tests.hpp"
@@ -54,6 +55,29 @@ class ScriptModels : public ::testing::Test {
 
   ScratchDirectory directory_;
 };
+
+TEST_F(ScriptModels, FilesOfTorchSaveAreNamedWithWhatToWriteInstead) {
+  const std::string file = (directory_ / "weights.pt").string();
+  c10::Dict<std::string, at::Tensor> weights;
+  weights.insert("weight", torch::randn({3, 4}));
+  const std::vector<char> archive = torch::pickle_save(weights);
+  const std::string old_format = "\x80\x02\x8a\nl\xfc\x9c";
+
+  for (const std::string& bytes : {std::string(archive.begin(), archive.end()), old_format}) {
+    std::ofstream(file, std::ios::binary) << bytes;
+    EXPECT_EQ(script_federation(file, corners()).factory().status(),
+              bad_data("model.torchscript: " + file +
+                       " was written by torch.save, which keeps no program of the model; write the scripted model "
+                       "instead: torch.jit.script(model).save(\"model.pt\")"));
+  }
+  std::ofstream(file, std::ios::binary) << std::string(archive.begin(), archive.begin() + 20);
+  EXPECT_EQ(script_federation(file, corners()).factory().status(),
+            bad_data("model.torchscript: " + file + " is damaged or cut off: it begins as a TorchScript file does"));
+  std::ofstream(file, std::ios::binary) << "class Model: pass";
+  EXPECT_EQ(script_federation(file, corners()).factory().status(),
+            bad_data("model.torchscript: " + file +
+                     " is no TorchScript file; torch.jit.script(model).save(\"model.pt\") writes one"));
+}
 
 TEST_F(ScriptModels, ViewsOfOneStorageAreTensorsOfTheirOwn) {
   const std::string file = fixture("fused-attention.pt");

@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <caffe2/serialize/inline_container.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <array>
 #include <filesystem>
+#include <fstream>
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "libtorch/plain_errors.hpp"
@@ -20,6 +24,26 @@ namespace {
 
 using ModelMaker = std::function<std::unique_ptr<TorchModel>()>;
 
+// What a file that is no TorchScript file is, and what to do; empty if it looks like one. torch.save writes a ZIP
+// archive as torch.jit.save does, but with names and values alone; older versions wrote a pickle.
+std::string no_script(const std::string& path) {
+  static constexpr std::string_view kArchive = "PK";
+  constexpr const char* kByTorchSave =
+      "was written by torch.save, which keeps no program of the model; write the scripted model instead: "
+      "torch.jit.script(model).save(\"model.pt\")";
+  std::array<char, kArchive.size()> start{};
+  std::ifstream(path, std::ios::binary).read(start.data(), start.size());
+  if (start[0] == '\x80') { return kByTorchSave; }
+  if (std::string_view(start.data(), start.size()) != kArchive) {
+    return "is no TorchScript file; torch.jit.script(model).save(\"model.pt\") writes one";
+  }
+  try {
+    caffe2::serialize::PyTorchStreamReader archive(path);
+    if (archive.hasRecord("data.pkl") && !archive.hasRecord("constants.pkl")) { return kByTorchSave; }
+  } catch (const std::exception&) { return "is damaged or cut off: it begins as a TorchScript file does"; }
+  return {};
+}
+
 Result<ScriptFile> open_script(const std::string& path) {
   std::error_code ignored;
   if (std::filesystem::is_directory(path, ignored)) {
@@ -31,6 +55,9 @@ Result<ScriptFile> open_script(const std::string& path) {
   try {
     return with_plain_errors([&] { return ScriptFile(path); });
   } catch (const std::bad_alloc&) { throw; } catch (const std::exception& error) {
+    if (const std::string other = no_script(path); !other.empty()) {
+      return bad_data(fmt::format("model.torchscript: {} {}", path, other));
+    }
     return bad_data(fmt::format("model.torchscript: {} cannot be read as a TorchScript file: {}", path, error.what()));
   }
 }
@@ -53,7 +80,7 @@ Result<NetworkPlan> plan_script(ScriptFile& file, const NetworkRequest& request)
   const ProbeResult found = probe(trial, request, plan.initial);
   plan.mixes_samples = found.mixes_in_training;
   plan.trains_on_one_sample = found.trains_on_one_sample;
-  plan.warnings = mode_warnings(request.torchscript, file.original(), found);
+  plan.warnings = model_warnings(request.torchscript, file.original(), found);
   if (!layout->shared.empty()) {
     plan.warnings.push_back(fmt::format("model.torchscript: {}: parameters that share memory are trained as one: {}",
                                         request.torchscript, fmt::join(layout->shared, ", ")));

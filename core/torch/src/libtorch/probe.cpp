@@ -25,11 +25,14 @@ class Probe {
 
   ProbeResult run() {
     ProbeResult found;
+    found.gives_probabilities = request_.classes > 1;
     for (const bool training : {false, true}) {
       try {
         bool& draws = training ? found.draws.in_training : found.draws.in_evaluation;
-        const at::Tensor mixed = first_row(training, kBatch, false, draws);
-        const at::Tensor alike = first_row(training, kBatch, true, draws);
+        const at::Tensor several = outputs(training, kBatch, false, draws);
+        const at::Tensor mixed = several[0];
+        const at::Tensor alike = outputs(training, kBatch, true, draws)[0];
+        found.gives_probabilities = found.gives_probabilities && are_probabilities(several);
         (training ? found.mixes_in_training : found.mixes_in_evaluation) = differ(mixed, alike);
         // A size of its own: a model traced with one batch may know no other.
         use_once(training, kBatch - 1);
@@ -68,7 +71,7 @@ class Probe {
     std::ranges::fill(replica_.labels(samples), 0);
   }
 
-  at::Tensor first_row(bool training, std::size_t samples, bool alike, bool& draws) {
+  at::Tensor outputs(bool training, std::size_t samples, bool alike, bool& draws) {
     replica_.load(values_);
     fill(samples, alike);
     const at::Generator generator = request_.device == "cuda"
@@ -80,8 +83,13 @@ class Probe {
       const at::Tensor before = generator.get_state();
       const at::Tensor logits = replica_.forward(samples, training, kSeed);
       draws = draws || !at::equal(before, generator.get_state());
-      return logits[0].cpu().clone();
+      return logits.cpu().clone();
     });
+  }
+
+  static bool are_probabilities(const at::Tensor& rows) {
+    constexpr double kNear = 1e-4;
+    return rows.min().item<double>() >= 0.0 && (rows.sum(1) - 1.0).abs().max().item<double>() < kNear;
   }
 
   // True beyond what another order of additions could explain.
@@ -133,16 +141,16 @@ ProbeResult probe(TorchNetwork& replica, const NetworkRequest& request, std::spa
   return Probe(replica, request, values).run();
 }
 
-std::vector<std::string> mode_warnings(const std::string& file, const TorchModel& model, const ProbeResult& found) {
+std::vector<std::string> model_warnings(const std::string& file, const TorchModel& model, const ProbeResult& found) {
   constexpr const char* kRemedy = "torch.jit.script keeps both modes, torch.jit.trace only the one it saw";
   std::vector<std::string> warnings;
   if (found.draws.in_evaluation || found.mixes_in_evaluation) {
-    const char* does = !found.mixes_in_evaluation ? "draws random numbers"
+    const char* does = !found.mixes_in_evaluation ? " it draws random numbers"
                        : !found.draws.in_evaluation
-                           ? "gives a sample another output when other samples are beside it"
-                           : "draws random numbers, and gives a sample another output when other samples are beside it";
+                           ? ", what it says of a sample depends on the samples beside it"
+                           : " it draws random numbers, and what it says of a sample depends on the samples beside it";
     warnings.push_back(fmt::format(
-        "model.torchscript: {} ignores evaluation mode{}. It {} when it is evaluated, so loss and accuracy depend on "
+        "model.torchscript: {} ignores evaluation mode{}. When it is evaluated{}, so loss and accuracy depend on "
         "evaluation.batch_size; {}",
         file, listed(model.layers_fixed_to(true)), does, kRemedy));
   }
@@ -150,6 +158,13 @@ std::vector<std::string> mode_warnings(const std::string& file, const TorchModel
     warnings.push_back(fmt::format(
         "model.torchscript: {} ignores training mode{}. In training these layers do what they do in evaluation; {}",
         file, listed(layers), kRemedy));
+  }
+  if (found.gives_probabilities) {
+    warnings.push_back(fmt::format(
+        "model.torchscript: {} gives probabilities: its outputs for a sample are not below 0 and sum to 1, as after a "
+        "softmax. The loss takes logits and applies a softmax of its own, so the model would learn slowly; leave the "
+        "softmax at its end out",
+        file));
   }
   return warnings;
 }

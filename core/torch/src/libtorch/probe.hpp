@@ -13,13 +13,15 @@ struct ProbeResult {
   bool mixes_in_training = false;
   bool mixes_in_evaluation = false;
   bool trains_on_one_sample = true;
+  // Every output that was seen is a probability, those of one sample together are 1.
+  bool gives_probabilities = true;
 };
 
 // `replica` starts from `values` and is not to be used afterwards. Throws what the model throws on batches of several
 // samples.
 ProbeResult probe(TorchNetwork& replica, const NetworkRequest& request, std::span<const float> values);
 
-// One or two sentences for each mode that the model ignores.
-std::vector<std::string> mode_warnings(const std::string& file, const TorchModel& model, const ProbeResult& found);
+// One or two sentences for each mode that the model ignores, and for outputs that are no logits.
+std::vector<std::string> model_warnings(const std::string& file, const TorchModel& model, const ProbeResult& found);
 
 }  // namespace tributary::internal

@@ -182,8 +182,12 @@ at::Tensor TorchNetwork::forward(std::size_t samples, bool training, std::uint64
   } else {
     logits = model_->forward(input);
   }
-  if (logits.dim() != 2 || logits.size(0) != static_cast<std::int64_t>(samples) || logits.size(1) != classes_ ||
-      logits.scalar_type() != at::kFloat) {
+  if (logits.dim() == 2 && logits.size(0) == static_cast<std::int64_t>(samples) && logits.size(1) != classes_) {
+    throw std::invalid_argument(fmt::format("the model gives {} {} a sample, and the data has {} {}", logits.size(1),
+                                            logits.size(1) == 1 ? "output" : "outputs", classes_,
+                                            classes_ == 1 ? "class" : "classes"));
+  }
+  if (logits.dim() != 2 || logits.size(0) != static_cast<std::int64_t>(samples) || logits.scalar_type() != at::kFloat) {
     throw std::invalid_argument(fmt::format(
         "the model turned {} samples into {} of shape [{}], expected float32 of shape "
         "[{}, {}]",
