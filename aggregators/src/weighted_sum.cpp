@@ -3,36 +3,34 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <cmath>
 #include <iterator>
+#include <optional>
+
+#include "tributary/core/contribution.hpp"
 
 namespace tributary {
 namespace {
 
 // Names the tensor of the first value that the sums cannot hold; `refused` as it is if all can be held.
 Status explain(const Status& refused, const ParameterSpec& spec, std::span<const float> values,
-               const ExactScale& scale) {
+               const ExactAccumulator& sums) {
   if (refused.ok() || values.size() != spec.parameters()) { return refused; }
-  const auto bad = std::ranges::find_if(
-      values, [&](float value) { return !(std::fabs(static_cast<double>(value)) <= scale.value_bound); });
-  if (bad == values.end()) { return refused; }
-  return invalid_argument(
+  const std::optional<std::size_t> bad = sums.find_unfit(values);
+  if (!bad) { return refused; }
+  return bad_data(
       fmt::format("the change of tensor {} holds {}, and the sums of this tree take at most {}: training diverged (a "
                   "lower learning "
                   "rate helps), or the model's numbers are large (scale the inputs, or set algorithm.precision: "
                   "compact, which takes "
                   "values up to 2^30)",
-                  spec.tensor_at(static_cast<std::size_t>(bad - values.begin())).name, static_cast<double>(*bad),
-                  scale.value_bound));
+                  spec.tensor_at(*bad).name, static_cast<double>(values[*bad]), sums.scale().value_bound));
 }
 
 }  // namespace
 
 void WeightedSum::begin(const ParameterSpec& spec, const ExactScale& scale) {
   spec_ = &spec;
-  scale_ = scale;
-  sums_.begin(spec.parameters(), scale);
+  sums_.begin(spec.parameters(), scale, second_moments(spec));
   contributors_ = 0;
   scalars_.clear();
 }
@@ -54,7 +52,7 @@ Status WeightedSum::add(const Update& update) {
   }
   const Payload& payload = delta->payload;
   TRIBUTARY_RETURN_IF_ERROR(payload.encoding() == Encoding::kFloat32
-                                ? explain(sums_.add(payload.values(), update.weight), *spec_, payload.values(), scale_)
+                                ? explain(sums_.add(payload.values(), update.weight), *spec_, payload.values(), sums_)
                                 : sums_.add(payload, update.weight));
   contributors_ += update.contributors;
   for (const auto& [name, sum] : update.scalars) {

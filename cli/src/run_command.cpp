@@ -18,6 +18,7 @@
 #include "report.hpp"
 #include "tributary/core/console_sink.hpp"
 #include "tributary/core/federation.hpp"
+#include "tributary/core/file_digest.hpp"
 #include "tributary/core/printable.hpp"
 #include "tributary/core/record_sinks.hpp"
 #include "tributary/core/run_changes.hpp"
@@ -121,6 +122,9 @@ bool is_complete(const std::filesystem::path& directory, const Configuration& co
   if (!records.ok() || records->empty() || records->back().event() != "end") { return false; }
   const std::string_view outcome = records->back().text("outcome");
   if (outcome != "finished" && outcome != "stopped") { return false; }
+  // A model that has been cut or replaced since is written once more, from the last checkpoint.
+  const Result<Digest> model = file_digest(real_file_system(), directory / "model.safetensors");
+  if (!model.ok() || model->hex() != records->back().text("model_sha256")) { return false; }
   const Result<std::string> changes = changes_of_run(real_file_system(), directory, configuration);
   return changes.ok() && changes->empty();
 }
@@ -185,6 +189,7 @@ Result<std::unique_ptr<Federation>> open_federation(const Context& context, Prep
   options.preamble = composition.data_records();
   options.model_metadata = composition.model_metadata();
   options.stop = &stop_requested;
+  options.inputs = composition.inputs;
   TRIBUTARY_ASSIGN_OR_RETURN(std::unique_ptr<Federation> federation,
                              Federation::open(composition.plan, *composition.factory, std::move(options)));
   if (!std::filesystem::exists(prepared.directory / "topology.yaml")) {

@@ -244,6 +244,7 @@ Result<Checkpoint> CheckpointStore::load_latest(const ParameterSpec& spec, const
   TRIBUTARY_ASSIGN_OR_RETURN(std::vector<CheckpointFile> found, list());
   if (found.empty()) { return not_found(fmt::format("there is no checkpoint in {}", directory_.string())); }
   std::vector<std::string> warnings;
+  bool unreadable = true;  // all of them: nothing is known to be wrong with them
   for (auto file = found.rbegin(); file != found.rend(); ++file) {
     Result<Checkpoint> checkpoint = load(file->path, spec);
     if (!checkpoint.ok()) {
@@ -251,17 +252,20 @@ Result<Checkpoint> CheckpointStore::load_latest(const ParameterSpec& spec, const
       const Code code = checkpoint.status().code();
       if (code != Code::kBadData && code != Code::kIo && code != Code::kNotFound) { return checkpoint.status(); }
       warnings.push_back(checkpoint.status().message());
+      unreadable = unreadable && code == Code::kIo;
       continue;
     }
     const Status judged = judge ? judge(*checkpoint) : ok_status();
     if (!judged.ok()) {
+      unreadable = false;
       warnings.push_back(fmt::format("{}: passed over: {}", file->path.string(), judged.message()));
       continue;
     }
     checkpoint->warnings = std::move(warnings);
     return checkpoint;
   }
-  return bad_data(fmt::format("no checkpoint in {} can be used:\n{}", directory_.string(), fmt::join(warnings, "\n")));
+  return Status(unreadable ? Code::kIo : Code::kBadData,
+                fmt::format("no checkpoint in {} can be used:\n{}", directory_.string(), fmt::join(warnings, "\n")));
 }
 
 Result<CheckpointFacts> inspect_checkpoint(FileSystem& files, const fs::path& path) {

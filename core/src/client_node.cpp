@@ -2,6 +2,11 @@
 #include "tributary/core/client_node.hpp"
 
 namespace tributary {
+namespace {
+
+constexpr std::size_t kLongestReason = 4096;
+
+}  // namespace
 
 ClientNode::ClientNode(NodeId self, NodeId parent, const ParameterSpec& spec, LivenessSettings liveness)
     : link_(self, parent, liveness), spec_(spec) {}
@@ -39,7 +44,8 @@ void ClientNode::on_timer(NodeContext& context, TimerId timer) {
 void ClientNode::on_trained(NodeContext& context, const TaskKey& key, Result<Contribution> result) {
   if (!link_.working() || key != link_.key()) { return; }
   if (!result.ok()) {
-    link_.fail(context, result.status());
+    // It travels, and is recorded: a trainer's text may be as long as it likes.
+    link_.fail(context, Status(result.status().code(), result.status().message().substr(0, kLongestReason)));
     return;
   }
   link_.report(context, make_update(spec_, std::move(result).value()));

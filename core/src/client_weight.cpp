@@ -23,7 +23,7 @@ Result<double> ClientWeight::weight(std::string_view what, double value, double 
   if (weighting_ == AlgorithmConfig::Weighting::kUniform) { return 1.0; }
   const double weight = weighting_ == AlgorithmConfig::Weighting::kCapped ? std::min(value, cap_) : value;
   if (!(weight <= bound)) {
-    return bad_data(
+    return configuration_error(
         fmt::format("it reports {} {}, but one client may weigh at most {}: set trainer.weight_bound to the "
                     "largest {} of one client, or algorithm.weighting: uniform",
                     what, value, bound, what == "samples" ? "number of samples" : "weight"));

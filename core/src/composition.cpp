@@ -112,6 +112,7 @@ Result<Composition> compose(Configuration configuration, Tree tree, const Extens
                             const TrainerRegistry& trainers) {
   TRIBUTARY_RETURN_IF_ERROR(internal::check_node_settings(tree, configuration.trainer));
   Composition made;
+  made.inputs = input_files(configuration);
   TRIBUTARY_ASSIGN_OR_RETURN(made.data, load_data(configuration));
   if (made.data.train) {
     TRIBUTARY_ASSIGN_OR_RETURN(DataSpread spread, make_partition(configuration, *made.data.train, tree));
@@ -148,6 +149,7 @@ Result<Composition> compose(Configuration configuration, Tree tree, const Extens
                             std::unique_ptr<TrainerFactory> factory) {
   TRIBUTARY_RETURN_IF_ERROR(internal::check_node_settings(tree, configuration.trainer));
   Composition made;
+  made.inputs = input_files(configuration);
   made.factory = std::move(factory);
   TRIBUTARY_ASSIGN_OR_RETURN(made.plan,
                              Plan::create(std::move(configuration), std::move(tree), *made.factory, extensions));

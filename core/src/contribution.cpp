@@ -14,9 +14,6 @@ namespace {
 
 // Metrics travel on the control plane, whose letters are small.
 constexpr std::size_t kLongestMetricName = 100;
-// Second moments travel in units of 1,024: they are squares and may be large, and their step of 2^-24 is little beside
-// what batch normalisation adds to a variance before it divides.
-constexpr double kMomentUnit = 0x1p-10;
 
 bool has_statistics(const ParameterSpec& spec) {
   return std::any_of(spec.tensors().begin(), spec.tensors().end(),
@@ -38,23 +35,18 @@ std::shared_ptr<const std::vector<float>> shared_zeros(std::size_t size) {
 
 }  // namespace
 
-std::vector<float> model_difference(const ParameterSpec& spec, std::span<const float> before,
-                                    std::span<const float> after) {
-  std::vector<float> difference(after.size());
-  std::transform(after.begin(), after.end(), before.begin(), difference.begin(), std::minus<>());
-  if (!has_statistics(spec)) { return difference; }
+std::vector<SecondMoments> second_moments(const ParameterSpec& spec) {
+  std::vector<SecondMoments> moments;
   for (std::size_t t = 0; t < spec.tensors().size(); ++t) {
     if (spec.tensors()[t].kind != TensorKind::kRunningVariance) { continue; }
-    const std::size_t variance = spec.offset(t);
-    const std::size_t mean = spec.offset(t - 1);
-    for (std::size_t i = 0; i < spec.tensors()[t].elements(); ++i) {
-      // About the mean before, not about zero: beside a large mean a variance would drown in rounding.
-      const double moved = static_cast<double>(after[mean + i]) - static_cast<double>(before[mean + i]);
-      const double change =
-          static_cast<double>(after[variance + i]) + moved * moved - static_cast<double>(before[variance + i]);
-      difference[variance + i] = static_cast<float>(change * kMomentUnit);
-    }
+    moments.push_back({spec.offset(t), spec.offset(t - 1), spec.tensors()[t].elements()});
   }
+  return moments;
+}
+
+std::vector<float> model_difference(std::span<const float> before, std::span<const float> after) {
+  std::vector<float> difference(after.size());
+  std::transform(after.begin(), after.end(), before.begin(), difference.begin(), std::minus<>());
   return difference;
 }
 
@@ -70,8 +62,8 @@ Status check_finite(const ParameterSpec& spec, const std::vector<float>& delta) 
   if (largest <= kLargestFinite) { return {}; }
   const auto bad = std::ranges::find_if(delta, [](float value) { return !std::isfinite(value); });
   const auto index = static_cast<std::size_t>(bad - delta.begin());
-  return invalid_argument(fmt::format("training diverged: the change of tensor {} is {}; a lower learning rate helps",
-                                      spec.tensor_at(index).name, static_cast<double>(*bad)));
+  return bad_data(fmt::format("training diverged: the change of tensor {} is {}; a lower learning rate helps",
+                              spec.tensor_at(index).name, static_cast<double>(*bad)));
 }
 
 }  // namespace
@@ -96,7 +88,7 @@ Result<Contribution> make_contribution(const ParameterSpec& spec, const ModelVal
     contribution.delta = Payload::floats(shared_zeros(spec.parameters()));
     return contribution;
   }
-  auto delta = std::make_shared<const std::vector<float>>(model_difference(spec, *base, *outcome.model));
+  auto delta = std::make_shared<const std::vector<float>>(model_difference(*base, *outcome.model));
   TRIBUTARY_RETURN_IF_ERROR(check_finite(spec, *delta));
   contribution.delta = Payload::floats(std::move(delta));
   return contribution;
@@ -139,7 +131,7 @@ void apply_mean(const ParameterSpec& spec, const Aggregator& aggregator, ServerO
         for (std::size_t i = 0; i < size; ++i) {
           if (change[offset + i] == 0.0 && change[mean + i] == 0.0) { continue; }
           // The moment is about the mean that all clients were given, which the model still holds.
-          const double moment = static_cast<double>(model[offset + i]) + change[offset + i] / kMomentUnit;
+          const double moment = static_cast<double>(model[offset + i]) + change[offset + i] / SecondMoments::kUnit;
           model[offset + i] = static_cast<float>(std::max(0.0, moment - change[mean + i] * change[mean + i]));
         }
         break;

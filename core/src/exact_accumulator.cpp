@@ -76,6 +76,16 @@ ExactScale scale_of(int fraction_bits, Weight weight_bound, std::uint64_t terms)
           .value_bound = std::ldexp(1.0, value_bits)};
 }
 
+// NaN if one of them is.
+double largest_magnitude(std::span<const double> values) {
+  double largest = 0.0;
+  for (const double value : values) {
+    if (!(std::fabs(value) <= largest)) { largest = std::fabs(value); }
+    if (std::isnan(largest)) { break; }
+  }
+  return largest;
+}
+
 std::size_t padded(std::size_t bytes) noexcept {
   return (bytes + 7) / 8 * 8;
 }
@@ -177,9 +187,10 @@ double ExactScale::resolution(Weight weight) const noexcept {
   return std::ldexp(1.0, -fraction_bits) / weight.value();
 }
 
-void ExactAccumulator::begin(std::size_t elements, const ExactScale& scale) {
+void ExactAccumulator::begin(std::size_t elements, const ExactScale& scale, std::vector<SecondMoments> moments) {
   elements_ = elements;
   scale_ = scale;
+  moments_ = std::move(moments);
   weight_ = {};
   low_.assign(elements, 0);
   blocks_.clear();
@@ -226,27 +237,67 @@ void ExactAccumulator::make_room(std::size_t block, double incoming) {
   if (width != here.width) { widen(block, width); }
 }
 
+bool ExactAccumulator::moments_of(std::size_t block, std::span<const float> values, std::vector<double>& terms) const {
+  const std::size_t begin = block * kBlock;
+  const std::size_t end = begin + block_size(block);
+  auto moments = std::ranges::lower_bound(moments_, begin, std::ranges::less_equal(),
+                                          [](const SecondMoments& each) { return each.at + each.count; });
+  if (moments == moments_.end() || moments->at >= end) { return false; }
+  terms.assign(values.begin() + static_cast<std::ptrdiff_t>(begin), values.begin() + static_cast<std::ptrdiff_t>(end));
+  for (; moments != moments_.end() && moments->at < end; ++moments) {
+    const std::size_t last = std::min(end, moments->at + moments->count);
+    for (std::size_t i = std::max(begin, moments->at); i < last; ++i) {
+      const auto mean = static_cast<double>(values[moments->mean + (i - moments->at)]);
+      terms[i - begin] = (static_cast<double>(values[i]) + mean * mean) * SecondMoments::kUnit;
+    }
+  }
+  return true;
+}
+
+void ExactAccumulator::add_doubles(std::size_t block, std::span<const double> values, double factor,
+                                   std::size_t phase) {
+  const Block& here = blocks_[block];
+  const std::size_t high_bytes = kHighBytes.at(here.width);
+  const double* const offsets = dither().data() + phase;
+  for (std::size_t first = 0; first < values.size(); first += kPart) {
+    const std::size_t size = std::min(kPart, values.size() - first);
+    std::array<std::int64_t, kPart> terms;
+    for (std::size_t i = 0; i < size; ++i) { terms[i] = std::llrint(values[first + i] * factor + offsets[i]); }
+    exact_kernels().add_integers.at(here.width)(low_.data() + block * kBlock + first,
+                                                here.high ? here.high.get() + first * high_bytes : nullptr,
+                                                terms.data(), size);
+  }
+}
+
 void ExactAccumulator::add_values(std::size_t block, const float* values, double factor, std::size_t phase) {
   Block& here = blocks_[block];
   const std::size_t count = block_size(block);
   const std::size_t high_bytes = kHighBytes.at(here.width);
   const ExactKernels& kernels = exact_kernels();
   const double* const offsets = dither().data() + phase;
-  const bool vectorised = here.incoming < kVectorLimit;
+  if (here.incoming >= kVectorLimit) {
+    const std::vector<double> terms(values, values + count);
+    return add_doubles(block, terms, factor, phase);
+  }
   for (std::size_t first = 0; first < count; first += kPart) {
     const std::size_t size = std::min(kPart, count - first);
     std::uint32_t* const low = low_.data() + block * kBlock + first;
     std::byte* const high = here.high ? here.high.get() + first * high_bytes : nullptr;
-    if (vectorised) {
-      kernels.add_floats.at(here.width)(low, high, values + first, factor, offsets, size);
-      continue;
-    }
-    std::array<std::int64_t, kPart> terms;
-    for (std::size_t i = 0; i < size; ++i) {
-      terms[i] = std::llrint(static_cast<double>(values[first + i]) * factor + offsets[i]);
-    }
-    kernels.add_integers.at(here.width)(low, high, terms.data(), size);
+    kernels.add_floats.at(here.width)(low, high, values + first, factor, offsets, size);
   }
+}
+
+std::optional<std::size_t> ExactAccumulator::find_unfit(std::span<const float> values) const {
+  std::vector<double> terms;
+  const auto unfit = [&](double value) { return !(std::fabs(value) <= scale_.value_bound); };
+  for (std::size_t block = 0; block < blocks_.size(); ++block) {
+    const std::span<const float> here = values.subspan(block * kBlock, block_size(block));
+    if (!moments_of(block, values, terms)) { terms.assign(here.begin(), here.end()); }
+    if (const auto bad = std::ranges::find_if(terms, unfit); bad != terms.end()) {
+      return block * kBlock + static_cast<std::size_t>(bad - terms.begin());
+    }
+  }
+  return std::nullopt;
 }
 
 Status ExactAccumulator::add(std::span<const float> values, Weight weight) {
@@ -254,16 +305,16 @@ Status ExactAccumulator::add(std::span<const float> values, Weight weight) {
     return invalid_argument(fmt::format("an update of {} values for a model of {}", values.size(), elements_));
   }
   TRIBUTARY_RETURN_IF_ERROR(check_weight(weight));
+  std::vector<double> terms;
   for (std::size_t block = 0; block < blocks_.size(); ++block) {
-    const float* const first = values.data() + block * kBlock;
-    const auto largest =
-        static_cast<double>(std::bit_cast<float>(exact_kernels().largest_bits(first, block_size(block))));
+    const auto largest = moments_of(block, values, terms)
+                             ? largest_magnitude(terms)
+                             : static_cast<double>(std::bit_cast<float>(
+                                   exact_kernels().largest_bits(values.data() + block * kBlock, block_size(block))));
     if (!(largest <= scale_.value_bound)) {
-      const auto bad = std::find_if(first, first + block_size(block), [&](float value) {
-        return !(std::fabs(static_cast<double>(value)) <= scale_.value_bound);
-      });
-      return invalid_argument(fmt::format("value {} is {}, the bound is {}", bad - values.data(),
-                                          static_cast<double>(*bad), scale_.value_bound));
+      const std::size_t bad = find_unfit(values).value_or(block * kBlock);
+      return invalid_argument(
+          fmt::format("value {} is {}, the bound is {}", bad, static_cast<double>(values[bad]), scale_.value_bound));
     }
     blocks_[block].incoming = largest;
   }
@@ -276,7 +327,11 @@ Status ExactAccumulator::add(std::span<const float> values, Weight weight) {
     const std::size_t phase = dither_phase(std::bit_cast<std::uint32_t>(static_cast<float>(here.incoming)));
     here.incoming = std::ceil(here.incoming * factor) + 1.0;
     make_room(block, here.incoming);
-    add_values(block, values.data() + block * kBlock, factor, phase);
+    if (moments_of(block, values, terms)) {
+      add_doubles(block, terms, factor, phase);
+    } else {
+      add_values(block, values.data() + block * kBlock, factor, phase);
+    }
   }
   return {};
 }

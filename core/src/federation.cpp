@@ -17,7 +17,7 @@ namespace tributary {
 namespace {
 
 using internal::seconds;
-using internal::set_metric;
+using internal::set_metrics;
 
 // Of a checkpoint's state: the run had reached its goal.
 const std::string kStoppedKey = "stopped";
@@ -65,7 +65,8 @@ Result<std::unique_ptr<Federation>> Federation::open(const Plan& plan, const Tra
                                         set.directory.string()));
   }
   remove_temporaries(files, set.directory);
-  federation->inputs_ = std::make_unique<InputDigests>(files, input_files(plan.configuration()));
+  federation->inputs_ =
+      std::make_unique<InputDigests>(files, set.inputs ? *std::move(set.inputs) : input_files(plan.configuration()));
   if (!set.resume) {
     TRIBUTARY_RETURN_IF_ERROR(write_atomically(files, configuration, print_configuration(plan.configuration())));
   }
@@ -131,6 +132,26 @@ void Federation::noted(const NodeNote& note) {
   record.set("round", root_round(note).value).set("node", plan_.tree().name(note.node));
   record.set("kind", std::string(to_string(note.kind))).set("detail", note.detail);
   write_between_rounds(std::move(record));
+  if (note.kind == NodeNote::Kind::kAbandoned && note.node == plan_.tree().root()) {
+    abandoned_[root_round(note)] = note.detail;
+  }
+  // The first of each kind is a warning at once: what is wrong may be wrong with every task.
+  const bool telling = note.kind == NodeNote::Kind::kTaskFailed || note.kind == NodeNote::Kind::kRefused;
+  if (!telling || !warned_of_.emplace("fault " + std::string(to_string(note.kind)), root_round(note)).second) {
+    return;
+  }
+  write_between_rounds(fault_warning(note));
+}
+
+Record Federation::fault_warning(const NodeNote& note) const {
+  const std::string node = plan_.tree().name(note.node);
+  const bool refused = note.kind == NodeNote::Kind::kRefused;
+  return Record("warning")
+      .set("text", fmt::format("{} of {} {} in round {}: {} (the first of its kind; records.jsonl holds all)",
+                               refused ? "the update" : "the task", node, refused ? "was refused" : "failed",
+                               root_round(note).value, note.detail))
+      .set("round", root_round(note).value)
+      .set("about", "fault " + std::string(to_string(note.kind)));
 }
 
 void Federation::warned(const std::string& text) {
@@ -251,6 +272,7 @@ Result<RootState> Federation::restore() {
   saved_ = round_;
   // The records of later rounds are cut off, and their warnings with them.
   std::erase_if(warned_of_, [this](const auto& warning) { return warning.second > round_; });
+  std::erase_if(abandoned_, [this](const auto& round) { return round.first > round_; });
   can_evaluate_ = true;
   const bool first_time = !std::exchange(restored_, true);
   if (first_time) { TRIBUTARY_RETURN_IF_ERROR(replay(start.keep_records)); }
@@ -292,6 +314,7 @@ Status Federation::replay(std::uint64_t bytes) {
       [this](const Record& record) -> Status {
         if (record.event() == "round") {
           earlier_seconds_ += record.number("seconds");
+          if (record.text("outcome") == "abandoned") { abandoned_[Round{saturated_count(record.number("round"))}]; }
           for (const char* const metric : {"accuracy", "loss"}) {
             if (record.find(metric) != nullptr) { last_metrics_[metric] = record.number(metric); }
           }
@@ -330,8 +353,8 @@ Result<Metrics> Federation::complete(MeasuredRound& round) {
     last_metrics_ = evaluation->metrics;
     Record& record = round.records.front();
     record.set("evaluate_seconds", seconds(round.evaluation->thread_time()) / round.threads);
-    set_metric(record, "accuracy", evaluation->metrics, "accuracy");
-    set_metric(record, "loss", evaluation->metrics, "loss");
+    set_metrics(record, evaluation->metrics);
+    warn_of_metrics(evaluation->metrics, round.records);
   } else if (evaluation.status().code() == Code::kUnsupported) {
     can_evaluate_ = false;
     if (plan_.configuration().evaluation.stop_at_accuracy) {
@@ -350,6 +373,7 @@ Result<Metrics> Federation::complete(MeasuredRound& round) {
 
 Status Federation::save(const ModelValues& model) {
   const auto start = Clock::now();
+  TRIBUTARY_RETURN_IF_ERROR(inputs_->check_unchanged());
   TRIBUTARY_RETURN_IF_ERROR(begin_records());
   TRIBUTARY_RETURN_IF_ERROR(records_->flush());
   CheckpointState state;
@@ -391,7 +415,10 @@ Result<bool> Federation::published(const RoundReport& report, const ModelValues&
   const Configuration& configuration = plan_.configuration();
   const bool interrupted = options_.stop != nullptr && options_.stop->load();
   const bool last = report.round.value >= configuration.rounds;
-  const bool due = configuration.checkpoint.every != 0 && report.round.value % configuration.checkpoint.every == 0;
+  // A run that fails goes on after its last committed round once the cause is mended: what was abandoned is not saved.
+  const bool due = report.committed && configuration.checkpoint.every != 0 &&
+                   report.round.value % configuration.checkpoint.every == 0;
+  const bool ends = last && !report.given_up;
   if (interrupted && !last) { kind_ = FederationOutcome::Kind::kInterrupted; }
   // The next round may begin while the model of this one is measured, unless the result decides whether there is one.
   const bool measure = to_be_measured(report.round);
@@ -406,7 +433,7 @@ Result<bool> Federation::published(const RoundReport& report, const ModelValues&
   std::vector<Record> records = round_records(report, statistics);
   if (!measure) {
     TRIBUTARY_RETURN_IF_ERROR(write_round(records));
-    if (due || interrupted || last) { TRIBUTARY_RETURN_IF_ERROR(save(model)); }
+    if (due || interrupted || ends) { TRIBUTARY_RETURN_IF_ERROR(save(model)); }
     if (interrupted || last) { model_ = model; }
     return !last && interrupted;
   }
@@ -424,7 +451,7 @@ Result<bool> Federation::published(const RoundReport& report, const ModelValues&
   const bool reached =
       decides && accuracy != metrics.end() && accuracy->second >= *configuration.evaluation.stop_at_accuracy;
   if (reached && !last) { kind_ = FederationOutcome::Kind::kStoppedAtAccuracy; }
-  if (due || interrupted || reached || last) { TRIBUTARY_RETURN_IF_ERROR(save(model)); }
+  if (due || interrupted || reached || ends) { TRIBUTARY_RETURN_IF_ERROR(save(model)); }
   // The root may change its model in place once nobody else holds it.
   if (interrupted || reached || last) { model_ = model; }
   return !last && (interrupted || reached);
@@ -452,6 +479,7 @@ Result<FederationOutcome> Federation::run(Driver& driver) {
       // The first error is the one to report, also where it keeps this record from being written.
       [[maybe_unused]] const Status told = write(Record("end")
                                                      .set("outcome", "failed")
+                                                     .set("seconds", earlier_seconds_ + seconds(Clock::now() - start_))
                                                      .set("rounds", round_.value)
                                                      .set("version", version_.value)
                                                      .set("error", ran.message()));
@@ -463,7 +491,10 @@ Result<FederationOutcome> Federation::run(Driver& driver) {
   outcome.round = round_;
   outcome.version = version_;
   outcome.metrics = last_metrics_;
-  if (kind_ != FederationOutcome::Kind::kInterrupted) { TRIBUTARY_RETURN_IF_ERROR(write_model_file(outcome)); }
+  if (kind_ != FederationOutcome::Kind::kInterrupted) {
+    TRIBUTARY_RETURN_IF_ERROR(write_model_file(outcome));
+    if (!abandoned_.empty()) { TRIBUTARY_RETURN_IF_ERROR(write(abandoned_warning())); }
+  }
   outcome.wall_time = Clock::now() - start_;
   TRIBUTARY_RETURN_IF_ERROR(write_end_records(driver.statistics(), outcome));
   return outcome;

@@ -120,6 +120,15 @@ std::vector<Record> Federation::round_records(const RoundReport& report, const D
   return records;
 }
 
+// At the end of a run whose model is less than its number of rounds says.
+Record Federation::abandoned_warning() const {
+  const auto& [round, why] = *abandoned_.rbegin();
+  return Record("warning").set(
+      "text", fmt::format("{} of {} rounds {} abandoned and changed nothing; the last of them was round {}{}{}",
+                          abandoned_.size(), round_.value, abandoned_.size() == 1 ? "was" : "were", round.value,
+                          why.empty() ? "" : ": ", why));
+}
+
 void Federation::warn_once(std::vector<Record>& records, Round round, const std::string& subject,
                            const std::string& text) {
   if (!warned_of_.emplace(subject, round).second) { return; }
@@ -128,16 +137,17 @@ void Federation::warn_once(std::vector<Record>& records, Round round, const std:
 
 // What a round shows that makes its numbers less than they seem.
 void Federation::warn_of(const RoundReport& report, std::vector<Record>& records) {
-  // The grid of the sums follows from announced weights: eight bits of it lost are worth a word.
-  constexpr double kWasted = 256.0;
-  const double weight = report.weight.value();
-  const double announced = report.weight_bound.value();
-  if (report.committed && announced > kWasted * weight) {
+  // The grid of the sums follows from announced weights. It is meant to resolve a change of average weight to 2^-34:
+  // eight bits of it lost are worth a word.
+  constexpr double kCoarse = 0x1p-26;
+  const bool meant_to_be_fine = plan_.configuration().algorithm.precision != AlgorithmConfig::Precision::kCompact;
+  if (report.committed && meant_to_be_fine && report.resolution > kCoarse) {
     warn_once(records, report.round, "weight",
-              fmt::format("the updates of round {} weigh {:g} together, and {:g} was announced for them: the exact "
-                          "sums lose {:.0f} bits of resolution; announce what clients weigh (trainer.weight_bound, "
-                          "or TrainerFactory::weight_bound() of a library)",
-                          report.round.value, weight, announced, std::log2(announced / weight)));
+              fmt::format("the sums of round {} resolve the change of an average client to {:.1e} only: they were made "
+                          "for a weight of {:g}, and {:g} came. Announce what clients weigh (trainer.weight_bound, or "
+                          "TrainerFactory::weight_bound() of a library); where a few clients weigh far more than most "
+                          "and a cohort leaves them out, cap them (algorithm.weighting: capped)",
+                          report.round.value, report.resolution, report.weight_bound.value(), report.weight.value()));
   }
   for (const auto& [name, sum] : report.scalars) {
     if (sum.left_out() == 0) { continue; }
@@ -146,6 +156,21 @@ void Federation::warn_of(const RoundReport& report, std::vector<Record>& records
                   "in round {} the metric {} of {} clients was not a finite number below 2^36, and is left out of its "
                   "mean",
                   report.round.value, name, sum.left_out()));
+  }
+}
+
+// Records and the terminal show such a number as nothing at all.
+void Federation::warn_of_metrics(const Metrics& metrics, std::vector<Record>& records) {
+  for (const auto& [name, value] : metrics) {
+    if (std::isfinite(value)) { continue; }
+    warn_once(
+        records, round_, fmt::format("held-out {}", name),
+        fmt::format("in round {} the held-out {} is {}, not a finite number, and is recorded as null: the model's "
+                    "outputs for some samples are not finite, or give the right class no chance at all",
+                    round_.value, name,
+                    std::isnan(value) ? "nan"
+                    : value > 0.0     ? "inf"
+                                      : "-inf"));
   }
 }
 

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -134,12 +135,14 @@ class RealWritableFile final : public WritableFile {
 // Lets the lock go and takes the text away first: of a process that is not there any more, nothing is said.
 class RealFileLock final : public FileLock {
  public:
-  explicit RealFileLock(Descriptor& file) noexcept : descriptor_(file.release()) {}
+  RealFileLock(Descriptor& file, Descriptor& directory) noexcept
+      : descriptor_(file.release()), directory_(directory.release()) {}
   ~RealFileLock() override { [[maybe_unused]] const int emptied = ::ftruncate(descriptor_.get(), 0); }
   [[nodiscard]] int number() const noexcept { return descriptor_.get(); }
 
  private:
   Descriptor descriptor_;
+  Descriptor directory_;
 };
 
 // For this open file, not for the process: closing another descriptor of the same file does not let it go, and two
@@ -151,6 +154,15 @@ int lock_whole_file(int number) noexcept {
   int outcome = 0;
   do { outcome = ::fcntl(number, F_OFD_SETLK, &whole); } while (outcome != 0 && errno == EINTR);
   return outcome == 0 ? 0 : errno;
+}
+
+// The directory that holds the file, beside the file: who finds a lock file in the way and removes it must not become a
+// second owner. Local file systems have such locks; where there are none (NFS), the file's alone has to do. Another
+// process that has it gives EWOULDBLOCK.
+int lock_directory(int number) noexcept {
+  int outcome = 0;
+  do { outcome = ::flock(number, LOCK_EX | LOCK_NB); } while (outcome != 0 && errno == EINTR);
+  return outcome == 0 || errno != EWOULDBLOCK ? 0 : EWOULDBLOCK;
 }
 
 std::string holder_of(int number) {
@@ -239,15 +251,20 @@ class RealFileSystem final : public FileSystem {
   }
 
   Result<LockAttempt> lock(const fs::path& path, std::string_view text) override {
-    Descriptor file(open_retrying(path, O_RDWR | O_CREAT, 0666));
+    const fs::path parent = path.has_parent_path() ? path.parent_path() : fs::path(".");
+    Descriptor directory(open_retrying(parent, O_RDONLY | O_DIRECTORY));
+    if (directory.get() < 0) { return refused("read", parent, errno); }
+    // Not what a link leads to: that is no file of ours, and would be emptied.
+    Descriptor file(open_retrying(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0666));
     if (file.get() < 0) { return refused("write", path, errno); }
+    if (lock_directory(directory.get()) != 0) { return LockAttempt{nullptr, holder_of(file.get())}; }
     const int error = lock_whole_file(file.get());
     if (error == EAGAIN || error == EACCES) { return LockAttempt{nullptr, holder_of(file.get())}; }
     if (error != 0) {
       return io_error(fmt::format("cannot lock {}: {} (file locks, fcntl, are needed: use a file system that has them)",
                                   path.string(), std::generic_category().message(error)));
     }
-    auto lock = std::make_unique<RealFileLock>(file);
+    auto lock = std::make_unique<RealFileLock>(file, directory);
     const int number = lock->number();
     if (::ftruncate(number, 0) != 0) { return refused("write", path, errno); }
     // Nobody depends on the text: where the disk is full it stays short.

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
 #include <numeric>
 #include <span>
 #include <utility>
@@ -13,6 +14,22 @@
 
 namespace tributary {
 namespace {
+
+constexpr std::string_view kUntrained = "no round was committed, and the model is as it was";
+
+// Whether the same task would end like this again: what it is made of is wrong, and no peer or machine.
+bool is_lasting(Code code) {
+  return code == Code::kInvalidArgument || code == Code::kBadData || code == Code::kConfiguration ||
+         code == Code::kUnsupported;
+}
+
+double seconds_of(std::chrono::nanoseconds time) {
+  return std::chrono::duration<double>(time).count();
+}
+
+Status failure_of(const TaskFailedMessage& message) {
+  return Status(message.code == Code::kOk ? Code::kInternal : message.code, message.reason);
+}
 
 // Leaves room for repeated parent rounds between two incarnations.
 constexpr std::uint32_t kEpochsPerIncarnation = 1U << 16U;
@@ -36,7 +53,7 @@ InnerNode::InnerNode(InnerNodeSettings settings, std::optional<RootState> root)
     done_ = root->done;
     evaluate_first_ = settings_.evaluate_clients;
   } else {
-    link_.emplace(settings_.self, settings_.parent, settings_.liveness);
+    link_.emplace(settings_.self, settings_.parent, settings_.liveness.over(settings_.way));
   }
 }
 
@@ -46,10 +63,27 @@ void InnerNode::on_start(NodeContext& context) {
     return;
   }
   if (done_ || round_.value >= settings_.rounds) {
-    context.finished({});
+    // A run that failed in its last round has no result either when it is resumed.
+    const bool untrained = settings_.rounds > 0 && version_.value == 0;
+    context.finished(untrained ? unavailable(std::string(kUntrained)) : ok_status());
     return;
   }
   open_round(context);
+}
+
+// For the heaviest children of the cohort that the round may count.
+ExactScale InnerNode::choose_scale() const {
+  if (settings_.scale_of_round == nullptr || !settings_.weight_bounds || cohort_.members.empty()) {
+    return settings_.scale;
+  }
+  std::vector<std::uint64_t> units;
+  for (const std::uint32_t member : cohort_.members) {
+    units.push_back(settings_.weight_bounds->at(settings_.children[member].value).units());
+  }
+  const std::size_t counted = std::clamp<std::size_t>(cohort_.target, 1, units.size());
+  std::ranges::nth_element(units, units.begin() + static_cast<std::ptrdiff_t>(counted - 1), std::greater<>());
+  const auto end = units.begin() + static_cast<std::ptrdiff_t>(counted);
+  return settings_.scale_of_round(Weight::from_units(std::accumulate(units.begin(), end, std::uint64_t{0})), counted);
 }
 
 void InnerNode::open_round(NodeContext& context) {
@@ -64,10 +98,13 @@ void InnerNode::open_round(NodeContext& context) {
   cohort_ = settings_.policy->choose(settings_.children.size(),
                                      stream_seed(settings_.seed, Purpose::kCohort, settings_.self.value, round_.value));
   members_.assign(cohort_.members.size(), Member{});
+  lasting_failures_ = 0;
+  last_trouble_ = {};
   state_ = {.asked = static_cast<std::uint32_t>(members_.size()), .target = cohort_.target, .quorum = cohort_.quorum};
   refused_ = 0;
   open_ = true;
-  settings_.aggregator->begin(*settings_.spec, settings_.scale);
+  round_scale_ = choose_scale();
+  settings_.aggregator->begin(*settings_.spec, round_scale_);
 
   std::chrono::nanoseconds deadline = cohort_.deadline;
   std::chrono::nanoseconds hard_deadline = cohort_.hard_deadline;
@@ -138,7 +175,7 @@ void InnerNode::on_forgotten(NodeContext& context, NodeId child, Member& member)
   mark(member, MemberState::kFailed);
   const std::string why = fmt::format("started again {} times during one task", member.restarts);
   context.note({NodeNote::Kind::kTaskFailed, child, round_, why});
-  last_trouble_ = "; last reason: " + why;
+  last_trouble_ = unavailable(why);
   decide(context);
 }
 
@@ -269,10 +306,12 @@ void InnerNode::on_update(NodeContext& context, NodeId from, const UpdateMessage
     ++refused_;
     mark(*member, MemberState::kFailed);
     context.note({NodeNote::Kind::kRefused, from, round_, added.message()});
-    last_trouble_ = "; last reason: " + added.message();
+    remember_failure(added.with_context(fmt::format("the update of node {} in round {}", from.value, round_.value)));
   } else {
     mark(*member, MemberState::kReported);
     member->contributors = message.update.contributors;
+    const bool is_one_term = message.update.segments.front().payload.encoding() == Encoding::kFloat32;
+    member->terms = is_one_term ? 1 : message.update.contributors;
   }
   context.send(from, AcknowledgeMessage{.key = message.key, .accepted = added.ok(), .reason = added.message()});
   decide(context);
@@ -284,12 +323,15 @@ void InnerNode::on_failed(NodeContext& context, NodeId from, const TaskFailedMes
     heard_from(context, from, *member);
     if (member->state == MemberState::kAsked && message.attempt == member->attempt) {
       context.note({NodeNote::Kind::kTaskFailed, from, round_, message.reason});
-      last_trouble_ = "; last reason: " + message.reason;
-      if (member->failures++ < settings_.retries) {
+      // The same task would fail in the same way again.
+      const bool lasting = is_lasting(message.code);
+      if (!lasting && member->failures++ < settings_.retries) {
         // The new task replaces the failure that the child keeps repeating.
+        last_trouble_ = failure_of(message);
         ask_again(context, from, *member);
         return;
       }
+      remember_failure(failure_of(message));
       mark(*member, MemberState::kFailed);
     } else if (member->state == MemberState::kAsked) {
       ask(context, from, *member);  // the task that replaces that failure has not arrived
@@ -325,7 +367,7 @@ void InnerNode::on_unreachable(NodeContext& context, NodeId peer, const std::str
   if (member == nullptr || member->state != MemberState::kAsked) { return; }
   mark(*member, MemberState::kLost);
   context.note({NodeNote::Kind::kLost, peer, round_, why});
-  last_trouble_ = "; last reason: " + why;
+  last_trouble_ = unavailable(why);
   decide(context);
 }
 
@@ -387,6 +429,25 @@ void InnerNode::note_cut_off(NodeContext& context) const {
   }
 }
 
+void InnerNode::remember_failure(Status why) {
+  if (is_lasting(why.code())) { ++lasting_failures_; }
+  last_trouble_ = std::move(why);
+}
+
+// Why the round could not be committed, what happened first in front. Its code is that of the failures below if all of
+// them will happen again.
+Status InnerNode::shortfall() const {
+  const bool lasting = lasting_failures_ > 0 && lasting_failures_ == state_.failed + state_.lost &&
+                       !state_.deadline_passed && is_lasting(last_trouble_.code());
+  const std::string in_time =
+      state_.deadline_passed ? fmt::format(" by the deadline ({} s)", seconds_of(cohort_.deadline)) : std::string();
+  const std::string reported = state_.reported == 0 ? "none" : std::to_string(state_.reported);
+  return Status(lasting ? last_trouble_.code() : Code::kUnavailable,
+                fmt::format("{}{}{} of {} children reported{}, and {} {} needed", last_trouble_.message(),
+                            last_trouble_.ok() ? "" : "; so ", reported, state_.asked, in_time, state_.quorum,
+                            state_.quorum == 1 ? "was" : "were"));
+}
+
 RoundReport InnerNode::close_round(NodeContext& context, bool commit) {
   RoundReport report{.round = round_, .version = version_, .committed = commit, .state = state_};
   report.refused = refused_;
@@ -398,17 +459,12 @@ RoundReport InnerNode::close_round(NodeContext& context, bool commit) {
     report.contributors = settings_.aggregator->contributors();
     report.weight = settings_.aggregator->weight();
     report.scalars = settings_.aggregator->scalars();
-    if (settings_.weight_bounds) {
-      for (std::size_t i = 0; i < members_.size(); ++i) {
-        if (members_[i].state != MemberState::kReported) { continue; }
-        report.weight_bound =
-            report.weight_bound + settings_.weight_bounds->at(settings_.children[cohort_.members[i]].value);
-      }
-    }
+    report.weight_bound = round_scale_.weight_bound;
+    std::uint64_t terms = 0;
+    for (const Member& member : members_) { terms += member.state == MemberState::kReported ? member.terms : 0; }
+    report.resolution = round_scale_.resolution(report.weight) * static_cast<double>(terms);
   } else {
-    context.note(
-        {NodeNote::Kind::kAbandoned, settings_.self, round_,
-         fmt::format("{} of {} children reported, {} were needed", state_.reported, state_.asked, state_.quorum)});
+    context.note({NodeNote::Kind::kAbandoned, settings_.self, round_, shortfall().message()});
   }
   return report;
 }
@@ -429,6 +485,8 @@ void InnerNode::finish_root_round(NodeContext& context, const RoundReport& repor
     abandoned_in_a_row_ = 0;
   } else {
     ++abandoned_in_a_row_;
+    published.given_up =
+        abandoned_in_a_row_ >= settings_.largest_abandoned || (version_.value == 0 && round_.value >= settings_.rounds);
   }
   context.publish(published, own_model_);
 }
@@ -442,11 +500,12 @@ void InnerNode::on_published(NodeContext& context, bool stop) {
   }
   Status outcome;
   if (!stop && given_up) {
-    outcome = unavailable(
-        fmt::format("{} rounds in a row were abandoned; in round {} {} of {} children reported, {} were needed{}",
-                    abandoned_in_a_row_, round_.value, state_.reported, state_.asked, state_.quorum, last_trouble_));
+    const Status why = shortfall();
+    outcome = Status(why.code(), fmt::format("{}: {} rounds in a row were abandoned, the last of them round {}",
+                                             why.message(), abandoned_in_a_row_, round_.value));
   } else if (!stop && version_.value == 0) {
-    outcome = unavailable("no round was committed, the model is as it was" + last_trouble_);
+    const Status why = shortfall();
+    outcome = Status(why.code(), fmt::format("{}: {}", why.message(), kUntrained));
   }
   context.finished(std::move(outcome));
 }
@@ -485,8 +544,7 @@ void InnerNode::finish_aggregator_round(NodeContext& context, const RoundReport&
   if (settings_.rounds_per_parent_round == 1 && report.committed) { return; }
   if (local_commits_ == 0) {
     parent_model_.reset();
-    link_->fail(context, unavailable(fmt::format("{} of {} children reported, {} were needed{}", report.state.reported,
-                                                 report.state.asked, report.state.quorum, last_trouble_)));
+    link_->fail(context, shortfall());
     return;
   }
   Update update;
@@ -494,9 +552,8 @@ void InnerNode::finish_aggregator_round(NodeContext& context, const RoundReport&
   update.weight = Weight::from_units(std::max<std::uint64_t>(1, weight_units_ / local_commits_));
   for (const auto& [child, clients] : local_contributors_) { update.contributors += clients; }
   update.scalars = std::move(local_scalars_);
-  update.segments.push_back(
-      {std::string(kDeltaSegment), Payload::floats(std::make_shared<const std::vector<float>>(
-                                       model_difference(*settings_.spec, *parent_model_, *own_model_)))});
+  update.segments.push_back({std::string(kDeltaSegment), Payload::floats(std::make_shared<const std::vector<float>>(
+                                                             model_difference(*parent_model_, *own_model_)))});
   own_model_.reset();
   parent_model_.reset();
   link_->report(context, std::move(update));

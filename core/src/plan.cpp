@@ -37,16 +37,16 @@ std::uint64_t largest_sum(std::vector<Bounds>& children, std::uint32_t most, std
   return sum;
 }
 
-ExactScale make_scale(AlgorithmConfig::Precision precision, Weight weight, std::uint64_t terms) {
+ExactScale (*scale_maker(AlgorithmConfig::Precision precision))(Weight, std::uint64_t) {
   switch (precision) {
     case AlgorithmConfig::Precision::kCompact:
-      return ExactScale::compact(weight, terms);
+      return &ExactScale::compact;
     case AlgorithmConfig::Precision::kFull:
-      return ExactScale::full(weight, terms);
+      return &ExactScale::full;
     case AlgorithmConfig::Precision::kAuto:
       break;
   }
-  return ExactScale::fine(weight, terms);
+  return &ExactScale::fine;
 }
 
 // What a model takes to come down an edge and its update to go up again; sums may take more bytes than the model does.
@@ -103,8 +103,9 @@ Result<Plan> Plan::create(Configuration configuration, Tree tree, const TrainerF
   plan.registry_ = std::make_shared<const ExtensionRegistry>(registry);
   for (const auto& [tier, settings] : configuration.tiers) {
     if (tier >= tree.height()) {
-      return configuration_error(fmt::format(
-          "tiers.{}: the tree has committing nodes at distance 0 to {} from the root", tier, tree.height() - 1));
+      return configuration_error(
+          fmt::format("tiers.{} has no effect: in this tree only nodes of tiers 0 (the root) to {} ask others", tier,
+                      tree.height() - 1));
     }
   }
   std::vector<std::unique_ptr<TierPolicy>> policies;
@@ -132,6 +133,13 @@ bool Plan::divides(NodeId node) const {
   return node == tree_.root() || configuration_.tier(tree_.tier(node)).rounds_per_parent_round > 1;
 }
 
+bool Plan::every_child_sends_one_term(NodeId node) const {
+  for (const NodeId child : tree_.children(node)) {
+    if (!tree_.is_client(child) && !divides(child)) { return false; }
+  }
+  return true;
+}
+
 Status Plan::bound_weights(const TrainerFactory& factory, std::span<const std::unique_ptr<TierPolicy>> policies) {
   std::vector<Bounds> bounds(tree_.size());
   auto weights = std::make_shared<std::vector<Weight>>(tree_.size());
@@ -142,8 +150,8 @@ Status Plan::bound_weights(const TrainerFactory& factory, std::span<const std::u
     if (tree_.is_client(node)) {
       const double bound = factory.weight_bound(tree_.client_index(node));
       if (bound == 0.0) {
-        return configuration_error(
-            fmt::format("{} has no samples: use fewer clients, or a partition with min_samples", tree_.name(node)));
+        return configuration_error(fmt::format(
+            "{} has no samples: use fewer clients, or data.partition.min_samples of at least 1", tree_.name(node)));
       }
       const Result<Weight> weight = Weight::from(bound);
       if (!weight.ok()) {
@@ -168,7 +176,7 @@ Status Plan::bound_weights(const TrainerFactory& factory, std::span<const std::u
     }
     (*weights)[n] = Weight::from_units(here.weight);
     if (divides(node)) {
-      scales_.emplace(n, make_scale(configuration_.algorithm.precision, (*weights)[n], here.terms));
+      scales_.emplace(n, scale_maker(configuration_.algorithm.precision)((*weights)[n], here.terms));
       here.terms = 1;
     }
   }
@@ -207,6 +215,9 @@ InnerNodeSettings Plan::inner_node(NodeId node, std::uint32_t incarnation) const
   settings.seed = configuration_.seed;
   settings.spec = spec_.get();
   settings.scale = scale(node);
+  if (divides(node) && every_child_sends_one_term(node)) {
+    settings.scale_of_round = scale_maker(configuration_.algorithm.precision);
+  }
   settings.weight_bounds = weight_bounds_;
   settings.way = ways_time(tree_.attributes(node).link, payload_bytes());
   settings.liveness = liveness_;
@@ -221,6 +232,10 @@ InnerNodeSettings Plan::inner_node(NodeId node, std::uint32_t incarnation) const
       registry_->make_server_optimizer(std::string(kServerOptimizer), root ? configuration_.algorithm.server_lr : 1.0)
           .value();
   return settings;
+}
+
+LivenessSettings Plan::liveness(NodeId client) const {
+  return liveness_.over(ways_time(tree_.attributes(client).link, payload_bytes()));
 }
 
 TrainTask Plan::train_task(NodeId node, TrainRequest request) const {

@@ -19,4 +19,15 @@ inline void set_metric(Record& record, std::string_view key, const Metrics& metr
   if (const auto found = metrics.find(name); found != metrics.end()) { record.set(key, found->second); }
 }
 
+// What was measured on held-out data: accuracy, loss, and whatever else the trainer reports, by its own name.
+inline void set_metrics(Record& record, const Metrics& metrics) {
+  set_metric(record, "accuracy", metrics, "accuracy");
+  set_metric(record, "loss", metrics, "loss");
+  for (const auto& [name, value] : metrics) {
+    if (name == "accuracy" || name == "loss") { continue; }
+    // A field of the round itself, such as weight.
+    record.set(record.find(name) == nullptr ? name : name + "_metric", value);
+  }
+}
+
 }  // namespace tributary::internal

@@ -2,10 +2,12 @@
 #include "tributary/core/run_inputs.hpp"
 
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
+#include <iterator>
 #include <optional>
 #include <string_view>
 #include <system_error>
@@ -93,22 +95,19 @@ class Collector {
 
  private:
   void add_path(std::string key, fs::path path, bool may_be_written = false) {
-    if (is_file(path)) { found_.push_back({std::move(key), std::move(path), may_be_written}); }
+    if (is_file(path)) { found_.push_back(input_file(std::move(key), std::move(path), may_be_written)); }
   }
 
   const Configuration& configuration_;
   std::vector<InputFile> found_;
 };
 
-// What cannot be read has a size and a time too, of its own.
-std::uintmax_t size_of(const fs::path& path) {
+InputFile::State state_of(const fs::path& path) {
   std::error_code ignored;
-  return fs::file_size(path, ignored);
-}
-
-fs::file_time_type time_of(const fs::path& path) {
-  std::error_code ignored;
-  return fs::last_write_time(path, ignored);
+  struct stat facts{};
+  InputFile::State state{fs::file_size(path, ignored), fs::last_write_time(path, ignored), 0};
+  if (::stat(path.c_str(), &facts) == 0) { state.number = facts.st_ino; }
+  return state;
 }
 
 std::string digest_text(FileSystem& files, const fs::path& path, const std::atomic<bool>& stop) {
@@ -127,6 +126,15 @@ std::string digest_text(FileSystem& files, const fs::path& path, const std::atom
 
 }  // namespace
 
+bool InputFile::has_changed() const {
+  return state_of(path) != found;
+}
+
+InputFile input_file(std::string key, fs::path path, bool may_be_written) {
+  const InputFile::State state = state_of(path);
+  return {std::move(key), std::move(path), may_be_written, state};
+}
+
 std::vector<InputFile> input_files(const Configuration& configuration) {
   Collector collector(configuration);
   collector.add_data();
@@ -138,15 +146,16 @@ std::vector<InputFile> input_files(const Configuration& configuration) {
 }
 
 InputDigests::InputDigests(FileSystem& files, std::vector<InputFile> inputs) : inputs_(std::move(inputs)) {
-  for (std::size_t i = 0; i < inputs_.size(); ++i) {
-    if (inputs_[i].may_be_written) { seen_.push_back({i, size_of(inputs_[i].path), time_of(inputs_[i].path)}); }
-  }
+  std::ranges::copy_if(inputs_, std::back_inserter(watched_), &InputFile::may_be_written);
   // Where no thread can be had, the digests are made when they are asked for.
   work_ = std::async(std::launch::async | std::launch::deferred, [this, &files] {
     Texts texts;
     for (const InputFile& input : inputs_) {
       if (stop_.load()) { break; }
       texts[input.key] = digest_text(files, input.path, stop_);
+      if (changed_.empty() && !input.may_be_written && input.has_changed()) {
+        changed_ = fmt::format("{} ({})", input.key, input.path.string());
+      }
     }
     return texts;
   });
@@ -179,14 +188,13 @@ std::string InputDigests::changes_since(const Texts& earlier) {
 void InputDigests::keep_only(const Texts& earlier) {
   static_cast<void>(texts());
   std::erase_if(texts_, [&earlier](const auto& text) { return !earlier.contains(text.first); });
-  std::erase_if(seen_, [&](const Seen& seen) { return !earlier.contains(inputs_[seen.input].key); });
+  std::erase_if(watched_, [&earlier](const InputFile& input) { return !earlier.contains(input.key); });
 }
 
 std::vector<InputFile> InputDigests::forget_changed() {
   std::vector<InputFile> changed;
-  std::erase_if(seen_, [&](const Seen& seen) {
-    const InputFile& input = inputs_[seen.input];
-    if (size_of(input.path) == seen.bytes && time_of(input.path) == seen.written) { return false; }
+  std::erase_if(watched_, [&changed](const InputFile& input) {
+    if (!input.has_changed()) { return false; }
     changed.push_back(input);
     return true;
   });
@@ -194,6 +202,12 @@ std::vector<InputFile> InputDigests::forget_changed() {
   static_cast<void>(texts());
   for (const InputFile& input : changed) { texts_.erase(input.key); }
   return changed;
+}
+
+Status InputDigests::check_unchanged() {
+  static_cast<void>(texts());
+  if (changed_.empty()) { return {}; }
+  return bad_data(changed_ + " has changed while it was read, so nobody knows what the run trains on; start it again");
 }
 
 }  // namespace tributary

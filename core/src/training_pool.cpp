@@ -39,9 +39,8 @@ Result<Evaluation> merge(const std::vector<Result<Evaluation>>& parts) {
     }
     whole.samples += part->samples;
   }
-  if (whole.samples > 0) {
-    for (auto& [name, value] : whole.metrics) { value /= static_cast<double>(whole.samples); }
-  }
+  if (whole.samples == 0) { return unsupported("the trainer holds no samples out to measure on"); }
+  for (auto& [name, value] : whole.metrics) { value /= static_cast<double>(whole.samples); }
   return whole;
 }
 

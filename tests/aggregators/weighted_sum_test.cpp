@@ -135,7 +135,7 @@ TEST(WeightedSum, RefusesWhatDoesNotBelongAndStaysAsItWas) {
   EXPECT_EQ(node.add(from_client({1.0F}, 4)).code(), Code::kInvalidArgument);
   EXPECT_EQ(node.add(nameless).message(), "a weighted sum takes the segment \"delta\" alone");
   EXPECT_EQ(node.add(empty).message(), "an update without contributors");
-  EXPECT_EQ(node.add(from_client({std::nanf(""), 0.0F}, 4)).code(), Code::kInvalidArgument);
+  EXPECT_EQ(node.add(from_client({std::nanf(""), 0.0F}, 4)).code(), Code::kBadData);
   EXPECT_TRUE(same(node.forward(), before));
 }
 
@@ -145,7 +145,7 @@ TEST(WeightedSum, NamesTheTensorThatTheSumsCannotHold) {
 
   const Status refused = node.add(from_client({0.0F, 1e9F}, 4));
 
-  EXPECT_EQ(refused.code(), Code::kInvalidArgument);
+  EXPECT_EQ(refused.code(), Code::kBadData);
   EXPECT_THAT(refused.message(), ::testing::StartsWith("the change of tensor w holds 1000000000, and the sums"));
 }
 

@@ -237,6 +237,36 @@ TEST(ExactAccumulator, ABlockIsAsWideAsItsSumsNeed) {
 }
 
 // Sums of changes of either sign stay small while the bound on them grows: they do not take more memory for that.
+// Where a block begins and ends within the moments, and where it holds several of them.
+TEST(ExactAccumulator, SecondMomentsAreSummedInDoublePrecision) {
+  std::vector<float> values(10'000, 0.5F);
+  const std::vector<SecondMoments> moments{{100, 90, 10}, {150, 120, 30}, {4'000, 200, 3'000}};
+  std::vector<double> expected(values.begin(), values.end());
+  for (const auto& [at, mean, count] : moments) {
+    for (std::size_t i = 0; i < count; ++i) {
+      values[mean + i] = 3e3F + static_cast<float>(i);
+      expected[mean + i] = values[mean + i];
+      values[at + i] = -0.75F;
+    }
+  }
+  for (const auto& [at, mean, count] : moments) {
+    for (std::size_t i = 0; i < count; ++i) {
+      expected[at + i] = (expected[mean + i] * expected[mean + i] - 0.75) * SecondMoments::kUnit;
+    }
+  }
+  ExactAccumulator sums;
+  sums.begin(values.size(), ExactScale::fine(Weight::from(3.0).value(), 2), moments);
+  ASSERT_TRUE(sums.add(values, Weight::from(1.0).value()).ok());
+  ASSERT_TRUE(sums.add(values, Weight::from(2.0).value()).ok());
+
+  sums.mean([&](std::size_t offset, std::span<const double> means) {
+    for (std::size_t i = 0; i < means.size(); ++i) { EXPECT_NEAR(means[i], expected[offset + i], 1e-9) << offset + i; }
+  });
+  values[95] = 3e7F;  // a square beyond what these sums take
+  EXPECT_EQ(sums.find_unfit(values), 105U);
+  EXPECT_FALSE(sums.add(values, Weight::from(1.0).value()).ok());
+}
+
 TEST(ExactAccumulator, SumsThatStaySmallStayNarrow) {
   const std::vector<float> up(kSize, 0.01F);
   const std::vector<float> down(kSize, -0.01F);

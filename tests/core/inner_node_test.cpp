@@ -181,6 +181,42 @@ TEST(InnerNode, AFailureIsRetriedAndALostRetryIsRepeatedAtOnce) {
   EXPECT_EQ(context.take<TaskMessage>().at(0).second.attempt, Attempt{2});
 }
 
+// The same task would end in the same way: asking again costs hours and changes nothing.
+TEST(InnerNode, AFailureThatWillHappenAgainIsNotRetriedAndItsCodeReachesTheEnd) {
+  for (const auto& [code, ends_with] : {std::pair{Code::kBadData, Code::kBadData},
+                                        {Code::kConfiguration, Code::kConfiguration},
+                                        {Code::kInvalidArgument, Code::kInvalidArgument}}) {
+    Recorder context;
+    InnerNode aggregator(settings(NodeId{1}, NodeId{0}, {3, 2}));
+    const TaskMessage task{.key = {.incarnation = 0, .round = Round{1}},
+                           .attempt = Attempt{1},
+                           .model = std::make_shared<const std::vector<float>>(2, 0.5F)};
+    aggregator.on_message(context, NodeId{0}, task);
+    const TaskMessage asked = context.take<TaskMessage>().at(0).second;
+
+    aggregator.on_message(context, NodeId{3},
+                          TaskFailedMessage{.key = asked.key, .attempt = asked.attempt, .code = code, .reason = "nan"});
+
+    for (const auto& [to, message] : context.sent) { EXPECT_FALSE(std::holds_alternative<TaskMessage>(message)); }
+    const auto failed = context.take<TaskFailedMessage>();
+    ASSERT_EQ(failed.size(), 1U);
+    EXPECT_EQ(failed[0].second.code, ends_with);
+    EXPECT_EQ(failed[0].second.reason, "nan; so none of 2 children reported, and 2 were needed");
+  }
+}
+
+TEST(InnerNode, ARunThatEndedUntrainedStaysAFailure) {
+  Recorder context;
+  InnerNodeSettings made = settings(NodeId{0}, NodeId{0}, {1, 2});
+  made.rounds = 3;
+  InnerNode root(std::move(made), RootState{Round{3}, {}, std::make_shared<std::vector<float>>(2, 0.5F)});
+
+  root.on_start(context);
+
+  ASSERT_TRUE(context.outcome);
+  EXPECT_EQ(context.outcome->message(), "no round was committed, and the model is as it was");
+}
+
 TEST(InnerNode, LosingATaskDoesNotUseUpItsRetries) {
   Recorder context;
   InnerNode root = make_root();

@@ -73,6 +73,20 @@ TEST(Plan, ACohortBoundsWhatComesTogether) {
   EXPECT_EQ(plan.scale(), ExactScale::fine(weight(4 + 3), 2)) << "the two heaviest";
 }
 
+TEST(Plan, AGridFollowsTheCohortWhereNobodyBelowSums) {
+  const FunctionTrainerFactory factory = weighing([](ClientIndex) { return 1.0; });
+  const Plan star = make_plan(rounds(1), make_tree({2, 0, 0}), factory).value();
+  EXPECT_NE(star.inner_node(NodeId{0}, 0).scale_of_round, nullptr);
+  // Aggregators send sums, whose grid they have to know beforehand, unless they divide them themselves.
+  const Tree tree = make_tree(balanced_counts(2, 2));
+  EXPECT_EQ(make_plan(rounds(1), tree, factory)->inner_node(NodeId{0}, 0).scale_of_round, nullptr);
+  EXPECT_EQ(make_plan(rounds(1), tree, factory)->inner_node(NodeId{1}, 0).scale_of_round, nullptr);
+  Configuration local = rounds(1);
+  local.tiers[1] = TierConfig{.rounds_per_parent_round = 2};
+  EXPECT_NE(make_plan(local, tree, factory)->inner_node(NodeId{0}, 0).scale_of_round, nullptr);
+  EXPECT_NE(make_plan(local, tree, factory)->inner_node(NodeId{1}, 0).scale_of_round, nullptr);
+}
+
 TEST(Plan, SaysWhatIsWrongWithAWeightBound) {
   const auto refusal = [](double bound) {
     return make_plan(rounds(1), make_tree({2, 0, 0}), weighing([bound](ClientIndex) { return bound; }))

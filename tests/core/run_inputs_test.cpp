@@ -53,7 +53,7 @@ TEST(RunInputs, AChangedFileIsNamedWithBothStates) {
   const ScratchDirectory scratch;
   const auto path = scratch.write("train.csv", "x,label\n1,0\n");
   FileSystem& files = real_file_system();
-  const std::vector<InputFile> inputs{{"data.train", path}};
+  const std::vector<InputFile> inputs{input_file("data.train", path)};
   const InputDigests::Texts before = InputDigests(files, inputs).texts();
   EXPECT_EQ(InputDigests(files, inputs).changes_since(before), "");
 
@@ -69,8 +69,8 @@ TEST(RunInputs, AChangedFileIsNamedWithBothStates) {
 TEST(RunInputs, WhatARunHasMadeItselfIsNoInput) {
   const ScratchDirectory scratch;
   FileSystem& files = real_file_system();
-  const InputFile input{"trainer.command[1]", scratch.write("train.py", "train")};
-  const InputFile output{"trainer.command[2]", scratch.write("t.log", "one round")};
+  const InputFile input = input_file("trainer.command[1]", scratch.write("train.py", "train"));
+  const InputFile output = input_file("trainer.command[2]", scratch.write("t.log", "one round"));
   const InputDigests::Texts at_the_start = InputDigests(files, {input}).texts();
 
   InputDigests resumed(files, {input, output});
@@ -82,9 +82,9 @@ TEST(RunInputs, WhatARunHasMadeItselfIsNoInput) {
 
 TEST(RunInputs, WhatChangesWhileTheRunGoesOnIsForgottenWhereItMayBeWritten) {
   const ScratchDirectory scratch;
-  const InputFile data{"data.train", scratch.write("train.csv", "x,label")};
-  const InputFile program{"trainer.command[1]", scratch.write("train.py", "train"), true};
-  const InputFile log{"trainer.command[2]", scratch.write("t.log", "of an earlier run"), true};
+  const InputFile data = input_file("data.train", scratch.write("train.csv", "x,label"));
+  const InputFile program = input_file("trainer.command[1]", scratch.write("train.py", "train"), true);
+  const InputFile log = input_file("trainer.command[2]", scratch.write("t.log", "of an earlier run"), true);
   InputDigests digests(real_file_system(), {data, program, log});
   EXPECT_TRUE(digests.forget_changed().empty());
   EXPECT_EQ(digests.texts().size(), 3U);
@@ -101,16 +101,32 @@ TEST(RunInputs, WhatChangesWhileTheRunGoesOnIsForgottenWhereItMayBeWritten) {
   EXPECT_TRUE(digests.forget_changed().empty()) << "once for each";
 }
 
+// The data are read first, and digested beside the first rounds.
+TEST(RunInputs, AFileReplacedBetweenReadingAndDigestingIsNoticed) {
+  const ScratchDirectory scratch;
+  const auto path = scratch.write("train.csv", "x,label\n1,0\n");
+  const InputFile as_read = input_file("data.train", path);
+  EXPECT_TRUE(InputDigests(real_file_system(), {as_read}).check_unchanged().ok());
+
+  std::filesystem::rename(scratch.write("other.csv", "x,label\n2,0\n"), path);
+
+  const Status changed = InputDigests(real_file_system(), {as_read}).check_unchanged();
+  EXPECT_EQ(changed.code(), Code::kBadData);
+  EXPECT_EQ(changed.message(), "data.train (" + path.string() +
+                                   ") has changed while it was read, so nobody knows what the run trains on; start it "
+                                   "again");
+}
+
 TEST(RunInputs, AFileLargerThanOneReadIsDigestedWhole) {
   const ScratchDirectory scratch;
   std::string text(3'000'000, 'x');
   const auto path = scratch.write("large", text);
-  const InputDigests::Texts before = InputDigests(real_file_system(), {{"key", path}}).texts();
+  const InputDigests::Texts before = InputDigests(real_file_system(), {input_file("key", path)}).texts();
 
   text.back() = 'y';
   scratch.write("large", text);
 
-  EXPECT_NE(InputDigests(real_file_system(), {{"key", path}}).changes_since(before), "");
+  EXPECT_NE(InputDigests(real_file_system(), {input_file("key", path)}).changes_since(before), "");
 }
 
 }  // namespace

@@ -10,7 +10,7 @@ import unittest.mock
 
 from program import SMALL, ProgramTest, settings
 
-LONG = 600  # rounds: some seconds
+LONG = 400  # rounds: some seconds
 
 
 class RunDirectoryTest(ProgramTest):
@@ -217,6 +217,13 @@ trainer: {{kind: command, command: [sh, {program}, "{{input}}", "{{output}}", --
         _, err = self.run_program("run", "--resume", directory, *settings(seed=3), expect=None)
         self.assertIn("seed is 3, it was 11", err)
         self.assertEqual((directory / "records.jsonl").read_bytes(), records)
+
+    def test_a_model_that_was_cut_since_is_written_once_more(self):
+        directory = self.train(self.file, "run")
+        expected = self.model_digest(directory)
+        (directory / "model.safetensors").write_bytes(b"")
+        self.run_program("run", "--resume", directory, "--quiet")
+        self.assertEqual(self.model_digest(directory), expected)
 
     def test_what_an_earlier_part_of_the_run_left_to_show_is_replaced(self):
         directory = self.train(self.file, "run", "--set", "output.csv=true")

@@ -50,6 +50,27 @@ TEST(FederationShapes, OneEdgeWithLocalRoundsIsThatManyRounds) {
   for (std::size_t i = 0; i < 20; ++i) { EXPECT_NEAR(edge.observer.model()[i], flat.observer.model()[i], 1e-6); }
 }
 
+// A grid for the heaviest possible cohort would not see the changes of the others.
+TEST(FederationShapes, AHeavyClientCostsOnlyTheRoundsThatItIsIn) {
+  constexpr double kHeavy = 1e8;
+  const auto weight = [](ClientIndex client) { return client.value == 0 ? kHeavy : 1.0; };
+  const FunctionTrainerFactory factory(
+      20,
+      [&weight](const TrainTask& task) -> Result<TrainOutcome> {
+        auto model = std::make_shared<std::vector<float>>(*task.base);
+        for (float& value : *model) { value += 1e-7F; }
+        return TrainOutcome{.model = std::move(model), .weight = weight(task.client), .metrics = {}};
+      },
+      weight);
+  Configuration configuration = rounds(5);
+  configuration.default_tier.cohort_count = 10;
+
+  const Simulated run = simulate(configuration, make_tree(balanced_counts(200, 1)), factory);
+
+  ASSERT_TRUE(run.status.ok()) << run.status.to_string();
+  for (const float value : run.observer.model()) { EXPECT_NEAR(value, 5e-7F, 5e-10F); }
+}
+
 TEST(FederationShapes, BytesAboveTheFirstTierFallByTheNumberOfLocalRounds) {
   const FunctionTrainerFactory factory = noisy_pull(5000);
   const Tree tree = make_tree(balanced_counts(4, 2));

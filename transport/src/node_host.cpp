@@ -208,7 +208,7 @@ void NodeHost::wake_node(NodeId node) {
   Slot& here = slot();
   if (here.inner || here.client) { return; }
   if (plan_.tree().is_client(node)) {
-    here.client = std::make_unique<ClientNode>(node, plan_.tree().parent(node), plan_.spec(), plan_.liveness());
+    here.client = std::make_unique<ClientNode>(node, plan_.tree().parent(node), plan_.spec(), plan_.liveness(node));
   } else {
     here.inner = std::make_unique<InnerNode>(plan_.inner_node(node, 0));
   }

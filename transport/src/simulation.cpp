@@ -290,7 +290,7 @@ class Simulation final : public NodeContext {
 
   void make(NodeId node, Slot& here) {
     if (plan_.tree().is_client(node)) {
-      here.client = std::make_unique<ClientNode>(node, plan_.tree().parent(node), plan_.spec(), plan_.liveness());
+      here.client = std::make_unique<ClientNode>(node, plan_.tree().parent(node), plan_.spec(), plan_.liveness(node));
     } else {
       here.inner = std::make_unique<InnerNode>(plan_.inner_node(node, here.incarnation));
     }

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "tributary/core/aggregator.hpp"
+#include "tributary/core/exact_accumulator.hpp"
 
 namespace tributary {
 
@@ -24,7 +25,6 @@ class WeightedSum final : public Aggregator {
 
  private:
   const ParameterSpec* spec_ = nullptr;
-  ExactScale scale_;
   ExactAccumulator sums_;
   std::uint32_t contributors_ = 0;
   std::map<std::string, ScalarSum> scalars_;

@@ -13,12 +13,14 @@
 #include "tributary/core/load_dataset.hpp"
 #include "tributary/core/plan.hpp"
 #include "tributary/core/record.hpp"
+#include "tributary/core/run_inputs.hpp"
 #include "tributary/core/safetensors.hpp"
 #include "tributary/core/trainer_registry.hpp"
 
 namespace tributary {
 
 struct Composition {
+  std::vector<InputFile> inputs;  // as they were before anything of them was read
   LoadedData data;
   std::shared_ptr<const Partition> partition;  // null without data
   // By client, if its samples are those of ids; empty otherwise.

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Between models and the sums that travel: what a client sends for a trained model, and how a mean changes a model.
 //
-// Trainable tensors and running means travel as differences. A running variance travels as the difference of second
-// moments about the base's mean, (variance + (mean - base mean)^2) - base variance, so that the merged variance is that
-// of all clients' samples together and does not drown in rounding beside a large mean; it is sent in units of 1,024.
+// Everything travels as differences. What is summed of a running variance is the difference of second moments about the
+// base's mean, (variance + (mean - base mean)^2) - base variance, so that the merged variance is that of all clients'
+// samples together and does not drown in rounding beside a large mean.
 // Threads: pure functions.
 #pragma once
 
@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "tributary/core/aggregator.hpp"
+#include "tributary/core/exact_accumulator.hpp"
 #include "tributary/core/server_optimizer.hpp"
 #include "tributary/core/trainer.hpp"
 
@@ -26,13 +27,15 @@ struct Contribution {
   Metrics metrics;
 };
 
-// kInvalidArgument: a model of another size or with values that are not finite, a weight outside its range, too many
-// metrics.
+// kInvalidArgument: a model of another size, a weight outside its range, too many metrics; kBadData: a model with values
+// that are not finite.
 Result<Contribution> make_contribution(const ParameterSpec& spec, const ModelValues& base, TrainOutcome outcome);
 
-// after - before in the space of sums.
-[[nodiscard]] std::vector<float> model_difference(const ParameterSpec& spec, std::span<const float> before,
-                                                  std::span<const float> after);
+// after - before.
+[[nodiscard]] std::vector<float> model_difference(std::span<const float> before, std::span<const float> after);
+
+// Which sums of a model's changes are sums of second moments: those of running variances.
+[[nodiscard]] std::vector<SecondMoments> second_moments(const ParameterSpec& spec);
 
 // The update that a client sends for its work.
 [[nodiscard]] Update make_update(const ParameterSpec& spec, Contribution contribution);

@@ -20,6 +20,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -54,16 +55,32 @@ struct ExactScale {
   friend bool operator==(const ExactScale&, const ExactScale&) = default;
 };
 
+// `count` elements from `at` on are sums of second moments: a term's element i there stands for
+// (values[at + i] + values[mean + i]^2) * kUnit, computed and rounded once in double precision. Its sender has only
+// floats, in which the square of a large mean would take all the digits.
+struct SecondMoments {
+  // They may be large, and their step of 2^-24 is little beside what batch normalisation adds to a variance before it
+  // divides.
+  static constexpr double kUnit = 0x1p-10;
+
+  std::size_t at = 0;
+  std::size_t mean = 0;
+  std::size_t count = 0;
+};
+
 class ExactAccumulator {
  public:
-  // Sums of `elements` values each, all zero.
-  void begin(std::size_t elements, const ExactScale& scale);
+  // Sums of `elements` values each, all zero. `moments` do not overlap, and are in ascending order.
+  void begin(std::size_t elements, const ExactScale& scale, std::vector<SecondMoments> moments = {});
 
   // Adds weight * values. kInvalidArgument: another size, a value that is not finite or too large, too much weight.
   Status add(std::span<const float> values, Weight weight);
   // Adds the sums of another accumulator of the same scale, made from terms of `weight` in all.
   // kInvalidArgument: as above; kBadData: sums that no terms of that weight can have.
   Status add(const Payload& sums, Weight weight);
+
+  // Where the first value stands that is not finite, or larger than the scale allows; nothing if add() would take all.
+  [[nodiscard]] std::optional<std::size_t> find_unfit(std::span<const float> values) const;
 
   [[nodiscard]] std::size_t elements() const noexcept { return elements_; }
   [[nodiscard]] Weight weight() const noexcept { return weight_; }
@@ -96,9 +113,13 @@ class ExactAccumulator {
   void make_room(std::size_t block, double incoming);
   void widen(std::size_t block, std::uint8_t width);
   void add_values(std::size_t block, const float* values, double factor, std::size_t phase);
+  void add_doubles(std::size_t block, std::span<const double> values, double factor, std::size_t phase);
+  // Whether a block holds sums of second moments; if so, `terms` are a term's values there.
+  bool moments_of(std::size_t block, std::span<const float> values, std::vector<double>& terms) const;
 
   std::size_t elements_ = 0;
   ExactScale scale_;
+  std::vector<SecondMoments> moments_;
   Weight weight_;
   std::vector<std::uint32_t> low_;
   std::vector<Block> blocks_;

@@ -35,6 +35,8 @@ struct FederationOptions {
   bool resume = false;  // go on from the newest checkpoint in `directory`
   // On `directory`, if it is claimed already; open() claims it otherwise.
   std::unique_ptr<FileLock> lock;
+  // As they were before they were read (Composition::inputs); open() looks for them otherwise.
+  std::optional<std::vector<InputFile>> inputs;
   // Besides records.jsonl: the console, say. They see a resumed run from its start, by RecordSink::replay(), and twice
   // the rounds that a simulated death of the root takes back.
   std::vector<RecordSink*> sinks;
@@ -103,6 +105,9 @@ class Federation final : private RunObserver {
   std::vector<Record> round_records(const RoundReport& report, const DriverStatistics& statistics);
   void warn_once(std::vector<Record>& records, Round round, const std::string& subject, const std::string& text);
   void warn_of(const RoundReport& report, std::vector<Record>& records);
+  void warn_of_metrics(const Metrics& metrics, std::vector<Record>& records);
+  [[nodiscard]] Record fault_warning(const NodeNote& note) const;
+  [[nodiscard]] Record abandoned_warning() const;
   Status write_end_records(const DriverStatistics& statistics, const FederationOutcome& outcome);
   // A round that is published, and whose model is being measured while the next one goes on.
   struct MeasuredRound {
@@ -149,6 +154,7 @@ class Federation final : private RunObserver {
   bool can_evaluate_ = true;
   Status note_error_;                       // of records written between rounds
   std::map<std::string, Round> warned_of_;  // and in which round
+  std::map<Round, std::string> abandoned_;  // the root's, and why
 
   // Since the last round record.
   using Clock = std::chrono::steady_clock;

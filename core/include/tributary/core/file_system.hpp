@@ -82,8 +82,9 @@ class FileSystem {
   // With all parents, durably. OK if it exists.
   virtual Status create_directories(const std::filesystem::path& directory) = 0;
   virtual Status sync_directory(const std::filesystem::path& directory) = 0;
-  // Does not wait. Makes the file if there is none, and while the lock is held it says `text`, for others to read. kIo:
-  // the file cannot be made, or its file system has no locks.
+  // Does not wait. Makes the file if there is none, and while the lock is held it says `text`, for others to read. The
+  // lock survives the removal of the file where directories can be locked (not on NFS). kIo: the file cannot be made,
+  // is a symbolic link, or its file system has no locks.
   virtual Result<LockAttempt> lock(const std::filesystem::path& path, std::string_view text) = 0;
 };
 

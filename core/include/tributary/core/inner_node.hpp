@@ -36,6 +36,9 @@ struct InnerNodeSettings {
   std::uint64_t seed = 0;               // of the run
   const ParameterSpec* spec = nullptr;  // must outlive the node
   ExactScale scale;
+  // Where every child sends one term of the sums, and none sends sums of its own: the grid of a round follows from the
+  // children that it asks, so that one heavy child costs only those rounds that it is in. Null: `scale` for all rounds.
+  ExactScale (*scale_of_round)(Weight weight_bound, std::uint64_t terms) = nullptr;
   // What one update of each node weighs at most, by node; an update of a child that weighs more is refused. Null: only
   // the scale's total is enforced.
   std::shared_ptr<const std::vector<Weight>> weight_bounds;
@@ -85,6 +88,7 @@ class InnerNode final : public Node {
     std::uint32_t restarts = 0;      // times that it has forgotten the task after it had it
     bool working = false;            // it has said that it knows the task
     std::uint32_t contributors = 0;  // of its counted update
+    std::uint32_t terms = 0;         // the same, where one that holds a mean of its own counts for one
   };
 
   [[nodiscard]] bool is_root() const noexcept { return settings_.parent == settings_.self; }
@@ -93,6 +97,7 @@ class InnerNode final : public Node {
   Member* find_member(NodeId child);
 
   void open_round(NodeContext& context);
+  [[nodiscard]] ExactScale choose_scale() const;
   [[nodiscard]] std::vector<std::uint32_t> order_of_asking() const;
   void ask(NodeContext& context, NodeId child, const Member& member);
   void ask_again(NodeContext& context, NodeId child, Member& member);
@@ -104,6 +109,8 @@ class InnerNode final : public Node {
   void on_update(NodeContext& context, NodeId from, const UpdateMessage& message);
   void on_failed(NodeContext& context, NodeId from, const TaskFailedMessage& message);
   void decide(NodeContext& context);
+  void remember_failure(Status why);
+  [[nodiscard]] Status shortfall() const;
   void cancel_round(NodeContext& context);
   void note_cut_off(NodeContext& context) const;
   RoundReport close_round(NodeContext& context, bool commit);
@@ -126,12 +133,14 @@ class InnerNode final : public Node {
   bool evaluate_first_ = false;
   Cohort cohort_;
   std::vector<Member> members_;  // as cohort_.members
+  ExactScale round_scale_;
   RoundState state_;
   std::uint32_t refused_ = 0;
   std::chrono::nanoseconds probe_pause_{0};
   std::uint32_t abandoned_in_a_row_ = 0;  // root
   bool done_ = false;                     // root
-  std::string last_trouble_;              // why a child last failed, for the message that ends a run
+  Status last_trouble_;                   // why a child last failed, for the message that ends a run
+  std::uint32_t lasting_failures_ = 0;    // of the round, that would happen again
 
   // An aggregator's task.
   TaskKey parent_key_;

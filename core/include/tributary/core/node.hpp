@@ -7,6 +7,7 @@
 // Liveness:  every wait of a node is bounded by a timer it has set.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <map>
@@ -47,12 +48,14 @@ struct RoundReport {
   Round round;
   Version version;  // after the round
   bool committed = false;
+  bool given_up = false;  // the root's run ends with it, as a failure
   RoundState state;
   std::uint32_t late = 0;     // were asked, and not needed any more
   std::uint32_t refused = 0;  // of state.failed: updates that did not pass the checks
   std::uint32_t contributors = 0;
   Weight weight;
-  Weight weight_bound;  // that those who reported had announced; zero if nothing was
+  Weight weight_bound;      // that the grid of its sums was made for
+  double resolution = 0.0;  // to which the sums resolve the change of a term of average weight
   std::map<std::string, ScalarSum> scalars;
 };
 
@@ -104,6 +107,15 @@ struct LivenessSettings {
       std::chrono::seconds(1)};  // silence before the first question; doubles each time
   std::chrono::nanoseconds largest_probe{std::chrono::seconds(30)};
   std::uint32_t silent_probes = 8;  // questions without any answer before a child counts as lost
+
+  // The same for one whose answers take `way`, there and back: nothing is repeated before its acknowledgement can be
+  // there.
+  [[nodiscard]] LivenessSettings over(std::chrono::nanoseconds way) const {
+    LivenessSettings patient = *this;
+    patient.first_probe += way;
+    patient.largest_probe = std::max(largest_probe, patient.first_probe);
+    return patient;
+  }
 };
 
 }  // namespace tributary

@@ -43,6 +43,8 @@ class Plan {
   // sums of its parent, if it weighs as much as was announced.
   [[nodiscard]] double coarsest_resolution() const noexcept { return coarsest_resolution_; }
   [[nodiscard]] const LivenessSettings& liveness() const noexcept { return liveness_; }
+  // That of the client `client` towards its parent, whose link may be slow.
+  [[nodiscard]] LivenessSettings liveness(NodeId client) const;
   // Largest number of clients that one root round counts.
   [[nodiscard]] std::uint64_t clients_per_round() const noexcept { return clients_per_round_; }
   // Bytes of the model on the wire.
@@ -63,6 +65,8 @@ class Plan {
 
  private:
   [[nodiscard]] bool divides(NodeId node) const;
+  // A client's change or the mean of an aggregator's rounds, and no sums.
+  [[nodiscard]] bool every_child_sends_one_term(NodeId node) const;
   Status bound_weights(const TrainerFactory& factory, std::span<const std::unique_ptr<TierPolicy>> policies);
 
   Configuration configuration_;

@@ -7,7 +7,6 @@
 #pragma once
 
 #include <atomic>
-#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <future>
@@ -17,6 +16,7 @@
 
 #include "tributary/core/configuration.hpp"
 #include "tributary/core/file_system.hpp"
+#include "tributary/core/status.hpp"
 
 namespace tributary {
 
@@ -25,10 +25,24 @@ struct InputFile {
   std::filesystem::path path;
   // A word of a trainer's command: it may be what the program writes, such as a log.
   bool may_be_written = false;
+
+  // How it was found. What cannot be read has a state too, of its own.
+  struct State {
+    std::uintmax_t bytes = 0;
+    std::filesystem::file_time_type written;
+    std::uintmax_t number = 0;  // of the file itself: another one may have taken its name
+    friend bool operator==(const State&, const State&) = default;
+  };
+  State found;
+
+  [[nodiscard]] bool has_changed() const;
 };
 
-// Those that exist. Of a trainer's command: the program, and every word that names a file. What a program reads besides
-// those is not known here.
+// The file as it is now.
+[[nodiscard]] InputFile input_file(std::string key, std::filesystem::path path, bool may_be_written = false);
+
+// Those that exist, as they are now: to be asked for before they are read. Of a trainer's command: the program, and
+// every word that names a file. What a program reads besides those is not known here.
 [[nodiscard]] std::vector<InputFile> input_files(const Configuration& configuration);
 
 class InputDigests {
@@ -49,19 +63,17 @@ class InputDigests {
   [[nodiscard]] std::string changes_since(const Texts& earlier);
   // Forgets files that `earlier` does not name: what the run has made itself since it began is none of its inputs.
   void keep_only(const Texts& earlier);
-  // Forgets the files that may be written and have changed since the construction, and gives them: as likely as not the
+  // Forgets the files that may be written and have changed since they were found, and gives them: as likely as not the
   // run writes them. Once for each.
   std::vector<InputFile> forget_changed();
+  // Waits for the digests. kBadData: a file that nobody should write changed between being found and being digested, so
+  // that nobody knows what of it was read.
+  [[nodiscard]] Status check_unchanged();
 
  private:
-  struct Seen {
-    std::size_t input = 0;
-    std::uintmax_t bytes = 0;
-    std::filesystem::file_time_type written;
-  };
-
   std::vector<InputFile> inputs_;
-  std::vector<Seen> seen_;  // of those that may be written
+  std::vector<InputFile> watched_;  // those that may be written
+  std::string changed_;             // the first that changed before its digest was made, by the thread below
   std::atomic<bool> stop_{false};
   std::future<Texts> work_;
   Texts texts_;
