@@ -21,6 +21,7 @@ RankNumbers some_numbers() {
   RankNumbers numbers;
   numbers.question = 9;
   numbers.threads = 12;
+  numbers.reports = 13;
   numbers.tasks_trained = kLargest;
   numbers.bytes_sent = 1;
   numbers.bytes_received = 2;

@@ -26,7 +26,7 @@ enum class RankLetter : std::uint8_t {
   kCounted = 5,  // the answer: RankNumbers
   kEnd = 6,      // of rank 0: the run is over: EndLetter
   kEdges = 7,    // part of the answer to kEnd: EdgesLetter
-  kBye = 8,      // the rest of it, the last letter: RankNumbers
+  kBye = 8,      // the rest of it, sent last: RankNumbers; a large letter before it may arrive after it
   kLost = 9,     // of rank 0: do without that rank: LostLetter
   kBack = 10,    // of rank 0: that rank answers again: LostLetter
 };
@@ -93,6 +93,7 @@ struct TrafficNumbers {
 struct RankNumbers {
   std::uint64_t question = 0;  // which kCount this answers
   std::uint32_t threads = 0;   // that train
+  std::uint64_t reports = 0;   // letters of kind kNote and kEdges sent to rank 0 so far
   std::uint64_t tasks_trained = 0;
   std::uint64_t bytes_sent = 0;
   std::uint64_t bytes_received = 0;
@@ -104,7 +105,7 @@ struct RankNumbers {
   std::map<std::uint32_t, TrafficNumbers> tiers;
   template <typename Archive>
   void serialize(Archive& archive) {
-    archive(question, threads, tasks_trained, bytes_sent, bytes_received, train_ns, merge_ns, send_ns, wait_ns,
+    archive(question, threads, reports, tasks_trained, bytes_sent, bytes_received, train_ns, merge_ns, send_ns, wait_ns,
             merge_ns_by_tier, tiers);
   }
 };

@@ -16,6 +16,8 @@ using std::chrono::nanoseconds;
 constexpr auto kCountPatience = std::chrono::milliseconds(500);
 constexpr auto kCountSilence = std::chrono::milliseconds(1500);
 constexpr auto kEndPatience = std::chrono::seconds(5);
+// How much later than a rank's last letter those may come that it sent before: large ones take another way.
+constexpr auto kReportPatience = std::chrono::seconds(1);
 // How long a rank stays awake after something has moved. Longer while letters are on their way.
 constexpr auto kAwake = std::chrono::microseconds(20);
 constexpr auto kAwakeMoving = std::chrono::microseconds(500);
@@ -261,6 +263,7 @@ void RankLoop::on_letter(int from, std::span<const std::byte> control, std::span
       }
       return;
     case RankLetter::kNote:
+      ++peer(from).reports;
       if (const auto note = read(NoteLetter()); note.ok() && is_root()) {
         this->note({static_cast<NodeNote::Kind>(note->kind), NodeId{note->node}, Round{note->round}, note->detail});
       }
@@ -288,6 +291,7 @@ void RankLoop::on_letter(int from, std::span<const std::byte> control, std::span
       }
       return;
     case RankLetter::kEdges:
+      ++peer(from).reports;
       if (const auto part = read(EdgesLetter()); part.ok() && is_root()) {
         // A rank tells each edge once.
         for (const auto& [child, numbers] : part->edges) { edges_of_others_[{from, child}] = numbers.traffic(); }
@@ -309,6 +313,7 @@ void RankLoop::on_letter(int from, std::span<const std::byte> control, std::span
         peer(from).numbers = std::move(numbers).value();
         peer(from).tasks_trained = peer(from).numbers.tasks_trained;
         peer(from).said_bye = true;
+        peer(from).bye = Clock::now();
       }
       return;
   }
@@ -333,6 +338,7 @@ void RankLoop::note(NodeNote note) {
     return;
   }
   std::string detail = note.detail.substr(0, 2000);
+  ++reports_;
   endpoint_.send(0, rank_letter(RankLetter::kNote, NoteLetter{static_cast<std::uint8_t>(note.kind), note.node.value,
                                                               note.round.value, std::move(detail)}));
 }
@@ -463,23 +469,31 @@ void RankLoop::begin_end(Status outcome) {
 void RankLoop::say_bye() {
   if (plan_.tree().size() - 1 <= kMostEdgeRecords) {
     EdgesLetter part;
+    const auto tell = [&] {
+      ++reports_;
+      endpoint_.send(0, rank_letter(RankLetter::kEdges, std::exchange(part, {})));
+    };
     Traffic own = host_.statistics().traffic;
     own += timed_;
     for (const auto& [child, traffic] : own.edges) {
       part.edges.emplace(child.value, TrafficNumbers::of(traffic));
-      if (part.edges.size() == kEdgesPerLetter) {
-        endpoint_.send(0, rank_letter(RankLetter::kEdges, std::exchange(part, {})));
-      }
+      if (part.edges.size() == kEdgesPerLetter) { tell(); }
     }
-    if (!part.edges.empty()) { endpoint_.send(0, rank_letter(RankLetter::kEdges, part)); }
+    if (!part.edges.empty()) { tell(); }
   }
   endpoint_.send(0, rank_letter(RankLetter::kBye, own_numbers(0)));
+}
+
+// Nothing more will come: its last letter is here, and those before it, which may be slower. What was sent while a rank
+// counted as silent may be missing for ever.
+bool RankLoop::has_told_all(const Watched& other, Clock::time_point now) {
+  return other.said_bye && (other.reports >= other.numbers.reports || now - other.bye > kReportPatience);
 }
 
 void RankLoop::check_end(Clock::time_point now) {
   bool all = true;
   if (is_root()) {
-    for (int r = 1; r < size_; ++r) { all = all && (peer(r).said_bye || peer(r).silent); }
+    for (int r = 1; r < size_; ++r) { all = all && (peer(r).silent || has_told_all(peer(r), now)); }
   } else {
     all = !endpoint_.sending();
   }
@@ -499,6 +513,7 @@ RankNumbers RankLoop::own_numbers(std::uint64_t question) const {
   RankNumbers numbers;
   numbers.question = question;
   numbers.threads = pool_.threads() - 1;
+  numbers.reports = reports_;
   numbers.tasks_trained = pool_.jobs_done();
   numbers.bytes_sent = letters.bytes_sent;
   numbers.bytes_received = letters.bytes_received;

@@ -64,6 +64,8 @@ class RankLoop final : private HostDriver, private LetterReceiver {
     bool watched = false;  // beats are exchanged
     bool silent = false;
     bool said_bye = false;
+    Clock::time_point bye;            // when it said so
+    std::uint64_t reports = 0;        // letters of kind kNote and kEdges that have arrived
     std::uint64_t tasks_trained = 0;  // as last told
     RankNumbers numbers;
   };
@@ -127,6 +129,7 @@ class RankLoop final : private HostDriver, private LetterReceiver {
   void halt(Status outcome);
   void begin_end(Status outcome);
   void say_bye();
+  [[nodiscard]] static bool has_told_all(const Watched& other, Clock::time_point now);
   void check_end(Clock::time_point now);
   void account(Clock::time_point now, bool moved);
   void pace(bool moved);
@@ -170,6 +173,7 @@ class RankLoop final : private HostDriver, private LetterReceiver {
   bool halted_ = false;
   bool closed_ = false;
   std::uint64_t tasks_told_ = 0;
+  std::uint64_t reports_ = 0;  // letters of kind kNote and kEdges that this rank has sent
   struct DeskAnswer {
     std::mutex mutex;
     std::optional<Result<bool>> published;
