@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from fault_runs import HEADING, Fault, FaultRuns, line
 
-RUNS = int(os.environ.get("TRIBUTARY_MPI_FAULT_RUNS", "8"))
+RUNS = int(os.environ.get("TRIBUTARY_MPI_FAULT_RUNS", "5"))
 SEED = int(os.environ.get("TRIBUTARY_MPI_FAULT_SEED", "1"))
 # In the middle of a run; every client is in every round.
 MIDDLE = Fault(kind="kill", model="small", ranks=3, rank=2, moment="round", round=50, offset=0.01, pause=0.0,

@@ -9,7 +9,7 @@ from mpirun import MpiTest, send
 from program import SMALL, settings
 
 # Some seconds long.
-LONG = settings(rounds=600, **{"evaluation.every": 10, "output.report": "false"})
+LONG = settings(rounds=400, **{"evaluation.every": 10, "output.report": "false"})
 NEVER = settings(**{"checkpoint.every": 1_000_000})
 # mpirun waits so long after it has passed SIGTERM or SIGINT on, and then kills.
 TIME_TO_STOP = 5.0

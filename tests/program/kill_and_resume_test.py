@@ -62,11 +62,11 @@ class KillAndResumeTest(ProgramTest):
         return middle
 
     def test_killed_at_any_moment_and_resumed_gives_the_same_model(self):
-        middle = self.kill_at_moments(MOMENTS, *settings(rounds=400))
+        middle = self.kill_at_moments(MOMENTS, *settings(rounds=150))
         self.assertGreaterEqual(middle, MOMENTS // 2, "too few runs were killed between their first checkpoint and their end")
 
     def test_with_cohorts_local_rounds_and_few_checkpoints_too(self):
-        middle = self.kill_at_moments(6, *settings(rounds=400, **{
+        middle = self.kill_at_moments(6, *settings(rounds=150, **{
             "tiers": "{0: {cohort: {count: 1}, over_selection: 2}, 1: {rounds_per_parent_round: 2}}",
             "checkpoint.every": 7, "threads": 2}))
         self.assertGreaterEqual(middle, 2)
