@@ -93,16 +93,13 @@ bool drain(int output, std::string& kept) {
   }
 }
 
-// What is shown of a program's output: whole lines, without control characters.
+// What is shown of a program's output: whole lines.
 std::string shown(std::string_view output, bool cut) {
   if (const std::size_t end = output.find('\n'); cut && end != std::string_view::npos) {
     output.remove_prefix(end + 1);
   }
   while (!output.empty() && (output.back() == '\n' || output.back() == '\r')) { output.remove_suffix(1); }
-  std::string text(output);
-  const auto is_control = [](unsigned char c) { return c < 0x20 && c != '\n' && c != '\t'; };
-  std::ranges::replace_if(text, is_control, '?');
-  return text;
+  return std::string(output);
 }
 
 std::string what_it_printed(const std::string& output) {

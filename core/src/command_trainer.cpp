@@ -70,7 +70,10 @@ Status find_program(const std::string& program, const std::filesystem::path& dir
     if (colon == std::string_view::npos) { break; }
     rest.remove_prefix(colon + 1);
   }
-  return configuration_error(fmt::format("trainer.command: there is no program {} on the PATH", program));
+  return configuration_error(
+      fmt::format("trainer.command: there is no program {0} on the PATH; one beside the "
+                  "configuration is written ./{0}",
+                  program));
 }
 
 std::string with_all_replaced(std::string text, std::string_view what, std::string_view by) {
@@ -100,13 +103,20 @@ Result<double> number_of(const std::string& key, const std::string& text) {
   double value = 0.0;
   const char* end = text.data() + text.size();
   const auto [stopped, error] = std::from_chars(text.data(), end, value);
-  if (error != std::errc() || stopped != end || !std::isfinite(value)) {
-    return bad_data(fmt::format("metadata {} must be a finite number, got \"{}\"", key, text));
+  if (error != std::errc() || stopped != end) {
+    return bad_data(fmt::format("metadata {} must be a number, got \"{}\"", key, text));
   }
   return value;
 }
 
-Result<std::uint64_t> count_of(const std::string& key, double value) {
+Result<double> finite_number_of(const std::string& key, const std::string& text) {
+  TRIBUTARY_ASSIGN_OR_RETURN(const double value, number_of(key, text));
+  if (std::isfinite(value)) { return value; }
+  return bad_data(fmt::format("metadata {} must be a finite number, got \"{}\"", key, text));
+}
+
+Result<std::uint64_t> count_of(const std::string& key, const std::string& text) {
+  TRIBUTARY_ASSIGN_OR_RETURN(const double value, finite_number_of(key, text));
   if (value < 0.0 || value > 0x1p53 || value != std::floor(value)) {
     return bad_data(fmt::format("metadata {} must be a whole number in [0, 2^53], got {}", key, value));
   }
@@ -131,15 +141,15 @@ Result<ProgramReport> read_report(const SafetensorsMetadata& metadata) {
     constexpr std::array<std::string_view, 4> kOurs{"tributary.", "option.", "trainer.", "algorithm."};
     const bool ours = std::ranges::any_of(kOurs, [&](std::string_view start) { return key.starts_with(start); });
     if (ours || std::ranges::find(kPassed, key) != kPassed.end()) { continue; }
-    TRIBUTARY_ASSIGN_OR_RETURN(const double value, number_of(key, text));
     if (key == "weight") {
-      report.weight = value;
+      TRIBUTARY_ASSIGN_OR_RETURN(report.weight, finite_number_of(key, text));
     } else if (key == "samples") {
-      TRIBUTARY_ASSIGN_OR_RETURN(report.samples, count_of(key, value));
+      TRIBUTARY_ASSIGN_OR_RETURN(report.samples, count_of(key, text));
     } else if (key == "steps") {
-      TRIBUTARY_ASSIGN_OR_RETURN(report.steps, count_of(key, value));
+      TRIBUTARY_ASSIGN_OR_RETURN(report.steps, count_of(key, text));
     } else {
-      report.metrics[key] = value;
+      // Not every metric is defined everywhere: who sums them leaves out what is no number, and says so.
+      TRIBUTARY_ASSIGN_OR_RETURN(report.metrics[key], number_of(key, text));
     }
   }
   return report;

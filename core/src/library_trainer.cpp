@@ -63,7 +63,9 @@ class GuardedTrainer final : public Trainer {
       : trainer_(std::move(trainer)), bounds_(std::move(bounds)), who_(std::move(who)) {}
 
   Result<TrainOutcome> train(const TrainTask& task) override {
-    auto outcome = guarded<Result<TrainOutcome>>(who_, [&] { return trainer_->train(task); });
+    auto outcome = guarded<Result<TrainOutcome>>(
+        fmt::format("{}: client {}, round {}", who_, task.client.value, task.root_round.value),
+        [&] { return trainer_->train(task); });
     if (!outcome.ok() || !(outcome->weight > 0.0)) { return outcome; }
     const double announced = bounds_->announced_by(task.client);
     if (bounds_->weights.by_report() && outcome->weight > announced) {

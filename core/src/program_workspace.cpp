@@ -16,6 +16,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
+#include <ctime>
 #include <system_error>
 #include <vector>
 
@@ -29,6 +30,8 @@ namespace fs = std::filesystem;
 constexpr std::string_view kPrefix = "tributary-tasks-";
 constexpr const char* kOwner = "owner";
 constexpr const char* kOwnerToBe = "owner.new";
+// Seconds after which a directory without an owner is nobody's: its maker needs milliseconds.
+constexpr std::time_t kTimeToClaim = 60;
 
 constexpr std::size_t kRandomCharacters = 6;  // of mkdtemp()
 
@@ -121,6 +124,12 @@ void clean_up_if_abandoned(const fs::path& directory) {
   struct stat info{};
   if (lstat(directory.c_str(), &info) != 0 || !S_ISDIR(info.st_mode) || info.st_uid != geteuid()) { return; }
   const Descriptor owner(open((directory / kOwner).c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW));
+  if (owner.get() < 0 && errno == ENOENT && info.st_mtime + kTimeToClaim < std::time(nullptr)) {
+    // Its maker died before it had an owner, and so before there was any program.
+    std::error_code ignored;
+    fs::remove_all(directory, ignored);
+    return;
+  }
   if (owner.get() < 0 || flock(owner.get(), LOCK_EX | LOCK_NB) != 0) { return; }
   const Descriptor nothing(open("/dev/null", O_RDONLY | O_CLOEXEC));
   if (const Result<pid_t> watcher = start_watcher(directory, nothing.get()); watcher.ok()) { wait_for(*watcher); }

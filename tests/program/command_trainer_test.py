@@ -69,10 +69,49 @@ class CommandTrainerTest(ProgramTest):
                 self.assertAlmostEqual(self.model(*option, *capped), 1.75, delta=1e-5)
 
     def test_a_weight_above_the_bound_is_refused_with_the_remedy(self):
-        _, err = self.run_program("-v", "run", self.file, expect=69)
+        _, err = self.run_program("-v", "run", self.file, expect=78)
         self.assertIn("client 0, round 1: it reports samples 10, but one client may weigh at most 1: set "
                       "trainer.weight_bound to the largest number of samples of one client, or algorithm.weighting: "
                       "uniform", err)
+
+    def test_a_failed_run_is_finished_by_a_resume_only_once_its_cause_is_gone(self):
+        program = self.work / "train.sh"
+        program.write_text('echo x >> calls; [ "$(wc -l < calls)" -le 2 ] || [ ! -e broken ] || exit 1; cp $1 $2\n')
+        (self.work / "broken").touch()
+        self.file = self.configuration(f"""
+schema: 1
+name: broken
+rounds: 5
+topology: {{star: 1}}
+model: {{initial: start.safetensors}}
+trainer: {{kind: command, command: [sh, {program}, "{{input}}", "{{output}}"]}}
+""")
+        directory = self.work / "run"
+        _, err = self.run_program("run", self.file, "--output", directory, expect=69)
+        self.assertIn("the task of client-1 failed in round 3: client 0, round 3: sh ended with exit code 1", err)
+        self.assertIn("so none of 1 children reported, and 1 was needed: 3 rounds in a row were abandoned, the last of "
+                      "them round 5", err)
+        _, err = self.run_program("run", "--resume", directory, expect=69)
+        self.assertFalse((directory / "model.safetensors").exists())
+        (self.work / "broken").unlink()
+        self.run_program("run", "--resume", directory)
+        self.assertEqual(self.records(directory, "end")[-1]["version"], 5)
+        self.assertEqual([record["outcome"] for record in self.records(directory, "round")], ["committed"] * 5)
+
+    def test_abandoned_rounds_of_a_finished_run_are_told(self):
+        program = self.work / "train.sh"
+        program.write_text('echo x >> calls; [ "$(wc -l < calls)" -ne 2 ] || exit 1; cp $1 $2\n')
+        self.file = self.configuration(f"""
+schema: 1
+name: broken
+rounds: 3
+topology: {{star: 1}}
+model: {{initial: start.safetensors}}
+tiers: {{default: {{retries: 0}}}}
+trainer: {{kind: command, command: [sh, {program}, "{{input}}", "{{output}}"]}}
+""")
+        _, err = self.run_program("run", self.file, "--output", self.work / "run")
+        self.assertIn("1 of 3 rounds was abandoned and changed nothing; the last of them was round 2: client 0, round 2: sh", err)
 
     def test_small_updates_of_the_shipped_configuration_are_not_lost(self):
         directory = self.train(ROOT / "configs/command-trainer.yaml", "shipped",
