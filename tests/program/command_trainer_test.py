@@ -88,7 +88,7 @@ trainer: {{kind: command, command: [sh, {program}, "{{input}}", "{{output}}"]}}
 """)
         directory = self.work / "run"
         _, err = self.run_program("run", self.file, "--output", directory, expect=69)
-        self.assertIn("the task of client-1 failed in round 3: client 0, round 3: sh ended with exit code 1", err)
+        self.assertIn("the task of client-0 failed in round 3: client 0, round 3: sh ended with exit code 1", err)
         self.assertIn("so none of 1 children reported, and 1 was needed: 3 rounds in a row were abandoned, the last of "
                       "them round 5", err)
         _, err = self.run_program("run", "--resume", directory, expect=69)

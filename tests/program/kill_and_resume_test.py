@@ -120,7 +120,7 @@ class KillAndResumeTest(ProgramTest):
         _, err = self.run_program("run", self.file, "--output", directory, expect=64)
         self.assertIn("holds a run already: resume it with --resume, or name another directory", err)
         _, err = self.run_program("run", "--resume", self.work / "nowhere", expect=66)
-        self.assertIn("nowhere/configuration.yaml", err)
+        self.assertIn(f"there is no run directory {self.work}/nowhere", err)
 
     def test_a_checkpoint_of_another_configuration_is_refused(self):
         directory = self.train(self.file, "once")
