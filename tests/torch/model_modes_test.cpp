@@ -23,14 +23,14 @@ double loss_of(const TestFederation& federation) {
 }
 
 // Batch normalisation between two layers, following its mode.
-std::string normalised(const ScratchDirectory& directory) {
+std::string normalised(const ScratchDirectory& directory, double head = 1.0) {
   torch::manual_seed(5);
   torch::jit::Module module("Normalised");
   const auto parameter = [&](const char* name, const at::Tensor& values) {
     module.register_parameter(name, values.detach().set_requires_grad(true), false);
   };
   parameter("first", torch::randn({8, 4}));
-  parameter("second", torch::randn({3, 8}));
+  parameter("second", torch::randn({3, 8}) * head);
   module.register_buffer("running_mean", torch::zeros({8}));
   module.register_buffer("running_var", torch::ones({8}));
   module.register_attribute("training", c10::BoolType::get(), true);
@@ -44,6 +44,53 @@ std::string normalised(const ScratchDirectory& directory) {
   )");
   module.save((directory / "normalised.pt").string());
   return (directory / "normalised.pt").string();
+}
+
+// With parameters `first` (4 x 4), `head` (3 x 4), `bias` (3) and `scale` (4), a running mean and variance, and a whole
+// number `count`.
+std::string written(const ScratchDirectory& directory, const std::string& forward,
+                    const std::map<std::string, double>& factors = {}) {
+  torch::manual_seed(5);
+  torch::jit::Module module("Written");
+  const auto parameter = [&](const std::string& name, const at::Tensor& values) {
+    const auto factor = factors.find(name);
+    const at::Tensor start = factor == factors.end() ? values : values * factor->second;
+    module.register_parameter(name, start.detach().set_requires_grad(true), false);
+  };
+  parameter("first", torch::randn({4, 4}));
+  parameter("head", torch::randn({3, 4}));
+  parameter("bias", torch::randn({3}));
+  parameter("scale", torch::ones({4}));
+  module.register_buffer("running_mean", torch::zeros({4}));
+  module.register_buffer("running_var", torch::ones({4}));
+  module.register_attribute("training", c10::BoolType::get(), true);
+  module.register_attribute("count", c10::IntType::get(), 0);
+  module.define("def forward(self, x):\n" + forward + "  return torch.matmul(x, self.head.t()) + self.bias\n");
+  module.save((directory / "written.pt").string());
+  return (directory / "written.pt").string();
+}
+
+const std::string kOwnNormalisation =
+    "  x = torch.matmul(x, self.first.t())\n"
+    "  x = (x - x.mean(0)) / x.std(0)\n";
+
+std::string built_in_normalisation(const std::string& trains) {
+  return "  x = torch.matmul(x, self.first.t())\n"
+         "  x = torch.batch_norm(x, None, None, self.running_mean, self.running_var, " +
+         trains + ", 0.1, 1e-5, False)\n";
+}
+
+// One step of FedSGD on more samples than a part of a full batch holds.
+void expect_one_step_as_pytorch(const std::string& file) {
+  const SharedDataset data = random_table(601);
+  TestFederation federation = script_federation(file, data);
+  federation.configuration.algorithm.kind = AlgorithmConfig::Kind::kFedSgd;
+  const auto factory = federation.factory().value();
+
+  const TrainOutcome outcome = factory->create().value()->train(task_for(0, factory->initial_model(1).value())).value();
+
+  const auto expected = by_pytorch<SGD>(file, *data, SGDOptions(0.1), 1);
+  EXPECT_LT(distance_to(expected, factory->spec(), *outcome.model), 1e-5);
 }
 
 TEST(ModelModes, DropoutTracedInTrainingIsNamedAndSeeded) {
@@ -74,6 +121,34 @@ TEST(ModelModes, BatchNormTracedInTrainingIsNamed) {
             std::string::npos)
       << warnings[0];
   EXPECT_EQ(loss_of(federation), loss_of(federation));
+}
+
+// The start values let nothing of it through, those that a run comes to do.
+TEST(ModelModes, LayersFixedToTrainingAreNamedWhateverTheStartValuesHide) {
+  const ScratchDirectory directory;
+  const auto warnings_of = [](const std::string& file) {
+    return script_federation(file, random_table(40)).factory().value()->warnings();
+  };
+  const std::map<std::string, double> no_head{{"head", 0.0}};
+
+  const auto built_in = warnings_of(written(directory, built_in_normalisation("True"), no_head));
+  ASSERT_EQ(built_in.size(), 1U);
+  EXPECT_NE(built_in[0].find("ignores evaluation mode: batch norm. When it is evaluated, what it says of a sample "
+                             "depends on the samples beside it, so loss and accuracy depend on evaluation.batch_size"),
+            std::string::npos)
+      << built_in[0];
+  const auto own = warnings_of(written(directory, kOwnNormalisation, no_head));
+  ASSERT_EQ(own.size(), 1U);
+  EXPECT_NE(own[0].find("ignores evaluation mode. When it is evaluated, what it says of a sample depends on"),
+            std::string::npos)
+      << own[0];
+  const auto unseen = warnings_of(written(directory, "  x = torch.dropout(x, 0.0, True)\n"));
+  ASSERT_EQ(unseen.size(), 1U);
+  EXPECT_NE(unseen[0].find("ignores evaluation mode: dropout. When it is evaluated, these layers do what they do in "
+                           "training, so loss and accuracy may depend on evaluation.batch_size"),
+            std::string::npos)
+      << unseen[0];
+  EXPECT_TRUE(warnings_of(written(directory, built_in_normalisation("self.training"), no_head)).empty());
 }
 
 TEST(ModelModes, MeasuringFirstDoesNotChangeTheTraining) {
@@ -192,6 +267,35 @@ TEST(ModelModes, FedSgdTakesTheStatisticsOfAllSamples) {
 
   const auto expected = by_pytorch<SGD>(file, *data, SGDOptions(0.1), 1);
   EXPECT_LT(distance_to(expected, factory->spec(), *outcome.model), 1e-5);
+}
+
+TEST(ModelModes, FedSgdTakesTheStatisticsOfAllSamplesWhereTheStartValuesHideThem) {
+  const ScratchDirectory directory;
+  expect_one_step_as_pytorch(normalised(directory, 0.0));
+  expect_one_step_as_pytorch(written(directory, built_in_normalisation("self.training"), {{"bias", 1e7}}));
+  expect_one_step_as_pytorch(written(directory, kOwnNormalisation, {{"head", 0.0}}));
+  expect_one_step_as_pytorch(
+      written(directory, "  x = x + self.scale * (x - x.mean(0)) / x.std(0)\n", {{"scale", 0.0}}));
+}
+
+TEST(ModelModes, FedSgdTakesAllSamplesAtOnceWhereAModelKeepsState) {
+  const ScratchDirectory directory;
+  expect_one_step_as_pytorch(written(directory,
+                                     "  if self.training:\n"
+                                     "    self.running_mean.mul_(0.9).add_(0.1 * x.detach().mean(0))\n"));
+  expect_one_step_as_pytorch(written(directory,
+                                     "  x = x * (1.0 + self.count)\n"
+                                     "  self.count += 1\n"));
+}
+
+TEST(ModelModes, AClientOfOneSampleIsRefusedWhereTheModelDividesByTheSpreadOfABatch) {
+  const ScratchDirectory directory;
+  const std::string file = written(directory, kOwnNormalisation);
+
+  const Status status = script_federation(file, random_table(3), 2).factory().status();
+
+  EXPECT_EQ(status.code(), Code::kConfiguration);
+  EXPECT_NE(status.message().find("cannot be trained on one sample"), std::string::npos) << status.message();
 }
 
 // Whether samples depend on each other is tried out with a few samples from all over the data; here with these.

@@ -172,6 +172,21 @@ TEST_F(ScriptModels, ParametersOnTheSameMemoryAreTrainedAsOneAndSayIt) {
   EXPECT_LT(distance_to(expected, factory->spec(), *outcome.model), 1e-6);
 }
 
+TEST_F(ScriptModels, WhatAModelPrintsGoesToStandardErrorAndSteersNoTerminal) {
+  torch::jit::Module module("Talking");
+  module.register_parameter("weight", parameter(torch::randn({3, 4})), false);
+  module.define("def forward(self, x):\n  print('\\033[31mred')\n  return torch.matmul(x, self.weight.t())\n");
+  const std::string file = save(module);
+  ::testing::internal::CaptureStdout();
+  ::testing::internal::CaptureStderr();
+
+  const Status made = script_federation(file, corners()).factory().status();
+
+  EXPECT_EQ(::testing::internal::GetCapturedStdout(), "");
+  EXPECT_NE(::testing::internal::GetCapturedStderr().find("\\x1b[31mred\n"), std::string::npos);
+  EXPECT_TRUE(made.ok()) << made.to_string();
+}
+
 TEST_F(ScriptModels, TensorsThatShareAPartAreRefused) {
   torch::jit::Module module("Overlap");
   const at::Tensor flat = torch::randn({18});
@@ -314,6 +329,52 @@ TEST_F(ScriptModels, WeightsThatStandInAListTooAreTrained) {
       "def forward(self, x):\n  return torch.matmul(torch.tanh(torch.matmul(x, self.weights[0])), self.weights[1])\n");
 
   expect_as_pytorch(save(module), random_table(9), 5);
+}
+
+// In PyTorch such a tensor follows the parameter without being trained itself. A replica's would be one with the
+// parameter, or a copy that follows nothing.
+TEST_F(ScriptModels, TensorsInContainersThatShareMemoryWithAnotherAreRefused) {
+  const auto said_of = [this](const c10::IValue& held, const c10::TypePtr& type, const at::Tensor& weight) {
+    torch::jit::Module module("Holding");
+    module.register_parameter("weight", weight, false);
+    module.register_attribute("held", type, held);
+    module.define("def forward(self, x):\n  return torch.matmul(x, self.weight.t())\n");
+    return script_federation(save(module), corners()).factory().status().message();
+  };
+  const at::Tensor weight = parameter(torch::randn({3, 4}));
+  const c10::TypePtr tensor = c10::TensorType::get();
+  const std::string refusal =
+      "held holds a tensor that shares memory with weight but is another one (by .data, detach() or a view), and would "
+      "not follow it: put weight itself into held, or save a clone() of it there";
+  const auto expect_refused = [&](const c10::IValue& held, const c10::TypePtr& type) {
+    const std::string said(said_of(held, type, weight));
+    EXPECT_NE(said.find(refusal), std::string::npos) << said;
+  };
+
+  expect_refused(c10::List<at::Tensor>({weight.detach()}), c10::ListType::ofTensors());
+  expect_refused(c10::List<at::Tensor>({torch::ones({2}), weight.detach()[1]}), c10::ListType::ofTensors());
+  c10::Dict<std::string, at::Tensor> dictionary;
+  dictionary.insert("w", weight.detach());
+  expect_refused(dictionary, c10::DictType::create(c10::StringType::get(), tensor));
+  expect_refused(c10::ivalue::Tuple::create({weight.detach(), c10::IValue(2)}),
+                 c10::TupleType::create({tensor, c10::IntType::get()}));
+  const std::string said(said_of(c10::List<at::Tensor>({weight.detach().clone()}), c10::ListType::ofTensors(), weight));
+  EXPECT_EQ(said, "");
+}
+
+// They lie beside each other in one memory, which copying takes for one tensor.
+TEST_F(ScriptModels, RowsOfOneMemoryInAListStayTensorsOfTheirOwn) {
+  torch::jit::Module module("Rows");
+  const at::Tensor memory = torch::randn({4, 4});
+  module.register_parameter("weight", parameter(memory[0]), false);
+  module.register_attribute("rows", c10::ListType::ofTensors(),
+                            c10::List<at::Tensor>({memory[1].detach(), memory[2].detach(), memory[3].detach()}));
+  module.define(R"(
+    def forward(self, x):
+      return torch.stack([x @ (self.weight * row) for row in self.rows], 1)
+  )");
+
+  expect_as_pytorch(save(module), corners(), 3);
 }
 
 TEST_F(ScriptModels, AListOfWeightsEndsWithTheTaskWhereItGrows) {

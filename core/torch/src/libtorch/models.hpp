@@ -42,6 +42,10 @@ class TorchModel {
   virtual void collect() {}
   // Puts the listed tensors back in their places, whatever their values, and everything else as it was at the start.
   virtual void reset() {}
+  // Whether anything but parameters and floating buffers differs from what it was at the start.
+  [[nodiscard]] virtual bool has_moved_on() const { return false; }
+  // Whether its code holds a batch normalisation that may take the statistics of a batch when the model trains.
+  [[nodiscard]] virtual bool normalises_batches() const { return false; }
   // What the model's code fixes for both modes: "drop (dropout)" and the like.
   [[nodiscard]] virtual std::vector<std::string> layers_fixed_to(bool /*training*/) const { return {}; }
 };
@@ -59,7 +63,8 @@ class ScriptFile {
   // As the file has it: its tensors may share memory.
   TorchModel& original() { return *original_; }
   // Replicas have the tensors of the original, in the same order, each with memory of its own: so does the original
-  // from now on. The function may be called from any thread.
+  // from now on. The function may be called from any thread. std::invalid_argument: a list or the like holds a tensor
+  // that shares memory with another, which no copy could keep tied.
   std::function<std::unique_ptr<TorchModel>()> replicas();
 
  private:

@@ -77,7 +77,7 @@ Result<NetworkPlan> plan_script(ScriptFile& file, const NetworkRequest& request)
   }
   const ModelMaker replicas = file.replicas();
   TorchNetwork trial(replicas(), *layout, request, Draws{});
-  const ProbeResult found = probe(trial, request, plan.initial);
+  const ProbeResult found = probe(trial, request, *layout, plan.initial);
   plan.mixes_samples = found.mixes_in_training;
   plan.trains_on_one_sample = found.trains_on_one_sample;
   plan.warnings = model_warnings(request.torchscript, file.original(), found);

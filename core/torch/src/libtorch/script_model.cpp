@@ -2,14 +2,19 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <torch/csrc/jit/ir/constants.h>
+#include <torch/csrc/jit/passes/inliner.h>
 #include <torch/csrc/jit/runtime/graph_executor.h>
+#include <torch/csrc/jit/runtime/print_handler.h>
 #include <torch/script.h>
 
 #include <algorithm>
 #include <array>
+#include <cstdio>
 #include <unordered_set>
 
 #include "libtorch/models.hpp"
+#include "libtorch/tensor_layout.hpp"
+#include "tributary/core/printable.hpp"
 
 namespace tributary::internal {
 namespace {
@@ -27,6 +32,10 @@ struct ValueSlot {
   std::size_t slot = 0;
   c10::IValue start;
 };
+
+constexpr std::array<const char*, 4> kBatchNormalisations{"aten::batch_norm", "aten::native_batch_norm",
+                                                          "aten::cudnn_batch_norm", "aten::_batch_norm_impl_index"};
+constexpr std::size_t kTrains = 5;  // the input of each that says whether it takes the statistics of the batch
 
 bool is_container(const c10::IValue& value) {
   return value.isList() || value.isGenericDict() || value.isTuple();
@@ -68,6 +77,40 @@ c10::IValue copy_around(const c10::IValue& value, const Tensors& own) {
   return c10::ivalue::Tuple::create(std::move(copies));
 }
 
+bool same_value(const c10::IValue& a, const c10::IValue& b);
+
+bool same_values(c10::ArrayRef<c10::IValue> a, c10::ArrayRef<c10::IValue> b) {
+  return std::ranges::equal(a, b, same_value);
+}
+
+// False where it cannot be told, too.
+bool same_value(const c10::IValue& a, const c10::IValue& b) {
+  if (a.isTensor() && b.isTensor()) {
+    const at::Tensor& left = a.toTensor();
+    const at::Tensor& right = b.toTensor();
+    return left.is_same(right) || (left.defined() && right.defined() && left.scalar_type() == right.scalar_type() &&
+                                   left.sizes() == right.sizes() && at::equal(left, right));
+  }
+  if (a.isList() && b.isList()) {
+    const auto left = a.toList();
+    const auto right = b.toList();
+    bool same = left.size() == right.size();
+    for (std::size_t i = 0; same && i < left.size(); ++i) { same = same_value(left.get(i), right.get(i)); }
+    return same;
+  }
+  if (a.isTuple() && b.isTuple()) { return same_values(a.toTupleRef().elements(), b.toTupleRef().elements()); }
+  if (a.isGenericDict() && b.isGenericDict()) {
+    const auto left = a.toGenericDict();
+    const auto right = b.toGenericDict();
+    return left.size() == right.size() && std::equal(left.begin(), left.end(), right.begin(), [](auto& x, auto& y) {
+             return same_value(x.key(), y.key()) && same_value(x.value(), y.value());
+           });
+  }
+  try {
+    return a == b;
+  } catch (const std::exception&) { return false; }
+}
+
 // Everything a module and its submodules hold.
 class Contents {
  public:
@@ -77,8 +120,15 @@ class Contents {
     for (ValueSlot& held : values) { held.start = copy_of(held.start); }
   }
 
+  // A tensor in a list, a dictionary, a tuple or an object of another class, under the name of that.
+  struct InnerTensor {
+    std::string holder;
+    at::Tensor tensor;
+  };
+
   std::vector<TensorSlot> tensors;
   std::vector<ValueSlot> values;
+  std::vector<InnerTensor> inner;
 
   [[nodiscard]] c10::IValue copy_of(const c10::IValue& value) const {
     return is_container(value) ? copy_around(value, own_) : value;
@@ -96,11 +146,20 @@ class Contents {
         if (value.isObject()) { visit(value.toObject(), name + "."); }
       } else if (value.isTensor() && value.toTensor().defined()) {
         tensors.push_back({module, slot, {name, value.toTensor(), role_of(*type, slot, value.toTensor())}});
-      } else if (attribute != "training" && !value.isObject() && !value.isCapsule()) {
+      } else if (attribute != "training" && !value.isCapsule()) {
+        note_inner(name, value);
         // Objects of other classes, such as packed weights, have no general copy and do not change.
-        values.push_back({module, slot, value});
+        if (!value.isObject()) { values.push_back({module, slot, value}); }
       }
     }
+  }
+
+  void note_inner(const std::string& holder, const c10::IValue& value) {
+    value.visit([&](const c10::IValue& found) {
+      if (found.isTensor() && found.toTensor().defined()) { inner.push_back({holder, found.toTensor()}); }
+      // An object may hold itself.
+      return found.isObject() && !visited_.insert(found.toObject().get()).second;
+    });
   }
 
   static TensorRole role_of(const c10::ClassType& type, std::size_t slot, const at::Tensor& tensor) {
@@ -140,6 +199,17 @@ void find_fixed(const torch::jit::Block& block, const std::string& path, bool tr
     }
     for (const torch::jit::Block* inner : node->blocks()) { find_fixed(*inner, path, training, layers); }
   }
+}
+
+bool normalises_batches_in(const torch::jit::Block& block) {
+  return std::ranges::any_of(block.nodes(), [](const torch::jit::Node* node) {
+    const std::string_view kind = node->kind().toQualString();
+    if (std::ranges::find(kBatchNormalisations, kind) != kBatchNormalisations.end()) {
+      return torch::jit::constant_as<bool>(node->input(kTrains)).value_or(true);
+    }
+    return std::ranges::any_of(node->blocks(),
+                               [](const torch::jit::Block* inner) { return normalises_batches_in(*inner); });
+  });
 }
 
 class ScriptModel final : public TorchModel {
@@ -202,6 +272,26 @@ class ScriptModel final : public TorchModel {
     for (ValueSlot& held : contents_.values) { held.owner->setSlot(held.slot, contents_.copy_of(held.start)); }
   }
 
+  [[nodiscard]] bool has_moved_on() const override {
+    const at::NoGradGuard no_gradient;
+    for (const TensorSlot& held : contents_.tensors) {
+      const c10::IValue& now = held.owner->getSlot(held.slot);
+      if (!now.isTensor() || !now.toTensor().is_same(held.item.tensor)) { return true; }
+    }
+    return std::ranges::any_of(contents_.values, [](const ValueSlot& held) {
+      return !same_value(held.owner->getSlot(held.slot), held.start);
+    });
+  }
+
+  [[nodiscard]] bool normalises_batches() const override {
+    const auto method = module_.find_method("forward");
+    if (!method) { return false; }
+    // With the code of all functions and layers that it calls: there the words "is it training?" arrive.
+    const std::shared_ptr<torch::jit::Graph> graph = method->graph()->copy();
+    torch::jit::Inline(*graph);
+    return normalises_batches_in(*graph->block());
+  }
+
   [[nodiscard]] std::vector<std::string> layers_fixed_to(bool training) const override {
     std::vector<std::string> layers;
     for (const auto& module : module_.named_modules()) {
@@ -213,14 +303,16 @@ class ScriptModel final : public TorchModel {
 
   // Copying a module takes tensors that share memory for one and the same.
   void separate() {
+    refuse_ties();
     const at::NoGradGuard no_gradient;
     std::unordered_set<const c10::StorageImpl*> storages;
     std::unordered_set<const c10::TensorImpl*> seen;
-    for (const TensorSlot& held : contents_.tensors) {
-      const at::Tensor& tensor = held.item.tensor;
-      if (!tensor.has_storage() || !seen.insert(tensor.unsafeGetTensorImpl()).second) { continue; }
+    const auto give_memory = [&](const at::Tensor& tensor) {
+      if (!tensor.has_storage() || !seen.insert(tensor.unsafeGetTensorImpl()).second) { return; }
       if (!storages.insert(tensor.storage().unsafeGetStorageImpl()).second) { tensor.set_data(tensor.clone()); }
-    }
+    };
+    for (const TensorSlot& held : contents_.tensors) { give_memory(held.item.tensor); }
+    for (const Contents::InnerTensor& held : contents_.inner) { give_memory(held.tensor); }
   }
 
   [[nodiscard]] std::unique_ptr<ScriptModel> copy() const {
@@ -237,6 +329,23 @@ class ScriptModel final : public TorchModel {
   }
 
  private:
+  // A module's own tensors become windows on one vector of values. What a list holds can only be one of them itself, or
+  // a copy: it would be neither loaded nor trained as the one that it shares memory with is.
+  void refuse_ties() const {
+    const auto check = [](const std::string& name, const at::Tensor& tensor, const Contents::InnerTensor& held) {
+      if (held.tensor.is_same(tensor) || !have_common_elements(held.tensor, tensor)) { return; }
+      throw std::invalid_argument(
+          fmt::format("{} holds a tensor that shares memory with {} but is another one (by .data, detach() or a view), "
+                      "and would not follow it: put {} itself into {}, or save a clone() of it there",
+                      held.holder, name, name, held.holder));
+    };
+    for (std::size_t i = 0; i < contents_.inner.size(); ++i) {
+      const Contents::InnerTensor& held = contents_.inner[i];
+      for (const TensorSlot& other : contents_.tensors) { check(other.item.name, other.item.tensor, held); }
+      for (std::size_t k = 0; k < i; ++k) { check(contents_.inner[k].holder, contents_.inner[k].tensor, held); }
+    }
+  }
+
   torch::jit::Module module_;
   Contents contents_;
 };
@@ -247,6 +356,8 @@ ScriptFile::ScriptFile(const std::string& path) {
   // The profiling executor runs a graph as it is the first times and may fuse it later on, where libtorch was built
   // with a fuser: a used replica could then round otherwise than a fresh one.
   torch::jit::getProfilingMode() = false;
+  // Standard output is for results, and what a model prints must not steer the terminal.
+  torch::jit::setPrintHandler([](const std::string& text) { std::fputs(printable_lines(text).c_str(), stderr); });
   original_ = std::make_shared<ScriptModel>(torch::jit::load(path, c10::Device(c10::kCPU)));
 }
 

@@ -156,6 +156,13 @@ class Builder {
 
 }  // namespace
 
+bool have_common_elements(const at::Tensor& a, const at::Tensor& b) {
+  if (!a.has_storage() || !b.has_storage() || !a.is_alias_of(b) || a.numel() == 0 || b.numel() == 0) { return false; }
+  const at::NoGradGuard no_gradient;
+  // Elements of other sizes lie at other places.
+  return a.scalar_type() != b.scalar_type() || overlap(a, b);
+}
+
 TensorLayout layout_of(const std::vector<ModelTensor>& tensors) {
   const at::NoGradGuard no_gradient;
   return Builder(tensors).build();

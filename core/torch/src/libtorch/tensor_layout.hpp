@@ -33,6 +33,9 @@ struct TensorLayout {
   std::vector<std::string> shared;
 };
 
+// Whether the two lie in one storage and have elements of it in common.
+[[nodiscard]] bool have_common_elements(const at::Tensor& a, const at::Tensor& b);
+
 // std::invalid_argument: tensors of a type that cannot be trained, or that share memory in a way that has no meaning
 // for training.
 TensorLayout layout_of(const std::vector<ModelTensor>& tensors);

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <cstring>
 #include <stdexcept>
 
@@ -86,6 +87,17 @@ std::vector<float> TorchNetwork::store() const {
   const at::Tensor values = values_.cpu();
   const float* const first = values.data_ptr<float>();
   return {first, first + values.numel()};
+}
+
+bool TorchNetwork::has_moved_on(std::span<const float> loaded) const {
+  const std::vector<float> now = store();
+  const auto trainable = static_cast<std::size_t>(gradients_.numel());
+  // Bit by bit: what is no number equals nothing.
+  if (std::memcmp(now.data() + trainable, loaded.data() + trainable, (now.size() - trainable) * sizeof(float)) != 0) {
+    return true;
+  }
+  const auto changed = [](const auto& held) { return !at::equal(held.first, held.second); };
+  return std::ranges::any_of(local_, changed) || model_->has_moved_on();
 }
 
 std::span<float> TorchNetwork::features(std::size_t samples) {

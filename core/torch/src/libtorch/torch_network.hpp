@@ -44,6 +44,11 @@ class TorchNetwork final : public Network {
   // The model's answer to the first `samples` rows, in one of its modes: float32, a row of logits for each.
   at::Tensor forward(std::size_t samples, bool training, std::uint64_t seed);
 
+  // Whether its code normalises by statistics of a batch when it trains, or when it always does.
+  [[nodiscard]] bool normalises_batches() const { return model_->normalises_batches(); }
+  // Whether it keeps more of the batches since load(`loaded`) than gradients: buffers, or state of its own.
+  [[nodiscard]] bool has_moved_on(std::span<const float> loaded) const;
+
  private:
   [[nodiscard]] bool on_cpu() const { return device_.is_cpu(); }
   void adopt(const TensorLayout& layout);
