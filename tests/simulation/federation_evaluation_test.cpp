@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <limits>
 #include <mutex>
 #include <thread>
 
@@ -245,6 +246,29 @@ TEST_F(FederationEvaluation, WhatCannotBeMeasuredEndsTheRunAndKeepsItsReason) {
   EXPECT_EQ(written, (std::vector<std::uint64_t>{1, 2, 3})) << "the round took place, whatever its measurement says";
 }
 
+TEST_F(FederationEvaluation, WhatIsNotANumberIsWarnedOfOnceWithItsRound) {
+  FunctionTrainerFactory factory = counting();
+  factory.set_measure([](std::span<const float> model, std::uint32_t) -> Result<Evaluation> {
+    Evaluation evaluation = loss_of(model).value();
+    if (model[0] > 2.5F) { evaluation.metrics["loss"] = std::numeric_limits<double>::infinity(); }
+    return evaluation;
+  });
+
+  ASSERT_TRUE(run(configured(), factory, "run", 2).ok());
+
+  std::vector<std::string> warnings;
+  for (const Record& record : records("run")) {
+    if (record.event() == "warning" && record.text("about") == "held-out loss") {
+      EXPECT_EQ(record.number("round"), 3.0);
+      warnings.emplace_back(record.text("text"));
+    }
+  }
+  EXPECT_EQ(warnings,
+            (std::vector<std::string>{
+                "in round 3 the held-out loss is inf, not a finite number, and is recorded as null: the "
+                "model's outputs for some samples are not finite, or give the right class no chance at all"}));
+}
+
 // Trains nothing: does what the root's driver would do, step by step, on one thread.
 class SteppingDriver final : public Driver {
  public:
@@ -359,7 +383,7 @@ TEST_F(HaltedFederation, AModelThatCannotBeMeasuredIsKept) {
   EXPECT_EQ(kept->state.round, Round{1});
 }
 
-// The updates of the round weigh far less than was announced.
+// The grid of the round's sums is far too coarse for its updates.
 Status publish_wasteful(RunObserver& observer, TrainingPool& pool, std::uint64_t round) {
   RoundReport report;
   report.round = Round{round};
@@ -367,6 +391,7 @@ Status publish_wasteful(RunObserver& observer, TrainingPool& pool, std::uint64_t
   report.committed = true;
   report.weight = Weight::from(1.0).value();
   report.weight_bound = Weight::from(1000.0).value();
+  report.resolution = 1e-6;
   return observer.published(report, std::make_shared<const std::vector<float>>(5, 1.0F), pool, {}).status();
 }
 

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <limits>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <thread>
@@ -238,6 +239,21 @@ TEST(TorchTrainer, EvaluatesInPartsAsItDoesAtOnce) {
   EXPECT_NEAR(correct / 50.0, whole.metrics.at("accuracy"), 1e-9);
   EXPECT_EQ(trainer->evaluate(base, 3, 3).status().code(), Code::kInvalidArgument);
   EXPECT_EQ(trainer->evaluate({}, 0, 1).status(), invalid_argument("the model has 0 values, expected 44426"));
+}
+
+// An output that is not a number says nothing of the sample's class, not even that it is the first.
+TEST(TorchTrainer, CountsOutputsThatAreNoNumbersAsWrong) {
+  for (const char* model : {"logistic", "mlp"}) {
+    const TestFederation federation(model);
+    const auto factory = federation.factory().value();
+    std::vector<float> values = factory->initial_model(1).value();
+    values.back() = std::numeric_limits<float>::quiet_NaN();  // the bias of the last class
+
+    const Evaluation evaluation = factory->create().value()->evaluate(values, 0, 1).value();
+
+    EXPECT_TRUE(std::isnan(evaluation.metrics.at("loss"))) << model;
+    EXPECT_EQ(evaluation.metrics.at("accuracy"), 0.0) << model;
+  }
 }
 
 TEST(TorchTrainer, HonoursCancellation) {

@@ -11,7 +11,7 @@ namespace tributary::internal {
 
 struct RowLoss {
   double loss = 0.0;
-  std::size_t best = 0;  // the likeliest class; the first of equals
+  std::size_t best = 0;  // the likeliest class; the first of equals. No class where a logit is not a number
 };
 
 // Turns a sample's logits into the gradient of scale * cross-entropy: scale * (softmax - 1 at the label).
@@ -29,7 +29,7 @@ inline RowLoss cross_entropy_gradient(std::span<float> logits, std::size_t label
   return row;
 }
 
-// The loss alone.
+// The loss and the likeliest class alone.
 inline RowLoss cross_entropy(std::span<const float> logits, std::size_t label) {
   RowLoss row;
   row.best = static_cast<std::size_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
@@ -37,6 +37,10 @@ inline RowLoss cross_entropy(std::span<const float> logits, std::size_t label) {
   float sum = 0.0F;
   for (const float logit : logits) { sum += std::exp(logit - top); }
   row.loss = std::log(static_cast<double>(sum)) - static_cast<double>(logits[label] - top);
+  // Such a logit is above none and below none: the order of the classes would decide.
+  if (std::isnan(row.loss) && std::any_of(logits.begin(), logits.end(), [](float x) { return std::isnan(x); })) {
+    row.best = logits.size();
+  }
   return row;
 }
 
