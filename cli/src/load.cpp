@@ -10,7 +10,7 @@
 #include <thread>
 
 #include "tributary/aggregators/builtin.hpp"
-#include "tributary/core/human.hpp"
+#include "tributary/core/machine_memory.hpp"
 #include "tributary/core/simulated_time.hpp"
 #include "tributary/topology/read.hpp"
 #include "wrong_file.hpp"
@@ -90,14 +90,11 @@ std::uint32_t thread_count(const Configuration& configuration) {
 }
 
 Status check_memory(const Plan& plan) {
-  const double machine = static_cast<double>(::sysconf(_SC_PHYS_PAGES)) * static_cast<double>(::sysconf(_SC_PAGESIZE));
   const auto parameters = static_cast<double>(plan.spec().parameters());
   const double needed = 2.0 * sizeof(float) * parameters + static_cast<double>(plan.payload_bytes());
-  if (machine <= 0.0 || needed <= machine) { return ok_status(); }
-  return resource_exhausted(
-      fmt::format("a model of {} parameters takes at least {} of memory (the model, one client's and their sum), and "
-                  "this machine has {}",
-                  plan.spec().parameters(), human_bytes(needed), human_bytes(machine)));
+  return check_memory_for(
+      needed, fmt::format("a model of {} parameters takes, with one client's and their sum,", plan.spec().parameters()),
+      machine_memory());
 }
 
 }  // namespace tributary::cli

@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include "model_size.hpp"
 #include "network.hpp"
 #include "torch/federation_for_tests.hpp"
 
@@ -89,6 +90,42 @@ TEST(Models, SayWhatImagesTheyNeed) {
                                 "samples' shape is [784]"));
   federation.configuration.model.kind = "logistic";
   EXPECT_TRUE(federation.factory().ok());
+}
+
+TEST(Models, AreCountedBeforeTheyAreMade) {
+  const auto expect_counted = [](const std::string& kind, std::int64_t side, std::int32_t classes) {
+    internal::NetworkRequest request;
+    request.model.kind = kind;
+    request.model.hidden = {7, 5};
+    request.model.width = 3;
+    request.sample_shape = {2, side, side + 4};
+    request.classes = classes;
+    request.device = "cpu";
+    const internal::NetworkPlan plan = internal::plan_network(request).value();
+
+    EXPECT_EQ(internal::parameters_of_builtin(request), static_cast<double>(plan.spec.parameters())) << kind << side;
+  };
+
+  for (const char* kind : {"logistic", "mlp", "lenet5", "cnn", "resnet18", "resnet50"}) {
+    expect_counted(kind, 28, 10);
+    expect_counted(kind, 66, 3);
+  }
+}
+
+TEST(Models, AreRefusedWithTheirSizeWhereTheMachineCannotHoldThem) {
+  TestFederation federation("mlp");
+  federation.configuration.model.hidden = {1'000'000, 1'000'000};
+  federation.configuration.threads = 1;
+
+  const Status status = federation.factory().status();
+
+  EXPECT_EQ(status.code(), Code::kResourceExhausted);
+  const std::string said(status.message());
+  EXPECT_TRUE(
+      said.starts_with("model.kind mlp has 1000796000010 parameters here. The model, a sum of changes and "
+                       "the values and gradients of a thread take at least 16.0 TB of memory, and this machine has "))
+      << said;
+  EXPECT_TRUE(said.ends_with("; lower model.hidden, or use a larger machine")) << said;
 }
 
 TEST(Models, RefuseWidthsOfZero) {

@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "libtorch_part.hpp"
+#include "model_size.hpp"
 #include "tributary/core/random.hpp"
 #include "tributary/core/trainer_registry.hpp"
 
@@ -21,6 +22,8 @@ Result<NetworkPlan> plan_network(const NetworkRequest& request) {
   if (request.device == "cuda" && !cuda) {
     return unsupported("trainer.device: cuda was asked for, but libtorch sees no CUDA device here; use cpu or auto");
   }
+  NetworkRequest resolved = request;
+  resolved.device = cuda ? "cuda" : "cpu";
   if (request.torchscript.empty()) {
     std::vector<std::string_view> names;
     bool known = false;
@@ -34,16 +37,18 @@ Result<NetworkPlan> plan_network(const NetworkRequest& request) {
                       "model.torchscript",
                       request.model.kind, fmt::join(names, ", ")));
     }
+    TRIBUTARY_RETURN_IF_ERROR(check_model_fits(resolved, parameters_of_builtin(resolved)));
     if (request.model.kind == "logistic" && !cuda) {
       std::int64_t inputs = 1;
       for (const std::int64_t dimension : request.sample_shape) { inputs *= dimension; }
       return plan_logistic_network(inputs, request.classes);
     }
   }
-  NetworkRequest resolved = request;
-  resolved.device = cuda ? "cuda" : "cpu";
   TRIBUTARY_ASSIGN_OR_RETURN(const LibtorchPart* part, libtorch_part());
-  return part->plan_network(resolved);
+  TRIBUTARY_ASSIGN_OR_RETURN(NetworkPlan plan, part->plan_network(resolved));
+  // How large a model of a file is, only the file says.
+  TRIBUTARY_RETURN_IF_ERROR(check_model_fits(resolved, static_cast<double>(plan.spec.parameters())));
+  return plan;
 }
 
 std::vector<float> initial_values(const ParameterSpec& spec, std::uint64_t seed) {

@@ -70,6 +70,8 @@ struct NetworkRequest {
   std::vector<std::int64_t> sample_shape;
   std::int64_t classes = 0;
   std::string device;  // cpu | cuda | auto
+  // Training threads of the process, each with a replica of its own.
+  std::uint32_t threads = 1;
   // Some samples, end to end, to try a TorchScript file on; at least one.
   std::vector<float> examples;
 };

@@ -8,6 +8,7 @@
 #include <exception>
 #include <new>
 #include <numeric>
+#include <thread>
 #include <utility>
 
 #include "kernels.hpp"
@@ -366,6 +367,7 @@ Result<std::unique_ptr<TrainerFactory>> make_torch_factory(const TrainerContext&
     request.sample_shape = context.train->sample_shape;
     request.classes = context.train->classes;
     request.device = configuration.trainer.device;
+    request.threads = configuration.threads > 0 ? configuration.threads : std::thread::hardware_concurrency();
     if (!request.torchscript.empty()) { request.examples = examples_of(*context.train); }
 
     auto settings = std::make_shared<Settings>();
