@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "configuration_effects.hpp"
 #include "configuration_fields.hpp"
 
 namespace tributary::internal::config {
@@ -102,7 +103,9 @@ std::vector<Key> first_keys() {
        .example = "100",
        .fallback = "-"},
       {.path = "topology.file",
-       .meaning = "A topology file: .yaml, .json, .edges or .csv (adjacency matrix); relative to `base_directory`.",
+       .meaning = "A topology file: .yaml, .yml or .json, an edge list (.edges, .edgelist, .txt) or an adjacency "
+                  "matrix (.csv, "
+                  "or .txt as numpy writes it); relative to `base_directory`.",
        .field = in<kTopology, &TopologyConfig::file>,
        .group = "topology",
        .way = "file",
@@ -182,7 +185,9 @@ std::vector<Key> first_keys() {
        .field = in<kData, &DataConfig::test_labels>,
        .when = "data.source=idx"},
       {.path = "data.samples",
-       .meaning = "Training samples to make up: one Gaussian cloud per class.",
+       .meaning =
+           "Training samples to make up: one Gaussian cloud per class. A fifth as many are held out, at least one of "
+           "each class.",
        .field = in<kData, &DataConfig::synthetic_samples>,
        .range = {.least = 1.0, .most = 1e9},
        .when = "data.source=synthetic"},
@@ -218,7 +223,9 @@ std::vector<Key> first_keys() {
        .range = kConcentration,
        .when = "data.partition.kind=count-dirichlet"},
       {.path = "data.partition.min_samples",
-       .meaning = "Clients with fewer samples are filled up from the largest.",
+       .meaning =
+           "Clients with fewer samples are filled up from the largest. With 0 a client may be left without samples, "
+           "which `plan` and `run` refuse.",
        .field = in<kData, &DataConfig::min_samples>,
        .when = "data.partition.kind=label-dirichlet|count-dirichlet"},
       {.path = "data.partition.shards_per_client",
@@ -227,7 +234,7 @@ std::vector<Key> first_keys() {
        .range = kAtLeastOne,
        .when = "data.partition.kind=shards"},
       {.path = "data.partition.samples_per_client",
-       .meaning = "Samples that each client draws.",
+       .meaning = "Samples that each client draws, none twice; at most all samples.",
        .field = in<kData, &DataConfig::samples_per_client>,
        .range = kAtLeastOne,
        .when = "data.partition.kind=draw"},
@@ -332,6 +339,10 @@ std::vector<Key> last_keys() {
        .field = in<kEvaluation, &EvaluationConfig::every>,
        .when = "trainer.kind=torch|library",
        .off = "0",
+       .printed =
+           [](const Target& target) {
+             return target.configuration.evaluation.every == 0 || holds_samples_out(target.configuration);
+           },
        .fallback = "`1`; `0` with trainers that hold no data out"},
       {.path = "evaluation.at_clients",
        .meaning = "Each client also measures the model it receives on its own samples.",
@@ -343,7 +354,8 @@ std::vector<Key> last_keys() {
                   "warning says so).",
        .field = in<kEvaluation, &EvaluationConfig::batch_size>,
        .range = kAtLeastOne,
-       .when = "trainer.kind=torch|library"},
+       .when = "trainer.kind=torch|library",
+       .printed = [](const Target& target) { return measures(target.configuration); }},
       {.path = "evaluation.stop_at_accuracy",
        .meaning = "Ends the run at this held-out accuracy.",
        .field = in<kEvaluation, &EvaluationConfig::stop_at_accuracy>,

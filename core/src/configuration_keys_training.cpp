@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "configuration_effects.hpp"
 #include "configuration_fields.hpp"
 #include "tributary/core/weight.hpp"
 
@@ -53,7 +54,7 @@ std::vector<Key> training_keys() {
        .meaning =
            "Largest weight that one client may have: with weights by samples, the number of samples of the largest "
            "client. A client that reports more fails. The exact sums are as fine as this bound is small, so a bound "
-           "far above the real weights costs precision.",
+           "far above the real weights costs precision. It can lower what a library announces, not raise it.",
        .field = in<kTrainer, &TrainerConfig::weight_bound>,
        .range = kWeights,
        .when = "trainer.kind=command|library & algorithm.weighting=samples|capped",
@@ -63,14 +64,22 @@ std::vector<Key> training_keys() {
        .meaning = "Samples per step.",
        .field = in<kTrainer, &TrainerConfig::batch_size>,
        .range = kAtLeastOne,
-       .when = "algorithm.kind=fedavg|fedprox"},
+       .when = "algorithm.kind=fedavg|fedprox",
+       .printed =
+           [](const Target& target) {
+             const TrainerConfig& trainer = target.configuration.trainer;
+             return work_counts(target.configuration) && (trainer.kind != "echo" || trainer.steps > 0);
+           }},
       {.path = "trainer.epochs",
        .meaning = "Passes over a client's samples per task.",
        .field = in<kTrainer, &TrainerConfig::epochs>,
        .range = kAtLeastOne,
        .group = "work",
        .way = "epochs",
-       .printed = [](const Target& target) { return target.configuration.trainer.steps == 0; }},
+       .printed =
+           [](const Target& target) {
+             return target.configuration.trainer.steps == 0 && work_counts(target.configuration);
+           }},
       {.path = "trainer.steps",
        .meaning = "Optimizer steps per task, instead of `epochs`.",
        .field = in<kTrainer, &TrainerConfig::steps>,
@@ -85,7 +94,7 @@ std::vector<Key> training_keys() {
        .choices = {"cpu", "cuda", "auto"},
        .when = "trainer.kind=torch|command|library"},
       {.path = "trainer.optimizer",
-       .meaning = "How a client turns gradients into steps.",
+       .meaning = "How a client turns gradients into steps, in float32: numbers too small for that are refused.",
        .when = "trainer.kind=torch|command|library"},
       {.path = "trainer.optimizer.kind",
        .meaning = "Its state starts anew with every task.",
@@ -94,11 +103,13 @@ std::vector<Key> training_keys() {
       {.path = "trainer.optimizer.lr",
        .meaning = "Learning rate.",
        .field = in<kTrainer, kOptimizer, &OptimizerConfig::lr>,
-       .range = kPositive},
+       .range = kPositive,
+       .float32 = true},
       {.path = "trainer.optimizer.momentum",
        .meaning = "Share of the last step that is repeated.",
        .field = in<kTrainer, kOptimizer, &OptimizerConfig::momentum>,
        .range = kProbability,
+       .float32 = true,
        .when = "trainer.optimizer.kind=sgd"},
       {.path = "trainer.optimizer.nesterov",
        .meaning = "Looks ahead by the momentum.",
@@ -108,25 +119,30 @@ std::vector<Key> training_keys() {
        .meaning = "Memory of the gradient's mean.",
        .field = in<kTrainer, kOptimizer, &OptimizerConfig::beta1>,
        .range = kProbability,
+       .float32 = true,
        .when = "trainer.optimizer.kind=adam|adamw"},
       {.path = "trainer.optimizer.beta2",
        .meaning = "Memory of the gradient's square.",
        .field = in<kTrainer, kOptimizer, &OptimizerConfig::beta2>,
        .range = kProbability,
+       .float32 = true,
        .when = "trainer.optimizer.kind=adam|adamw"},
       {.path = "trainer.optimizer.epsilon",
        .meaning = "Keeps the division by the gradient's size finite.",
        .field = in<kTrainer, kOptimizer, &OptimizerConfig::epsilon>,
        .range = kPositive,
+       .float32 = true,
        .when = "trainer.optimizer.kind=adam|adamw"},
       {.path = "trainer.optimizer.weight_decay",
        .meaning = "Pull towards zero; `adamw` keeps it out of the gradient's statistics.",
        .field = in<kTrainer, kOptimizer, &OptimizerConfig::weight_decay>,
-       .range = kNotNegative},
+       .range = kNotNegative,
+       .float32 = true},
       {.path = "trainer.optimizer.clip_norm",
        .meaning = "Largest Euclidean norm of a step's gradient; 0: no clipping.",
        .field = in<kTrainer, kOptimizer, &OptimizerConfig::clip_norm>,
-       .range = kNotNegative},
+       .range = kNotNegative,
+       .float32 = true},
       {.path = "trainer.optimizer.schedule", .meaning = "How the learning rate moves over the rounds of the root."},
       {.path = "trainer.optimizer.schedule.kind",
        .meaning =
@@ -138,6 +154,7 @@ std::vector<Key> training_keys() {
        .meaning = "Factor.",
        .field = in<kTrainer, kOptimizer, &OptimizerConfig::gamma>,
        .range = kShare,
+       .float32 = true,
        .when = "trainer.optimizer.schedule.kind=step|exponential"},
       {.path = "trainer.optimizer.schedule.step_rounds",
        .meaning = "Rounds between two factors.",
@@ -148,6 +165,7 @@ std::vector<Key> training_keys() {
        .meaning = "Learning rate of the last round.",
        .field = in<kTrainer, kOptimizer, &OptimizerConfig::final_lr>,
        .range = kNotNegative,
+       .float32 = true,
        .when = "trainer.optimizer.schedule.kind=cosine"},
 
       {.path = "algorithm", .meaning = "How clients' work becomes a new model."},
@@ -162,6 +180,7 @@ std::vector<Key> training_keys() {
        .meaning = "Strength of that pull.",
        .field = in<kAlgorithm, &AlgorithmConfig::mu>,
        .range = kNotNegative,
+       .float32 = true,
        .when = "algorithm.kind=fedprox"},
       {.path = "algorithm.weighting",
        .meaning =
@@ -181,6 +200,7 @@ std::vector<Key> training_keys() {
        .meaning = "Scales the mean update where it is applied.",
        .field = in<kAlgorithm, &AlgorithmConfig::server_lr>,
        .range = kPositive,
+       .float32 = true,
        .when = "trainer.kind=torch|command|library"},
       {.path = "algorithm.precision",
        .meaning = "Of the exact sums: `auto` resolves the change of a client of average weight to 2^-34 and sends 4 to "

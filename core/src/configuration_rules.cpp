@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <initializer_list>
 
+#include "configuration_effects.hpp"
 #include "configuration_reading.hpp"
 #include "yaml_text.hpp"
 
@@ -217,22 +218,33 @@ class Rules {
   }
 
   void evaluation() {
-    const EvaluationConfig& evaluation = configuration_.evaluation;
     Target target = reading_.target();
-    if (!evaluation.stop_at_accuracy || !applies(*find_key("evaluation.stop_at_accuracy"), target)) { return; }
-    if (usable({"evaluation.every"}) && evaluation.every == 0) {
-      mistake("evaluation.stop_at_accuracy", "evaluation.stop_at_accuracy needs evaluation.every >= 1");
-    }
-    if (!usable({"data", "data.source", "trainer", "trainer.kind"}) || configuration_.trainer.kind != "torch") {
+    if (!usable({"data", "data.source", "trainer", "trainer.kind", "evaluation"}) ||
+        !applies(*find_key("evaluation.batch_size"), target)) {
       return;
     }
-    const DataConfig& data = configuration_.data;
-    using Source = DataConfig::Source;
-    const bool one_file = data.source == Source::kCsv || data.source == Source::kSafetensors;
-    if ((one_file && data.test.empty()) || (data.source == Source::kIdx && data.test_images.empty())) {
-      mistake("evaluation.stop_at_accuracy",
-              fmt::format("evaluation.stop_at_accuracy needs held-out samples to measure on: name them by {}",
-                          one_file ? "data.test" : "data.test_images and data.test_labels"));
+    const EvaluationConfig& evaluation = configuration_.evaluation;
+    const bool has_samples = holds_samples_out(configuration_);
+    const std::string name_them = fmt::format(
+        "held-out samples to measure on: name them by {}",
+        configuration_.data.source == DataConfig::Source::kIdx ? "data.test_images and data.test_labels" : "data.test");
+    if (evaluation.stop_at_accuracy) {
+      if (usable({"evaluation.every"}) && evaluation.every == 0) {
+        mistake("evaluation.stop_at_accuracy", "evaluation.stop_at_accuracy needs evaluation.every >= 1");
+      }
+      if (!has_samples) {
+        mistake("evaluation.stop_at_accuracy", fmt::format("evaluation.stop_at_accuracy needs {}", name_them));
+      }
+    }
+    if (!has_samples && is_set("evaluation.every") && evaluation.every != 0) {
+      mistake("evaluation.every", fmt::format("evaluation.every needs {}", name_them));
+    }
+    if (is_set("evaluation.batch_size") && usable({"evaluation.every", "evaluation.at_clients"}) &&
+        !measures(configuration_)) {
+      mistake("evaluation.batch_size",
+              fmt::format("evaluation.batch_size has no effect, as nothing is measured: {}, and evaluation.at_clients "
+                          "is false",
+                          has_samples ? "evaluation.every is 0" : "there are no held-out samples"));
     }
   }
 
@@ -272,12 +284,32 @@ class Rules {
     }
   }
 
+  // Given, and right in itself.
+  [[nodiscard]] bool is_set(std::string_view path) const { return reading_.is_given(path) && usable({path}); }
+
   void echo() {
+    echo_work();
     const ModelConfig& model = configuration_.model;
     static constexpr std::string_view kReason =
         "cannot be used by trainer.kind echo, which returns numbers without meaning; use model.kind echo";
     if (model.torchscript.empty() && usable({"model.kind"}) && model.kind != "echo") {
       mistake("model.kind", fmt::format("model.kind {} {}", model.kind, kReason));
+    }
+  }
+
+  // Nothing is trained, but it may take virtual time as if it were.
+  void echo_work() {
+    static constexpr std::string_view kSeconds = "simulation.compute_seconds_per_sample";
+    if (!usable({"simulation", kSeconds})) { return; }
+    const bool counts = work_counts(configuration_);
+    for (const std::string_view path : {"trainer.epochs", "trainer.steps", "trainer.batch_size"}) {
+      if (!is_set(path)) { continue; }
+      if (!counts) {
+        mistake(path, fmt::format("{} has no effect with trainer.kind echo, which trains nothing, unless {} is > 0",
+                                  path, kSeconds));
+      } else if (path == "trainer.batch_size" && !reading_.is_given("trainer.steps")) {
+        mistake(path, "trainer.batch_size has no effect with trainer.kind echo unless trainer.steps is given");
+      }
     }
   }
 
@@ -320,7 +352,7 @@ class Rules {
     const bool asks_all = !config.cohort_count && config.cohort_fraction.value_or(1.0) == 1.0;
     if (usable({over_selection, fraction, count, origin(path, "cohort")}) && config.over_selection > 1.0 && asks_all) {
       inherited_mistake(path, over_selection, fraction,
-                        fmt::format("{} {} needs cohort.count or cohort.fraction < 1: there is no one beyond the whole",
+                        fmt::format("{} {} needs cohort.count or cohort.fraction < 1: all children are asked already",
                                     over_selection, config.over_selection));
     }
   }

@@ -75,6 +75,7 @@ struct Key {
   std::string_view meaning;                  // a sentence of the reference
   Field (*field)(Target& target) = nullptr;  // null: a section, which holds other keys
   Range range{};
+  bool float32 = false;  // the number is computed with as a float32: another number than 0 must not become 0 there
   std::vector<std::string_view> choices{};
   // "data.source=csv|idx & trainer.kind=torch": the key has an effect only while each of these keys has one of its
   // values, and is refused otherwise. Holds for all keys of a section.

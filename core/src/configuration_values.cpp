@@ -110,8 +110,18 @@ class ValueReader {
                            result.ec == std::errc{} && std::isfinite(parsed);
     if (!is_number) { return refuse(path, node, "a number"); }
     if (!key_.range.contains(parsed)) { return refuse(path, node, key_.range.text()); }
+    if (key_.float32 && !seen_by_float32(path, node, parsed)) { return false; }
     *member = parsed;
     return true;
+  }
+
+  bool seen_by_float32(const std::string& path, const YamlNode& node, double parsed) {
+    if (parsed == 0.0 || std::abs(parsed) >= std::numeric_limits<float>::min()) { return true; }
+    reading_.mistake(node.place,
+                     fmt::format("{} must be {}at least 1.2e-38, as models are computed in float32 and smaller numbers "
+                                 "are 0 there, got {}",
+                                 path, key_.range.contains(0.0) ? "0, or " : "", describe(node)));
+    return false;
   }
 
   template <typename T>

@@ -153,8 +153,9 @@ topology: {star: 10}
 ```
 
 **Mistakes.** Nothing unknown is ignored, no key may stand twice, and a key that has no effect is refused: the tables say
-with which other keys each one applies ("Only with ..."). What has no effect because of how the program was started, or
-because of the tree, is a warning of `plan` and `run`. All mistakes of a file are reported at once, each with its place and,
+with which other keys each one applies ("Only with ..."). What has no effect because of how the program was started,
+because of the tree or because there are too few rounds for it, is a warning of `validate`, `plan` and `run`. All mistakes
+of a file are reported at once, each with its place and,
 where a known word is near, with that word:
 
 ```text
@@ -174,8 +175,8 @@ empty value, as of a script's variable that is not set, is an error. Of ways tha
 `--set tiers.0.quorum=0.8`, `TRIBUTARY_TIERS_0_QUORUM=0.8`.
 
 **Paths** start at `base_directory`, which is the directory of the file unless it says otherwise; `output.directory`
-alone starts where the program was started. The configuration as `print_configuration()` writes it, with every default
-that applies, is the same configuration wherever it is read again.
+alone starts where the program was started. The configuration as `tributary run --print-config` prints it, with every
+default that applies, is the same configuration wherever it is read again.
 
 **Combinations that are refused**, besides keys that belong to another choice (named in the tables):
 

@@ -317,8 +317,8 @@ const std::vector<WrongConfiguration> kMistakesOfCombination{
     {"OverSelectionOfTheWhole",
      "schema: 1\ntopology: {star: 4}\ntiers:\n  default: {over_selection: 1.5}\n",
      {},
-     "c.yaml:4:29: tiers.default.over_selection 1.5 needs cohort.count or cohort.fraction < 1: there is "
-     "no one beyond the whole"},
+     "c.yaml:4:29: tiers.default.over_selection 1.5 needs cohort.count or cohort.fraction < 1: all "
+     "children are asked already"},
     {"ModelKindOfACommand",
      "schema: 1\n"
      "topology: {star: 4}\n"
@@ -363,6 +363,84 @@ const std::vector<WrongConfiguration> kMistakesOfCombination{
      "evaluation: {stop_at_accuracy: 0.9}\n",
      {},
      "c.yaml:4:14: evaluation.stop_at_accuracy belongs to trainer.kind torch or library, but trainer.kind is command"},
+    {"MeasuringWithoutHeldOutSamples",
+     "schema: 1\n"
+     "topology: {star: 4}\n"
+     "data: {source: csv, train: a.csv}\n"
+     "evaluation: {every: 7, batch_size: 7}\n",
+     {},
+     "c.yaml:4:21: evaluation.every needs held-out samples to measure on: name them by data.test\n"
+     "c.yaml:4:36: evaluation.batch_size has no effect, as nothing is measured: there are no held-out samples, and "
+     "evaluation.at_clients is false"},
+    {"MeasuringWithoutHeldOutImages",
+     "schema: 1\n"
+     "topology: {star: 4}\n"
+     "data: {source: idx, train_images: a, train_labels: b}\n"
+     "evaluation: {every: 1}\n",
+     {},
+     "c.yaml:4:21: evaluation.every needs held-out samples to measure on: name them by data.test_images and "
+     "data.test_labels"},
+    {"BatchesOfNoMeasurement",
+     "schema: 1\n"
+     "topology: {star: 4}\n"
+     "evaluation: {every: 0, batch_size: 7}\n",
+     {},
+     "c.yaml:3:36: evaluation.batch_size has no effect, as nothing is measured: evaluation.every is 0, and "
+     "evaluation.at_clients is false"},
+    {"WorkOfEcho",
+     "schema: 1\n"
+     "topology: {star: 4}\n"
+     "trainer: {kind: echo, batch_size: 64, epochs: 5}\n",
+     {},
+     "c.yaml:3:35: trainer.batch_size has no effect with trainer.kind echo, which trains nothing, unless "
+     "simulation.compute_seconds_per_sample is > 0\n"
+     "c.yaml:3:47: trainer.epochs has no effect with trainer.kind echo, which trains nothing, unless "
+     "simulation.compute_seconds_per_sample is > 0"},
+    {"StepsOfEcho",
+     "schema: 1\n"
+     "topology: {star: 4}\n"
+     "trainer: {kind: echo}\n",
+     {"trainer.steps=5"},
+     "--set trainer.steps: trainer.steps has no effect with trainer.kind echo, which trains nothing, unless "
+     "simulation.compute_seconds_per_sample is > 0"},
+    {"BatchesOfEchoWithoutSteps",
+     "schema: 1\n"
+     "topology: {star: 4}\n"
+     "data: {source: synthetic}\n"
+     "trainer: {kind: echo, batch_size: 64, epochs: 2}\n"
+     "simulation: {compute_seconds_per_sample: 0.1}\n",
+     {},
+     "c.yaml:4:35: trainer.batch_size has no effect with trainer.kind echo unless trainer.steps is given"},
+    {"NumbersThatFloat32HoldsAsZero",
+     "schema: 1\n"
+     "topology: {star: 4}\n"
+     "trainer:\n"
+     "  optimizer: {kind: adamw, lr: 1e-320, epsilon: 1e-45, weight_decay: 1e-39, clip_norm: 1e-38, beta1: 1e-40}\n"
+     "algorithm: {kind: fedprox, mu: 1e-50, server_lr: 1e-39}\n",
+     {},
+     "c.yaml:4:32: trainer.optimizer.lr must be at least 1.2e-38, as models are computed in float32 and smaller "
+     "numbers are 0 there, got 1e-320\n"
+     "c.yaml:4:49: trainer.optimizer.epsilon must be at least 1.2e-38, as models are computed in float32 and smaller "
+     "numbers are 0 there, got 1e-45\n"
+     "c.yaml:4:70: trainer.optimizer.weight_decay must be 0, or at least 1.2e-38, as models are computed in float32 "
+     "and smaller numbers are 0 there, got 1e-39\n"
+     "c.yaml:4:88: trainer.optimizer.clip_norm must be 0, or at least 1.2e-38, as models are computed in float32 and "
+     "smaller numbers are 0 there, got 1e-38\n"
+     "c.yaml:4:102: trainer.optimizer.beta1 must be 0, or at least 1.2e-38, as models are computed in float32 and "
+     "smaller numbers are 0 there, got 1e-40\n"
+     "c.yaml:5:32: algorithm.mu must be 0, or at least 1.2e-38, as models are computed in float32 and smaller numbers "
+     "are 0 there, got 1e-50\n"
+     "c.yaml:5:50: algorithm.server_lr must be at least 1.2e-38, as models are computed in float32 and smaller numbers "
+     "are 0 there, got 1e-39"},
+    {"SchedulesThatFloat32HoldsAsZero",
+     "schema: 1\n"
+     "topology: {star: 4}\n"
+     "trainer: {optimizer: {momentum: 1e-320, schedule: {kind: exponential, gamma: 1e-320}}}\n",
+     {},
+     "c.yaml:3:33: trainer.optimizer.momentum must be 0, or at least 1.2e-38, as models are computed in float32 and "
+     "smaller numbers are 0 there, got 1e-320\n"
+     "c.yaml:3:78: trainer.optimizer.schedule.gamma must be at least 1.2e-38, as models are computed in float32 and "
+     "smaller numbers are 0 there, got 1e-320"},
     {"ComputeOnTheRealClock",
      "schema: 1\n"
      "topology: {star: 4}\n"

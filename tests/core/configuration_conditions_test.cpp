@@ -138,5 +138,26 @@ TEST(ConfigurationConditions, DecideWhatIsPrintedAndMeantByDefault) {
   EXPECT_EQ(parse_configuration(printed, "printed").value(), configuration);
 }
 
+// What is printed is read again when a run is resumed: it must not hold what would be refused.
+TEST(ConfigurationConditions, PrintNothingThatWouldBeRefused) {
+  for (const char* text :
+       {"data: {source: csv, train: a.csv}\n", "data: {source: idx, train_images: a, train_labels: b}\n",
+        "data: {source: csv, train: a.csv}\nevaluation: {every: 0}\n",
+        "data: {source: csv, train: a.csv}\nevaluation: {at_clients: true, batch_size: 7}\n",
+        "evaluation: {every: 0}\n", "trainer: {kind: echo}\n",
+        "data: {source: synthetic}\ntrainer: {kind: echo, steps: 2, batch_size: 8}\n"
+        "simulation: {compute_seconds_per_sample: 0.1}\n",
+        "data: {source: synthetic}\ntrainer: {kind: echo, epochs: 2}\n"
+        "simulation: {compute_seconds_per_sample: 0.1}\n"}) {
+    const Result<Configuration> configuration = parse_configuration(std::string(kSmallest) + text, "c.yaml");
+    ASSERT_TRUE(configuration.ok()) << configuration.status().to_string();
+
+    const Result<Configuration> again = parse_configuration(print_configuration(*configuration), "printed");
+
+    ASSERT_TRUE(again.ok()) << again.status().to_string();
+    EXPECT_EQ(*again, *configuration) << text;
+  }
+}
+
 }  // namespace
 }  // namespace tributary::internal::config

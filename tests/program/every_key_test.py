@@ -91,7 +91,7 @@ CASES = {
     "model.hidden": (["model={kind: mlp, hidden: [4]}"], [], ["model.hidden=[5]"]),
     "model.width": (["model={kind: cnn, width: 2}", "data.shape=[1, 28, 28]"], [], ["model.width=3"]),
     "model.initial": ([], [], ["model.initial=none.safetensors"]),
-    "trainer.kind": (["model=null", "trainer.optimizer=null"], [], ["trainer.kind=echo"]),
+    "trainer.kind": (["model=null", "trainer=null"], [], ["trainer={kind: echo}"]),
     "trainer.command": ([], COPY, PYTHON[:2] + [PYTHON[2], "topology={star: 3}", "algorithm.weighting=uniform"]),
     "trainer.timeout_s": ([*SLOW, "rounds=1"], [], ["trainer.timeout_s=1"]),
     "trainer.library": (["data={source: none}", "model=null"], ["trainer={kind: library, library: a.so}"],
