@@ -67,5 +67,61 @@ TEST(IneffectiveSettings, AreCohortsThatAreLargerThanTheTier) {
   EXPECT_THAT(in_process("tiers: {0: {cohort: {count: 4}}}\n"), IsEmpty());
 }
 
+TEST(IneffectiveSettings, AreLocalRoundsWhereNoNodeHasAParent) {
+  const std::string text = "tiers: {default: {rounds_per_parent_round: 3}}\n";
+
+  EXPECT_THAT(in_process(text),
+              ElementsAre("tiers.default.rounds_per_parent_round 3 has no effect: there is no node between the root "
+                          "and its clients"));
+  const Tree deep = Tree::create({.child_counts = {2, 1, 1, 0, 0}, .attributes = {}}).value();
+  EXPECT_THAT(ineffective_settings(read(text), deep, false), IsEmpty());
+}
+
+TEST(IneffectiveSettings, AreSharesThatRoundToAllChildren) {
+  const std::string seconds = "simulation: {compute_seconds_per_sample: 0.1}\n";
+
+  EXPECT_THAT(in_process("tiers: {0: {cohort: {count: 4}, over_selection: 1.5}}\n"),
+              ElementsAre("tiers.0.over_selection 1.5 has no effect: no node there has children beyond its cohort to "
+                          "ask"));
+  EXPECT_THAT(in_process("tiers: {0: {cohort: {count: 1}, over_selection: 1.0000000001}}\n"),
+              ElementsAre(HasSubstr("tiers.0.over_selection 1.0000000001 has no effect")));
+  EXPECT_THAT(in_process("tiers: {0: {cohort: {count: 3}, over_selection: 1.01}}\n"), IsEmpty());
+  EXPECT_THAT(in_process("tiers: {0: {deadline_s: 5, quorum: 0.8}}\n" + seconds),
+              ElementsAre("tiers.0.quorum 0.8 has no effect: rounded up to whole children it is every child that is "
+                          "asked"));
+  EXPECT_THAT(in_process("tiers: {0: {deadline_s: 5, quorum: 0.75}}\n" + seconds), IsEmpty());
+}
+
+TEST(IneffectiveSettings, AreSchedulesThatTheRunIsTooShortFor) {
+  const auto scheduled = [](std::uint64_t rounds, const std::string& schedule, const std::string& lr = "0.1") {
+    return in_process("rounds: " + std::to_string(rounds) + "\ntrainer: {optimizer: {lr: " + lr + ", schedule: {" +
+                      schedule + "}}}\n");
+  };
+
+  EXPECT_THAT(scheduled(4, "kind: step, step_rounds: 100"),
+              ElementsAre("trainer.optimizer.schedule.step_rounds 100 has no effect: the run ends after 4 rounds, and "
+                          "the learning rate is 0.1 in all of them"));
+  EXPECT_THAT(scheduled(4, "kind: step, step_rounds: 4"), ElementsAre(HasSubstr("step_rounds 4 has no effect")));
+  EXPECT_THAT(scheduled(5, "kind: step, step_rounds: 4"), IsEmpty());
+  EXPECT_THAT(scheduled(1, "kind: cosine"),
+              ElementsAre("trainer.optimizer.schedule has no effect: the learning rate is 0.1 in every round, as there "
+                          "is only one"));
+  EXPECT_THAT(scheduled(9, "kind: exponential, gamma: 1"), ElementsAre(HasSubstr("as gamma is 1")));
+  EXPECT_THAT(scheduled(9, "kind: cosine, final_lr: 0.1"), ElementsAre(HasSubstr("as final_lr is the same")));
+  EXPECT_THAT(scheduled(9, "kind: cosine, final_lr: 0"), IsEmpty());
+}
+
+TEST(IneffectiveSettings, AreRoundsWhoseLearningRateIsZeroInFloat32) {
+  const std::string start = "trainer: {optimizer: {lr: 0.1, schedule: {kind: ";
+
+  // 0.1 * 0.1^36 is 1e-37, the last number of which float32 has all digits.
+  EXPECT_THAT(in_process("rounds: 50\n" + start + "exponential, gamma: 0.1}}}\n"),
+              ElementsAre("rounds 38 to 50 train nothing: by trainer.optimizer.schedule.gamma 0.1 the learning rate is "
+                          "0 there in float32"));
+  EXPECT_THAT(in_process("rounds: 37\n" + start + "exponential, gamma: 0.1}}}\n"), IsEmpty());
+  EXPECT_THAT(in_process("rounds: 100\n" + start + "step, gamma: 0.1, step_rounds: 2}}}\n"),
+              ElementsAre(HasSubstr("rounds 75 to 100 train nothing")));
+}
+
 }  // namespace
 }  // namespace tributary::cli
