@@ -77,6 +77,17 @@ const ColumnValues::Value* ColumnValues::missing_value() const {
   return numbers > 0 ? missing : nullptr;
 }
 
+const ColumnValues::Value* ColumnValues::value_beyond_range() const {
+  const Value* beyond = nullptr;
+  for (const Value& value : values_) {
+    std::errc error{};
+    if (read_number<double>(value.text, error) || DecimalNumber::parse(value.text)) { continue; }
+    if (error != std::errc::result_out_of_range) { return nullptr; }
+    if (beyond == nullptr) { beyond = &value; }
+  }
+  return beyond;
+}
+
 KnownValues::KnownValues(std::span<const std::string> names) {
   for (const std::string& name : names) { texts_.emplace(name, static_cast<std::int32_t>(texts_.size())); }
   for (const std::string& name : names) {

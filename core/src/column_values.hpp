@@ -47,6 +47,9 @@ class ColumnValues {
   // What stands for "nothing" (nan, NA, null ...) in a column that holds nothing but numbers otherwise; null if there
   // is no such value.
   [[nodiscard]] const Value* missing_value() const;
+  // What is a number beyond the range of a double, in a column that holds nothing but numbers: one such would make
+  // texts of all. Null if there is none.
+  [[nodiscard]] const Value* value_beyond_range() const;
 
  private:
   std::vector<Value> values_;

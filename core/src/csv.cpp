@@ -296,6 +296,14 @@ class TableReader {
                                              what, printable(missing->text), what == "id" ? "an" : "a", what));
   }
 
+  Status refuse_beyond_range(const ColumnValues& values, std::string_view what) const {
+    const ColumnValues::Value* beyond = values.value_beyond_range();
+    if (beyond == nullptr) { return ok_status(); }
+    return wrong(beyond->place, fmt::format("the {} {} is beyond the range of float64, and cannot be ordered among the "
+                                            "others, which are numbers; write a number within it, or words for all",
+                                            what, printable(beyond->text)));
+  }
+
   Status refuse_regression(const ColumnValues::Order& order) const {
     if (order.numbers.empty()) { return ok_status(); }
     const auto fraction = std::find_if(order.numbers.begin(), order.numbers.end(),
@@ -320,6 +328,7 @@ class TableReader {
       table_.classes = options_.like->classes;
     } else {
       TRIBUTARY_RETURN_IF_ERROR(refuse_missing(labels_, "label"));
+      TRIBUTARY_RETURN_IF_ERROR(refuse_beyond_range(labels_, "label"));
       ColumnValues::Order order = labels_.order();
       TRIBUTARY_RETURN_IF_ERROR(refuse_regression(order));
       for (std::int32_t& number : label_numbers_) { number = order.rank_of[static_cast<std::size_t>(number)]; }
@@ -336,6 +345,7 @@ class TableReader {
   Status finish_ids() {
     if (id_numbers_.empty()) { return ok_status(); }
     TRIBUTARY_RETURN_IF_ERROR(refuse_missing(ids_, "id"));
+    TRIBUTARY_RETURN_IF_ERROR(refuse_beyond_range(ids_, "id"));
     ColumnValues::Order order = ids_.order();
     table_.data.natural_ids.reserve(id_numbers_.size());
     for (const std::int32_t number : id_numbers_) {

@@ -79,6 +79,24 @@ TEST(Csv, AMissingLabelOrIdAmongNumbersIsNoClassAndNoId) {
   EXPECT_EQ(read("x,label\n0,naan\n0,nan\n").classes, (std::vector<std::string>{"naan", "nan"}));  // breads
 }
 
+// One such would make texts of all, and texts are ordered by their bytes.
+TEST(Csv, LabelsAndIdsBeyondTheRangeOfNumbersAreRefusedAmongNumbers) {
+  CsvOptions options;
+  options.id_column = "who";
+  const std::string rest =
+      " is beyond the range of float64, and cannot be ordered among the others, which are numbers; write a number "
+      "within "
+      "it, or words for all";
+
+  EXPECT_EQ(parse_csv("x,label\n0,1\n0,2\n0,1e400\n", "t.csv", {}).status(),
+            bad_data("t.csv:4:3: the label 1e400" + rest));
+  EXPECT_EQ(parse_csv("x,label\n0,1\n0,-1e-400\n", "t.csv", {}).status(),
+            bad_data("t.csv:3:3: the label -1e-400" + rest));
+  EXPECT_EQ(parse_csv("who,x,label\n1,0,1\n1e999,0,1\n", "t.csv", options).status(),
+            bad_data("t.csv:3:1: the id 1e999" + rest));
+  EXPECT_EQ(read("x,label\n0,ab1\n0,1e400\n").classes, (std::vector<std::string>{"1e400", "ab1"}));
+}
+
 TEST(Csv, ARegressionTargetIsRefused) {
   std::string prices = "area,label\n";
   for (int i = 0; i < 60; ++i) { prices += "1," + std::to_string(100 + i) + "." + std::to_string(10 + i % 7) + "\n"; }
