@@ -284,7 +284,7 @@ int run_program(std::span<const std::string> arguments, const Streams& given) {
   auto globals = std::make_shared<Globals>();
   app.require_subcommand(1);
   app.set_help_flag("-h,--help", "Say what a command does, with an example");
-  app.add_flag("-v,--verbose", globals->verbosity, "Say more; twice for everything");
+  app.add_flag("-v,--verbose", globals->verbosity, "Say more: faults as they happen, versions of libraries");
   app.add_flag("-q,--quiet", globals->quiet, "Only results, warnings and errors");
   app.add_option("--color", globals->color, "Colours: auto (on a terminal, unless NO_COLOR is set), always, never")
       ->type_name("WHEN")

@@ -374,6 +374,17 @@ Result<std::vector<std::string>> hosts_of(const JobShape& job) {
   return names;
 }
 
+// Of the data, the model, and keys without effect.
+std::vector<std::string> warn(const Context& context, const Composition& composition, bool in_job) {
+  std::vector<std::string> warnings = composition.all_warnings();
+  const Plan& plan = composition.plan;
+  for (std::string& text : ineffective_settings(plan.configuration(), plan.tree(), in_job)) {
+    warnings.push_back(std::move(text));
+  }
+  for (const std::string& warning : warnings) { context.warn(warning); }
+  return warnings;
+}
+
 }  // namespace
 
 Command plan_command() {
@@ -395,18 +406,13 @@ Command plan_command() {
           TRIBUTARY_ASSIGN_OR_RETURN(Configuration configuration, load_configuration(*options));
           TRIBUTARY_ASSIGN_OR_RETURN(const Loaded loaded, load_federation(std::move(configuration)));
           const Plan& plan = loaded.composition.plan;
-          const std::vector<std::string> warnings = loaded.composition.all_warnings();
-          for (const std::string& warning : warnings) { context.warn(warning); }
           const CostEstimate cost = estimate_cost(plan.tree(), cost_options(loaded.composition));
           std::optional<Placement> placement;
           if (!hosts.empty()) {
             TRIBUTARY_ASSIGN_OR_RETURN(placement,
                                        Placement::create(plan.tree(), hosts, client_work(loaded.composition)));
           }
-          for (const std::string& text :
-               ineffective_settings(plan.configuration(), plan.tree(), placement.has_value())) {
-            context.warn(text);
-          }
+          const std::vector<std::string> warnings = warn(context, loaded.composition, placement.has_value());
           if (*json) {
             Facts facts = facts_of(plan, cost);
             facts["warnings"] = warnings;
@@ -438,6 +444,7 @@ Command validate_command() {
               Digest digest;
               std::string data;
               Facts data_facts;
+              std::vector<std::string> warnings;
               if (*shallow) {
                 TRIBUTARY_ASSIGN_OR_RETURN(const Topology topology, build_topology(configuration));
               } else {
@@ -445,11 +452,14 @@ Command validate_command() {
                 digest = loaded.composition.plan.digest();
                 data = data_line(loaded.composition);
                 data_facts = data_json(loaded.composition);
-                for (const std::string& warning : loaded.composition.all_warnings()) { context.warn(warning); }
+                warnings = warn(context, loaded.composition, false);
               }
               if (*json) {
                 Facts facts{{"schema", 1}, {"file", options->file}, {"valid", true}};
-                if (!*shallow) { facts["digest"] = digest.hex(); }
+                if (!*shallow) {
+                  facts["digest"] = digest.hex();
+                  facts["warnings"] = warnings;
+                }
                 if (!data_facts.is_null()) { facts["data"] = std::move(data_facts); }
                 print_json(context.out, facts, -1);
               } else {

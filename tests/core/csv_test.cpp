@@ -108,6 +108,12 @@ TEST(Csv, ARegressionTargetIsRefused) {
                      "100.10, in 60 samples. Only classifiers are trained: name a column of classes in "
                      "data.label_column, or sort the numbers into classes first"));
   EXPECT_EQ(parse_csv(whole, "t.csv", {}).status().code(), Code::kBadData);
+  std::string few = "area,label\n";  // 100 houses, and each price once
+  for (int i = 0; i < 100; ++i) { few += "1," + std::to_string(100000 + 7310 * i) + "\n"; }
+  EXPECT_EQ(parse_csv(few, "t.csv", {}).status().code(), Code::kBadData);
+  std::string rounded = "area,label\n";  // 1,000 houses, 368 prices
+  for (int i = 0; i < 1000; ++i) { rounded += "1," + std::to_string(100000 + 5000 * (i % 368)) + "\n"; }
+  EXPECT_EQ(parse_csv(rounded, "t.csv", {}).status().code(), Code::kBadData);
 }
 
 TEST(Csv, ManyClassesAndRatingsAreNoRegressionTargets) {
@@ -116,7 +122,7 @@ TEST(Csv, ManyClassesAndRatingsAreNoRegressionTargets) {
   std::string ratings = "x,label\n";
   for (int i = 0; i < 40; ++i) { ratings += "1," + std::to_string(i % 5) + (i % 2 == 0 ? ".5\n" : ".0\n"); }
   std::string codes = "x,label\n";  // with gaps, but often enough
-  for (int i = 0; i < 400; ++i) { codes += "1," + std::to_string(i / 2 * 1000) + "\n"; }
+  for (int i = 0; i < 600; ++i) { codes += "1," + std::to_string(i / 3 * 1000) + "\n"; }
 
   EXPECT_EQ(read(people).data.classes, 5749);
   EXPECT_EQ(read(ratings).data.classes, 10);
