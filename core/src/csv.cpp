@@ -20,6 +20,7 @@
 #include "number_advice.hpp"
 #include "reading.hpp"
 #include "table_text.hpp"
+#include "utf8.hpp"
 
 namespace tributary {
 namespace {
@@ -148,6 +149,7 @@ class TableReader {
     for (const CsvField& field : fields_) {
       const std::string column(trimmed(field.text));
       if (column.empty()) { return nameless_column(field); }
+      TRIBUTARY_RETURN_IF_ERROR(check_name(field, "column name"));
       if (!seen.insert(trimmed(field.text)).second) {
         return wrong(field, fmt::format("two columns are named {}", printable(column)));
       }
@@ -221,6 +223,7 @@ class TableReader {
             return wrong(field, fmt::format("column {}: the id is missing; fill it in, or leave the line out",
                                             printable(names_[i])));
           }
+          TRIBUTARY_RETURN_IF_ERROR(check_name(field, "id"));
           id_numbers_.push_back(ids_.number_of(trimmed(field.text), {field.line, field.column}));
           break;
         case Use::kIgnored:
@@ -265,7 +268,17 @@ class TableReader {
                                     printable(text), advice.empty() ? "" : "; ", advice));
   }
 
+  // Names of columns, classes and ids are shown and kept: bytes that are no characters would make different ones alike.
+  Status check_name(const CsvField& field, std::string_view what) const {
+    if (internal::is_utf8(field.text)) { return ok_status(); }
+    return wrong(field,
+                 fmt::format("the {} \"{}\" is not UTF-8 text; save the file as UTF-8 (spreadsheets call it \"CSV "
+                             "UTF-8\")",
+                             what, printable(field.text)));
+  }
+
   Status read_label(const CsvField& field) {
+    TRIBUTARY_RETURN_IF_ERROR(check_name(field, "label"));
     const std::string_view text = trimmed(field.text);
     if (text.empty()) {
       return wrong(field, fmt::format("column {}: the label is missing; fill it in, or leave the line out",
@@ -323,6 +336,18 @@ class TableReader {
                     name_, printable(options_.label_column), facts.values, printable(example), facts.samples));
   }
 
+  // Among words such a label may be a class, but a spreadsheet or R may also have written it for an empty cell.
+  void warn_of_words_for_nothing(const ColumnValues::Order& order) {
+    if (!order.numbers.empty()) { return; }
+    for (const ColumnValues::Value& value : labels_.values()) {
+      if (!internal::stands_for_nothing(value.text)) { continue; }
+      table_.warnings.push_back(fmt::format(
+          "{}:{}:{}: the label \"{}\" is taken for a class of its own; if it says that there is no label, leave "
+          "such lines out",
+          name_, value.place.line, value.place.column, printable(value.text)));
+    }
+  }
+
   Status finish_labels() {
     if (options_.like != nullptr) {  // numbered in the other table's order already
       table_.classes = options_.like->classes;
@@ -331,6 +356,7 @@ class TableReader {
       TRIBUTARY_RETURN_IF_ERROR(refuse_beyond_range(labels_, "label"));
       ColumnValues::Order order = labels_.order();
       TRIBUTARY_RETURN_IF_ERROR(refuse_regression(order));
+      warn_of_words_for_nothing(order);
       for (std::int32_t& number : label_numbers_) { number = order.rank_of[static_cast<std::size_t>(number)]; }
       table_.classes = std::move(order.names);
     }

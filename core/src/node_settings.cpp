@@ -41,7 +41,11 @@ Status check_node_settings(const Tree& tree, const TrainerConfig& trainer) {
   };
   std::map<std::string, Found> problems;
   for (std::uint32_t n = 0; n < tree.size(); ++n) {
-    const std::string problem = problem_of(tree.attributes(NodeId{n}), trainer);
+    std::string problem = problem_of(tree.attributes(NodeId{n}), trainer);
+    if (problem.empty() && NodeId{n} == tree.root() && tree.attributes(NodeId{n}).link != Link{}) {
+      problem =
+          "link has no effect, as it is the way to a parent, and the root has none; give it to the root's children";
+    }
     if (problem.empty()) { continue; }
     const auto [found, first] = problems.try_emplace(problem, Found{tree.name(NodeId{n}), 0});
     if (!first) { ++found->second.others; }

@@ -30,4 +30,13 @@ CodePoint first_code_point(std::string_view text) noexcept {
   return found.value < least || surrogate || found.value > 0x10FFFF ? CodePoint{} : found;
 }
 
+bool is_utf8(std::string_view text) noexcept {
+  while (!text.empty()) {
+    const std::size_t bytes = first_code_point(text).bytes;
+    if (bytes == 0) { return false; }
+    text.remove_prefix(bytes);
+  }
+  return true;
+}
+
 }  // namespace tributary::internal

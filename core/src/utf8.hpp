@@ -17,4 +17,6 @@ struct CodePoint {
 // no UTF-8.
 [[nodiscard]] CodePoint first_code_point(std::string_view text) noexcept;
 
+[[nodiscard]] bool is_utf8(std::string_view text) noexcept;
+
 }  // namespace tributary::internal

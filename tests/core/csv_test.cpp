@@ -97,6 +97,33 @@ TEST(Csv, LabelsAndIdsBeyondTheRangeOfNumbersAreRefusedAmongNumbers) {
   EXPECT_EQ(read("x,label\n0,ab1\n0,1e400\n").classes, (std::vector<std::string>{"1e400", "ab1"}));
 }
 
+// Two names that differ in such bytes alone would look the same everywhere.
+TEST(Csv, NamesThatAreNoUtf8AreRefused) {
+  const std::string latin = "gr\xf6\xdf";
+  const std::string remedy = " is not UTF-8 text; save the file as UTF-8 (spreadsheets call it \"CSV UTF-8\")";
+  CsvOptions options;
+  options.id_column = "who";
+
+  EXPECT_EQ(parse_csv("x,label\n1," + latin + "e\n", "t.csv", {}).status(),
+            bad_data("t.csv:2:3: the label \"gr\\xf6\\xdfe\"" + remedy));
+  EXPECT_EQ(parse_csv(latin + ",label\n1,0\n", "t.csv", {}).status(),
+            bad_data("t.csv:1:1: the column name \"gr\\xf6\\xdf\"" + remedy));
+  EXPECT_EQ(parse_csv("who,x,label\n" + latin + ",1,0\n", "t.csv", options).status(),
+            bad_data("t.csv:2:1: the id \"gr\\xf6\\xdf\"" + remedy));
+  options.id_column.clear();
+  options.ignore_columns = {"note"};
+  EXPECT_TRUE(parse_csv("note,x,label\n" + latin + ",1,gr\u00f6\u00dfe\n", "t.csv", options).ok());
+}
+
+TEST(Csv, AWordForNothingAmongWordsIsAClassWithAWarning) {
+  const CsvTable table = read("x,label\n1,ja\n2,NA\n3,nein\n4,NA\n");
+
+  EXPECT_EQ(table.classes, (std::vector<std::string>{"NA", "ja", "nein"}));
+  EXPECT_EQ(table.warnings,
+            std::vector<std::string>{"t.csv:3:3: the label \"NA\" is taken for a class of its own; if it "
+                                     "says that there is no label, leave such lines out"});
+}
+
 TEST(Csv, ARegressionTargetIsRefused) {
   std::string prices = "area,label\n";
   for (int i = 0; i < 60; ++i) { prices += "1," + std::to_string(100 + i) + "." + std::to_string(10 + i % 7) + "\n"; }

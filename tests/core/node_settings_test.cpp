@@ -49,5 +49,20 @@ TEST(NodeSettings, RefuseADeviceThatIsNotTheTrainers) {
   EXPECT_TRUE(check(attributes, "cuda").ok());
 }
 
+TEST(NodeSettings, RefuseALinkOfTheRoot) {
+  NodeAttributes attributes;
+  attributes.link.latency = std::chrono::seconds(5);
+  const Tree tree = Tree::create({.child_counts = {1, 0}, .attributes = {{0U, attributes}}}).value();
+
+  const Status refused = internal::check_node_settings(tree, TrainerConfig());
+
+  EXPECT_EQ(refused.code(), Code::kConfiguration);
+  EXPECT_TRUE(
+      refused.message().ends_with("link has no effect, as it is the way to a parent, and the root has none; "
+                                  "give it to the root's children"))
+      << refused.message();
+  EXPECT_TRUE(check(attributes).ok());
+}
+
 }  // namespace
 }  // namespace tributary
