@@ -56,8 +56,9 @@ char delimiter_of(std::string_view text, const std::string& name, const std::str
   char best = kDelimiters.front();
   std::size_t most = 0;
   for (const char delimiter : kDelimiters) {
+    CsvRecords records(text, name, delimiter);  // holds what was quoted as long as the fields are looked at
     std::vector<CsvField> header;
-    const Result<bool> more = CsvRecords(text, name, delimiter).next(header);
+    const Result<bool> more = records.next(header);
     if (!more.ok() || !*more) { continue; }
     if (header.size() > 1 && holds(header, label_column)) { return delimiter; }
     if (header.size() > most) {
