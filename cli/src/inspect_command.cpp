@@ -290,7 +290,11 @@ Status inspect_run(const Options& options, const Context& context) {
     print_json(facts, context);
   } else {
     print_facts(facts, context);
-    if (!run.ended()) { context.note("  not ended: go on with tributary run --resume " + run.directory.string()); }
+    if (!run.owner.empty()) {
+      context.note("  still running: " + run.owner);
+    } else if (!run.ended()) {
+      context.note("  not ended: go on with tributary run --resume " + run.directory.string());
+    }
   }
   if (altered) { return bad_data(fmt::format("{}: is not the model whose digest the run recorded", model.string())); }
   return ok_status();

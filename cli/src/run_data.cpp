@@ -10,6 +10,7 @@
 
 #include "tributary/core/human.hpp"
 #include "tributary/core/record_sinks.hpp"
+#include "tributary/core/run_lock.hpp"
 
 namespace tributary::cli {
 namespace {
@@ -143,6 +144,7 @@ Result<RunData> read_run(FileSystem& files, const std::filesystem::path& path) {
   TRIBUTARY_ASSIGN_OR_RETURN(data.configuration, read_text_if_there(files, data.directory / "configuration.yaml"));
   TRIBUTARY_ASSIGN_OR_RETURN(data.topology, read_text_if_there(files, data.directory / "topology.yaml"));
   data.settings = flatten_yaml(data.configuration);
+  if (!data.ended()) { data.owner = owner_of_run_directory(files, data.directory); }
   data.name = data.run.text("name");
   if (data.name.empty()) {
     std::error_code unknown;
@@ -153,7 +155,8 @@ Result<RunData> read_run(FileSystem& files, const std::filesystem::path& path) {
 
 std::string RunData::outcome() const {
   const std::string_view said = end.text("outcome");
-  return said.empty() ? "unfinished" : std::string(said);
+  if (!said.empty()) { return std::string(said); }
+  return owner.empty() ? "unfinished" : "running";
 }
 
 double RunData::total(std::string_view field) const {

@@ -39,9 +39,10 @@ struct RunData {
   std::string configuration;                    // text of configuration.yaml; empty if there is none
   std::map<std::string, std::string> settings;  // the same, as dotted keys
   std::string topology;                         // text of topology.yaml; empty if there is none
+  std::string owner;                            // of a run that has not ended: the process that is at it; empty: none
 
   [[nodiscard]] bool ended() const noexcept { return !end.fields().empty(); }
-  // "finished", ... or "unfinished".
+  // "finished", ..., "running" or "unfinished".
   [[nodiscard]] std::string outcome() const;
   // Summed over the rounds.
   [[nodiscard]] double total(std::string_view field) const;

@@ -62,6 +62,14 @@ Result<std::unique_ptr<FileLock>> claim_run_directory(FileSystem& files, const f
                                       directory.string(), holder));
 }
 
+std::string owner_of_run_directory(FileSystem& files, const fs::path& directory) {
+  const Result<FileSystem::Kind> found = files.kind(directory / kLockFile);
+  if (!found.ok() || *found == FileSystem::Kind::kNothing) { return {}; }
+  const Result<LockAttempt> attempt = try_to_claim(files, directory);
+  if (!attempt.ok() || attempt->lock != nullptr) { return {}; }
+  return attempt->holder.empty() ? "another process" : internal::printable(attempt->holder);
+}
+
 Result<ClaimedDirectory> claim_free_directory(FileSystem& files, const fs::path& wanted) {
   fs::path candidate = wanted;
   for (int number = 2;; ++number) {

@@ -98,8 +98,24 @@ class OwnerTest(RunDirectoryTest):
         owner.send_signal(signal.SIGSTOP)
         _, err = self.run_program("run", "--resume", directory, "--quiet", expect=64)
         self.assert_refused(err, directory, owner)
+        (directory / "run.lock").unlink()  # as people do with what looks like a stale lock
+        _, err = self.run_program("run", "--resume", directory, "--quiet", expect=64)
+        self.assertIn("is in use by another process", err)
         owner.send_signal(signal.SIGKILL)
         owner.communicate()
+
+    def test_a_run_that_goes_on_is_not_called_unfinished(self):
+        directory = self.work / "run"
+        owner = self.start_run("run", self.file, "--output", directory, *settings(rounds=LONG))
+        owner.send_signal(signal.SIGSTOP)
+        out, err = self.run_program("inspect", directory)
+        self.assertRegex(out, r"outcome +running")
+        self.assertIn(f"still running: process {owner.pid} since", err)
+        owner.send_signal(signal.SIGKILL)
+        owner.communicate()
+        out, err = self.run_program("inspect", directory)
+        self.assertRegex(out, r"outcome +unfinished")
+        self.assertIn("not ended: go on with tributary run --resume", err)
 
     def test_parallel_starts_of_one_name_get_a_directory_each(self):
         starts = 8

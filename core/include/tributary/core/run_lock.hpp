@@ -10,6 +10,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <string>
 
 #include "tributary/core/file_system.hpp"
 #include "tributary/core/status.hpp"
@@ -18,6 +19,10 @@ namespace tributary {
 
 // Of an existing directory.
 Result<std::unique_ptr<FileLock>> claim_run_directory(FileSystem& files, const std::filesystem::path& directory);
+
+// Who writes in the directory now: "process 17 since ... on host ..."; empty if nobody does, or if that cannot be found
+// out. Holds the lock itself for a moment, unless there is no lock file yet.
+[[nodiscard]] std::string owner_of_run_directory(FileSystem& files, const std::filesystem::path& directory);
 
 struct ClaimedDirectory {
   std::filesystem::path path;
