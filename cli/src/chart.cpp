@@ -233,11 +233,13 @@ std::string line_chart(const LineChart& chart) {
   double y_high = -kInfinity;
   std::vector<std::string> names;
   std::vector<std::size_t> colors;
+  bool whole_places = true;
   for (const Series& series : chart.series) {
     if (series.points.empty()) { continue; }
     names.push_back(series.name);
     colors.push_back(series.color);
     for (const auto& [px, py] : series.points) {
+      whole_places = whole_places && px == std::round(px);
       x_low = std::min(x_low, px);
       x_high = std::max(x_high, px);
       y_low = std::min(y_low, py);
@@ -261,6 +263,10 @@ std::string line_chart(const LineChart& chart) {
   const Scale y{std::min(y_low, y_ticks.front()), std::max(y_high, y_ticks.back()), kHeight - kBottom, kTop};
   std::vector<double> x_ticks = ticks(x_low, x_high, 7);
   std::erase_if(x_ticks, [&](double t) { return t < x_low - 1e-9 || t > x_high + 1e-9; });
+  // There is no round 1.5.
+  if (whole_places) {
+    std::erase_if(x_ticks, [](double t) { return t != std::round(t); });
+  }
   if (x_ticks.empty()) { x_ticks = {x_low}; }
   const Scale x{x_low, x_high, kLeft + 8, kWidth - kRight - 8};
 

@@ -144,7 +144,7 @@ Comparison compare(std::span<const RunData> runs) {
     if (!have_one_scale(runs)) { row.best = -1; }
     return row;
   };
-  const NumberFormat loss = [](double v) { return fmt::format("{:.4f}", v); };
+  const NumberFormat loss = human_metric;
   const NumberFormat count = [](double v) { return human_count(saturated_count(v)); };
   const auto add = [&comparison](Comparison::Row row) {
     const bool empty =

@@ -262,7 +262,7 @@ Status inspect_run(const Options& options, const Context& context) {
     if (std::isfinite(value)) { facts[name] = options.json ? Facts(value) : Facts(text); }
   };
   number("accuracy", run.last("accuracy"), run.accuracy_text(run.last("accuracy")));
-  number("loss", run.last("loss"), fmt::format("{:.4f}", run.last("loss")));
+  number("loss", run.last("loss"), human_metric(run.last("loss")));
   number(options.json ? "seconds" : "time", run.seconds(), human_duration(run.seconds()));
   if (options.json) {
     facts["bytes_moved"] = saturated_count(run.bytes_moved());

@@ -26,10 +26,6 @@ constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 constexpr std::size_t kMaxTableRows = 500;
 constexpr std::size_t kMaxFaultRows = 100;
 
-std::string fixed(double value) {
-  return std::isfinite(value) ? fmt::format("{:.4f}", value) : "–";
-}
-
 std::string plain_number(double value) {
   return fmt::format("{:g}", value);
 }
@@ -100,7 +96,8 @@ void key_numbers(Page& page, const RunData& data) {
   }
   if (const double loss = data.last("loss"); std::isfinite(loss)) {
     const double training = data.last("train_loss");
-    tiles.push_back({"Test loss", fixed(loss), std::isfinite(training) ? "training " + fixed(training) : ""});
+    tiles.push_back(
+        {"Test loss", human_metric(loss), std::isfinite(training) ? "training " + human_metric(training) : ""});
   }
   const double rounds = data.end.number("rounds", static_cast<double>(data.rounds.size()));
   const double asked = data.run.number("rounds");
@@ -315,8 +312,8 @@ std::string rounds_table(const RunData& data) {
   for (std::size_t i = count > kMaxTableRows ? count - kMaxTableRows : 0; i < count; ++i) {
     const Record& round = data.rounds[i];
     table.rows.push_back({plain_number(round.number("round")), escape_html(round.text("outcome")),
-                          data.accuracy_text(round.number("accuracy", kNaN)), fixed(round.number("loss", kNaN)),
-                          fixed(round.number("train_loss", kNaN)),
+                          data.accuracy_text(round.number("accuracy", kNaN)), human_metric(round.number("loss", kNaN)),
+                          human_metric(round.number("train_loss", kNaN)),
                           human_count(saturated_count(round.number("contributors"))),
                           human_duration(round.number("seconds")), human_bytes(round.number("bytes_down")),
                           human_bytes(round.number("bytes_up"))});

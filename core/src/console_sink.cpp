@@ -32,11 +32,6 @@ constexpr std::array<Column, 7> kColumns{
     {{"round", 9}, {"accuracy", 9}, {"loss", 9}, {"train loss", 10}, {"clients", 13}, {"time", 12}, {"moved", 9}}};
 constexpr std::string_view kGap = "  ";
 
-std::string fixed(double value) {
-  if (!std::isfinite(value)) { return "–"; }
-  return std::abs(value) < 1e4 ? fmt::format("{:.4f}", value) : fmt::format("{:.2e}", value);
-}
-
 std::uint64_t count_of(const Record& record, std::string_view key) {
   return saturated_count(record.number(key));
 }
@@ -240,8 +235,8 @@ void ConsoleSink::write_row(const Record& round, const std::string& rounds, bool
   cells[kRound] = rounds;
   const double accuracy = round.number("accuracy", kAbsent);
   cells[kAccuracy] = std::isfinite(accuracy) ? human_accuracy(accuracy) : reported_accuracy(round);
-  cells[kLoss] = fixed(round.number("loss", kAbsent));
-  cells[kTrainLoss] = fixed(round.number("train_loss", kAbsent));
+  cells[kLoss] = human_metric(round.number("loss", kAbsent));
+  cells[kTrainLoss] = human_metric(round.number("train_loss", kAbsent));
   cells[kClients] = human_count(count_of(round, "contributors"));
   // Of the children asked at the root, some are missing.
   if (reported < selected) { cells[kClients] += fmt::format(" ({}/{})", reported, selected); }
@@ -288,12 +283,13 @@ void ConsoleSink::write_end(const Record& end) {
     }
     row("accuracy", text);
   }
-  if (const double loss = end.number("loss", kAbsent); std::isfinite(loss)) { row("loss", fixed(loss)); }
+  if (const double loss = end.number("loss", kAbsent); std::isfinite(loss)) { row("loss", human_metric(loss)); }
   if (!client_metrics_.empty()) {
     static constexpr std::size_t kMostShown = 6;
     std::string text;
     for (std::size_t i = 0; i < std::min(client_metrics_.size(), kMostShown); ++i) {
-      text += fmt::format("{}{} {}", i == 0 ? "" : " · ", client_metrics_[i].first, fixed(client_metrics_[i].second));
+      text += fmt::format("{}{} {}", i == 0 ? "" : " · ", client_metrics_[i].first,
+                          human_metric(client_metrics_[i].second));
     }
     if (client_metrics_.size() > kMostShown) { text += " · …"; }
     row("clients", text + "  (as they report it)");

@@ -104,6 +104,11 @@ std::string human_accuracy(double accuracy) {
   return is_share || !std::isfinite(accuracy) ? human_percent(accuracy) : fmt::format("{:.6g}", accuracy);
 }
 
+std::string human_metric(double value) {
+  if (!std::isfinite(value)) { return "–"; }
+  return std::abs(value) < 1e4 ? fmt::format("{:.4f}", value) : fmt::format("{:.2e}", value);
+}
+
 std::uint64_t saturated_count(double number) noexcept {
   constexpr double kBeyond = 0x1p64;
   if (!(number > 0.0)) { return 0; }

@@ -55,6 +55,14 @@ std::vector<double> heights(const std::string& svg) {
   return found;
 }
 
+TEST(LineChart, RoundsHaveWholeNumbers) {
+  const std::string svg = accuracies({0.1, 0.2, 0.3});
+
+  std::size_t twos = 0;  // the format cuts 2.5 to 2
+  for (std::size_t at = svg.find(">2</text>"); at != std::string::npos; at = svg.find(">2</text>", at + 1)) { ++twos; }
+  EXPECT_EQ(twos, 1U);
+}
+
 TEST(LineChart, ValuesBeyondTheBoundsAreDrawnInsideThePicture) {
   for (const std::vector<double>& values : std::vector<std::vector<double>>{{85.0, 87.5, 90.0},
                                                                             {-3.0, -2.0},

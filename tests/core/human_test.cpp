@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <cstdint>
 #include <limits>
 #include <vector>
@@ -45,6 +46,9 @@ TEST(Human, CountsAreGroupedByThousands) {
 }
 
 TEST(Human, AccuraciesOutsideOfSharesStayAsTheyAre) {
+  EXPECT_EQ(human_metric(2.30258), "2.3026");
+  EXPECT_EQ(human_metric(2024456019.2), "2.02e+09");
+  EXPECT_EQ(human_metric(std::nan("")), "–");
   EXPECT_EQ(human_accuracy(0.0), "0.00 %");
   EXPECT_EQ(human_accuracy(0.8512), "85.12 %");
   EXPECT_EQ(human_accuracy(1.0), "100.00 %");

@@ -22,6 +22,8 @@ namespace tributary {
 [[nodiscard]] std::string human_percent(double share, int digits = 2);
 // An accuracy: a share as human_percent(); what lies outside [0, 1], as some programs report theirs, as it is: "85".
 [[nodiscard]] std::string human_accuracy(double accuracy);
+// A loss or another metric: "2.3026", "2.02e+09"; "–" for what is no finite number.
+[[nodiscard]] std::string human_metric(double value);
 // The whole number at or below a measured or recorded one, for human_count(): 0 for negative ones and NaN, 2^64 - 1 for
 // what is larger than that.
 [[nodiscard]] std::uint64_t saturated_count(double number) noexcept;
