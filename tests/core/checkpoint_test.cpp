@@ -256,7 +256,7 @@ TEST(Checkpoint, ASaveThatFailsKeepsTheEarlierOnesAndTheNextOneWorks) {
 
 // The bytes of the hexadecimal dump in docs/checkpoint.md: lines "00000010  7b 22 ...".
 std::string documented_bytes() {
-  const auto page = std::filesystem::path(__FILE__).parent_path() / "../../docs/checkpoint.md";
+  const auto page = std::filesystem::path(TRIBUTARY_SOURCE_DIR) / "docs/checkpoint.md";
   std::ifstream file(page);
   std::string bytes;
   for (std::string line; std::getline(file, line);) {

@@ -16,7 +16,7 @@ namespace tributary {
 namespace {
 
 const std::filesystem::path kExample =
-    std::filesystem::path(__FILE__).parent_path() / "../../examples/03_external_command/trainer.py";
+    std::filesystem::path(TRIBUTARY_SOURCE_DIR) / "examples/03_external_command/trainer.py";
 
 class CommandTrainer : public ::testing::Test {
  protected:

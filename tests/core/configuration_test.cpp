@@ -23,7 +23,7 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-const std::filesystem::path kSource = std::filesystem::path(__FILE__).parent_path().parent_path().parent_path();
+const std::filesystem::path kSource = TRIBUTARY_SOURCE_DIR;
 const std::string kSmallest = "schema: 1\ntopology: {star: 4}\n";
 
 std::string text_of(const std::filesystem::path& file) {

@@ -342,7 +342,7 @@ TEST(TorchScript, SaysWhatIsWrongWithAFile) {
   federation.configuration.model.torchscript = "/nowhere/net.pt";
   EXPECT_EQ(federation.factory().status(), not_found("model.torchscript: there is no file /nowhere/net.pt"));
 
-  federation.configuration.model.torchscript = __FILE__;
+  federation.configuration.model.torchscript = TRIBUTARY_FIXTURES "/weights.py";
   EXPECT_EQ(federation.factory().status().code(), Code::kBadData);
 
   federation.configuration.model.torchscript = TRIBUTARY_FIXTURES;
