@@ -88,10 +88,10 @@ void add_about_cohorts(const TierConfig& config, std::uint32_t tier, const std::
 
 double rate_of(const OptimizerConfig& optimizer, std::uint64_t round) {
   using Schedule = OptimizerConfig::Schedule;
-  const double factors = static_cast<double>((round - 1) / (optimizer.schedule == Schedule::kStep
-                                                                ? std::max<std::uint64_t>(optimizer.step_rounds, 1)
-                                                                : std::uint64_t{1}));
-  return optimizer.lr * std::pow(optimizer.gamma, factors);
+  const std::uint64_t between =
+      optimizer.schedule == Schedule::kStep ? std::max<std::uint64_t>(optimizer.step_rounds, 1) : 1;
+  const std::uint64_t factors = (round - 1) / between;
+  return optimizer.lr * std::pow(optimizer.gamma, static_cast<double>(factors));
 }
 
 // The first round whose learning rate float32 holds as 0; the last is such a round, the first is not.

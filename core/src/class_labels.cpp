@@ -11,7 +11,8 @@ bool is_regression_target(const LabelFacts& facts) noexcept {
     return facts.values > kMany || (facts.values >= kSome && facts.samples < 3 * facts.values);
   }
   const double range = facts.greatest - facts.least + 1.0;
-  return facts.values > kSomeWhole && facts.samples < 3 * facts.values && range > 2.0 * static_cast<double>(facts.values);
+  return facts.values > kSomeWhole && facts.samples < 3 * facts.values &&
+         range > 2.0 * static_cast<double>(facts.values);
 }
 
 }  // namespace tributary::internal

@@ -98,7 +98,9 @@ constexpr auto kFault = std::to_array<FieldInfo>({
 constexpr auto kWarning = std::to_array<FieldInfo>({
     {"text", "text", "", "for people"},
     {"round", "integer", "", "that showed it first, of what is said once in a run"},
-    {"about", "text", "", "tells apart what is said once in a run: `weight`, `metric NAME`, `held-out NAME`, `fault KIND`, `input KEY`, `stop_at_accuracy`"},
+    {"about", "text", "",
+     "tells apart what is said once in a run: `weight`, `metric NAME`, `held-out NAME`, `fault KIND`, `input KEY`, "
+     "`stop_at_accuracy`"},
 });
 
 constexpr auto kEdge = std::to_array<FieldInfo>({
@@ -150,7 +152,8 @@ constexpr std::array<EventInfo, 11> kEvents{{
     {"tier", "once per round and tier below the root", kTier},
     {"round",
      "once per round. Any other metric NAME that clients report stands in `train_NAME`, or in `client_NAME` if it is "
-     "called base_NAME, as a weighted mean over the clients: `train_accuracy`, `train_f1`, `client_auc`. What a trainer "
+     "called base_NAME, as a weighted mean over the clients: `train_accuracy`, `train_f1`, `client_auc`. What a "
+     "trainer "
      "measures on held-out data besides accuracy and loss stands by its own name",
      kRound},
     {"fault", "whenever a node failed, was silent, came back, or something was refused or not needed", kFault},

@@ -27,8 +27,8 @@ struct Contribution {
   Metrics metrics;
 };
 
-// kInvalidArgument: a model of another size, a weight outside its range, too many metrics; kBadData: a model with values
-// that are not finite.
+// kInvalidArgument: a model of another size, a weight outside its range, too many metrics; kBadData: a model with
+// values that are not finite.
 Result<Contribution> make_contribution(const ParameterSpec& spec, const ModelValues& base, TrainOutcome outcome);
 
 // after - before.
