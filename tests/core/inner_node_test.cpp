@@ -297,6 +297,42 @@ TEST(InnerNode, AChildThatWeighsMoreThanItAnnouncedIsRefusedWhoeverComesFirst) {
   }
 }
 
+// A round says how finely its sums resolve an average change: with what was announced for the children that it asks.
+TEST(InnerNode, TheGridOfAStarFollowsTheChildrenThatARoundAsks) {
+  class Last final : public TierPolicy {
+   public:
+    [[nodiscard]] Cohort choose(std::uint32_t, std::uint64_t) const override {
+      return {.members = {1, 2}, .target = 2, .quorum = 2};
+    }
+    [[nodiscard]] Decision decide(const RoundState& state) const noexcept override {
+      return state.reported == 2 ? Decision::kCommit : Decision::kWait;
+    }
+    [[nodiscard]] std::uint32_t largest_target(std::uint32_t /*children*/) const noexcept override { return 2; }
+  };
+  const auto bound = [](double weight) { return Weight::from(weight).value(); };
+  std::vector<double> resolutions;
+  for (const bool follows : {true, false}) {
+    Recorder context;
+    InnerNodeSettings made = settings(NodeId{0}, NodeId{0}, {1, 3});
+    made.weight_bounds =
+        std::make_shared<const std::vector<Weight>>(std::vector{bound(1e8), bound(1e8), bound(1), bound(1)});
+    made.scale = ExactScale::fine(bound(1e8 + 1), 2);
+    if (follows) { made.scale_of_round = &ExactScale::fine; }
+    made.policy = std::make_unique<Last>();
+    InnerNode root(std::move(made), RootState{{}, {}, std::make_shared<std::vector<float>>(2, 0.0F)});
+    root.on_start(context);
+    for (const auto& [to, task] : context.take<TaskMessage>()) {
+      root.on_message(context, to, report(to, task, 1e-7F));
+    }
+
+    ASSERT_TRUE(context.published);
+    resolutions.push_back(context.published->resolution);
+    if (follows) { EXPECT_NEAR(context.published_model[0], 1e-7F, 1e-10F); }
+  }
+  EXPECT_LE(resolutions[0], 0x1p-33);
+  EXPECT_GT(resolutions[1], 1e-4) << "that of a cohort with the heavy child";
+}
+
 TEST(InnerNode, ARoundOfNoWeightIsAbandonedInsteadOfDivided) {
   class Content final : public TierPolicy {
    public:

@@ -89,6 +89,18 @@ TEST(TrainingPool, RefusesAnEvaluationOfMoreSamplesThanCanBeCounted) {
   }
 }
 
+// Or it would be an accuracy of 0 %.
+TEST(TrainingPool, AnEvaluationOfNoSamplesMeasuresNothing) {
+  FunctionTrainerFactory factory = noisy_pull(10);
+  factory.set_measure(
+      [](std::span<const float>, std::uint32_t) { return Evaluation{.samples = 0, .metrics = {{"accuracy", 0.5}}}; });
+
+  const Result<Evaluation> evaluation =
+      TrainingPool::create(factory, 1).value()->evaluate(std::vector<float>(10, 0.0F));
+
+  EXPECT_EQ(evaluation.status().code(), Code::kUnsupported);
+}
+
 TEST(TrainingPool, ReturningTheBaseIsAZeroChange) {
   const FunctionTrainerFactory factory(3, [](const TrainTask& task) -> Result<TrainOutcome> {
     return TrainOutcome{.model = task.base, .weight = 2.0, .samples = 1, .steps = 0, .metrics = {}};
