@@ -10,6 +10,7 @@
 #include <optional>
 #include <set>
 
+#include "support/node_recorder.hpp"
 #include "tributary/aggregators/server_step.hpp"
 #include "tributary/aggregators/synchronous.hpp"
 #include "tributary/aggregators/weighted_sum.hpp"
@@ -18,48 +19,12 @@
 namespace tributary {
 namespace {
 
+using testing::Recorder;
+
 const ParameterSpec& spec() {
   static const ParameterSpec kSpec = ParameterSpec::create({{"w", {2}}}).value();
   return kSpec;
 }
-
-// Keeps what a node asks for.
-class Recorder final : public NodeContext {
- public:
-  void send(NodeId to, Message message) override { sent.emplace_back(to, std::move(message)); }
-  void set_timer(TimerId timer, std::chrono::nanoseconds after) override { timers[timer] = after; }
-  void cancel_timer(TimerId timer) override { timers.erase(timer); }
-  [[nodiscard]] std::chrono::nanoseconds time_left(TimerId timer) const override {
-    const auto found = timers.find(timer);
-    return found == timers.end() ? std::chrono::nanoseconds{0} : found->second;
-  }
-  void train(TrainRequest request) override { training = std::move(request); }
-  void cancel_training() override { training.reset(); }
-  void publish(const RoundReport& report, ModelValues model) override {
-    published = report;
-    published_model = *model;
-  }
-  void finished(Status status) override { outcome = std::move(status); }
-  void note(NodeNote note) override { notes.push_back(std::move(note)); }
-
-  template <typename Kind>
-  std::vector<std::pair<NodeId, Kind>> take() {
-    std::vector<std::pair<NodeId, Kind>> found;
-    for (const auto& [to, message] : sent) {
-      if (const auto* kind = std::get_if<Kind>(&message)) { found.emplace_back(to, *kind); }
-    }
-    sent.clear();
-    return found;
-  }
-
-  std::vector<std::pair<NodeId, Message>> sent;
-  std::map<TimerId, std::chrono::nanoseconds> timers;
-  std::optional<TrainRequest> training;
-  std::optional<RoundReport> published;
-  std::vector<float> published_model;
-  std::optional<Status> outcome;
-  std::vector<NodeNote> notes;
-};
 
 InnerNodeSettings settings(NodeId self, NodeId parent, Tree::Children children) {
   InnerNodeSettings made;
@@ -513,6 +478,45 @@ TEST(ClientNode, ANewerTaskReplacesTheOneUnderWay) {
   client.on_trained(context, old.key, internal_error("too late"));
 
   EXPECT_TRUE(context.take<TaskFailedMessage>().empty());
+}
+
+TEST(ClientNode, ListensToItsParentAloneAndReportsTheTaskThatItHas) {
+  Recorder context;
+  ClientNode client(NodeId{1}, NodeId{0}, spec(), {});
+  const TaskMessage task{.key = {.incarnation = 0, .round = Round{1}},
+                         .attempt = Attempt{1},
+                         .model = std::make_shared<const std::vector<float>>(2, 0.5F)};
+  client.on_message(context, NodeId{7}, task);
+  EXPECT_FALSE(context.training);
+  client.on_message(context, NodeId{0}, task);
+  Contribution work;
+  work.delta = Payload::floats(std::make_shared<const std::vector<float>>(2, 1.0F));
+  work.weight = Weight::from(3).value();
+
+  client.on_trained(context, {.incarnation = 0, .round = Round{2}}, work);
+
+  EXPECT_TRUE(context.take<UpdateMessage>().empty());
+}
+
+// The quorum has closed the round when the last answer comes.
+TEST(InnerNode, AnUpdateOfAClosedRoundIsLateAndNotCounted) {
+  Recorder context;
+  InnerNodeSettings made = settings(NodeId{0}, NodeId{0}, {1, 2});
+  made.policy = std::make_unique<SynchronousPolicy>(TierConfig{.quorum = 0.5, .deadline_s = 1.0});
+  InnerNode root(std::move(made), RootState{{}, {}, std::make_shared<std::vector<float>>(2, 0.0F)});
+  root.on_start(context);
+  const auto tasks = context.take<TaskMessage>();
+  root.on_message(context, NodeId{1}, report(NodeId{1}, tasks[0].second, 1.0F));
+  root.on_timer(context, TimerId::kDeadline);
+  ASSERT_TRUE(context.published);
+  context.sent.clear();
+
+  root.on_message(context, NodeId{2}, report(NodeId{2}, tasks[1].second, 3.0F));
+
+  const auto answers = context.take<AcknowledgeMessage>();
+  ASSERT_EQ(answers.size(), 1U);
+  EXPECT_FALSE(answers[0].second.accepted);
+  EXPECT_EQ(answers[0].second.reason, "the round has closed");
 }
 
 // Nobody answers in three rounds: the root gives up, unless it is told to stop in the last of them.
