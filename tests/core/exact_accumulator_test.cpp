@@ -373,6 +373,13 @@ TEST(ExactKernels, AllVariantsGiveTheSameBits) {
   }
 }
 
+TEST(Weight, IsRoundedToTheNearestStep) {
+  constexpr double kStep = 0x1p-24;
+
+  EXPECT_EQ(Weight::from(1.0 + 0.75 * kStep).value().value(), 1.0 + kStep);
+  EXPECT_EQ(Weight::from(1.0 + 0.25 * kStep).value().value(), 1.0);
+}
+
 TEST(Weight, TakesNumbersThatKeepTheirShare) {
   EXPECT_EQ(weight(60000).value(), 60000.0);
   EXPECT_EQ(weight(0.5).value(), 0.5);

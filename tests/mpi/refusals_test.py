@@ -158,7 +158,7 @@ class RefusalsTest(TwoProgramsTest):
     def test_a_run_that_is_not_there_is_not_resumed(self):
         _, err = self.run_ranks(2, "run", "--resume", self.work / "nowhere", expect=66)
         self.assertEqual(sum(line.startswith("error:") for line in err.splitlines()), 1, err)
-        self.assertIn("nowhere/configuration.yaml", err)
+        self.assertIn("there is no run directory", err)
 
     def test_a_wrong_command_line_is_told_once(self):
         _, err = self.run_ranks(3, "rum", expect=64)
