@@ -62,6 +62,25 @@ TEST(TrainingPool, FinishesWhenJobsAreCancelledAtAnyMoment) {
   }
 }
 
+TEST(TrainingPool, AJobThatIsCancelledWhileItTrainsIsNotReported) {
+  std::atomic<bool> started{false};
+  std::atomic<bool> reported{false};
+  const FunctionTrainerFactory factory(2, [&started](const TrainTask& task) -> Result<TrainOutcome> {
+    started = true;
+    EXPECT_TRUE(testing::busy_until_cancelled(task, std::chrono::seconds(20)));
+    return TrainOutcome{.model = task.base, .weight = 1.0, .metrics = {}};
+  });
+  auto pool = TrainingPool::create(factory, 2).value();
+  const auto job =
+      pool->submit(task_of(0, std::make_shared<const std::vector<float>>(2, 0.0F)), [&reported] { reported = true; });
+  while (!started) { std::this_thread::yield(); }
+
+  pool->cancel(job);
+  pool.reset();
+
+  EXPECT_FALSE(reported);
+}
+
 TEST(TrainingPool, TurnsExceptionsIntoAStatus) {
   const FunctionTrainerFactory factory(
       3, [](const TrainTask&) -> Result<TrainOutcome> { throw std::runtime_error("no such layer"); });
