@@ -73,7 +73,9 @@ TEST(TrainingPool, AJobThatIsCancelledWhileItTrainsIsNotReported) {
   auto pool = TrainingPool::create(factory, 2).value();
   const auto job =
       pool->submit(task_of(0, std::make_shared<const std::vector<float>>(2, 0.0F)), [&reported] { reported = true; });
-  while (!started) { std::this_thread::yield(); }
+  const auto patience = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (!started && std::chrono::steady_clock::now() < patience) { std::this_thread::yield(); }
+  ASSERT_TRUE(started);
 
   pool->cancel(job);
   pool.reset();

@@ -74,18 +74,23 @@ class CommandTrainerTest(ProgramTest):
                       "trainer.weight_bound to the largest number of samples of one client, or algorithm.weighting: "
                       "uniform", err)
 
-    def test_a_failed_run_is_finished_by_a_resume_only_once_its_cause_is_gone(self):
+    def trained_by_a_script(self, script, rounds):
+        """A federation of one client, whose program is this shell script: $1 is the model as it comes, $2 as it goes."""
         program = self.work / "train.sh"
-        program.write_text('echo x >> calls; [ "$(wc -l < calls)" -le 2 ] || [ ! -e broken ] || exit 1; cp $1 $2\n')
-        (self.work / "broken").touch()
-        self.file = self.configuration(f"""
+        program.write_text(script)
+        return self.configuration(f"""
 schema: 1
 name: broken
-rounds: 5
+rounds: {rounds}
 topology: {{star: 1}}
 model: {{initial: start.safetensors}}
 trainer: {{kind: command, command: [sh, {program}, "{{input}}", "{{output}}"]}}
 """)
+
+    def test_a_failed_run_is_finished_by_a_resume_only_once_its_cause_is_gone(self):
+        self.file = self.trained_by_a_script(
+            'echo x >> calls; [ "$(wc -l < calls)" -le 2 ] || [ ! -e broken ] || exit 1; cp $1 $2\n', rounds=5)
+        (self.work / "broken").touch()
         directory = self.work / "run"
         _, err = self.run_program("run", self.file, "--output", directory, expect=69)
         self.assertIn("the task of client-0 failed in round 3: client 0, round 3: sh ended with exit code 1", err)
@@ -99,18 +104,9 @@ trainer: {{kind: command, command: [sh, {program}, "{{input}}", "{{output}}"]}}
         self.assertEqual([record["outcome"] for record in self.records(directory, "round")], ["committed"] * 5)
 
     def test_abandoned_rounds_of_a_finished_run_are_told(self):
-        program = self.work / "train.sh"
-        program.write_text('echo x >> calls; [ "$(wc -l < calls)" -ne 2 ] || exit 1; cp $1 $2\n')
-        self.file = self.configuration(f"""
-schema: 1
-name: broken
-rounds: 3
-topology: {{star: 1}}
-model: {{initial: start.safetensors}}
-tiers: {{default: {{retries: 0}}}}
-trainer: {{kind: command, command: [sh, {program}, "{{input}}", "{{output}}"]}}
-""")
-        _, err = self.run_program("run", self.file, "--output", self.work / "run")
+        self.file = self.trained_by_a_script('echo x >> calls; [ "$(wc -l < calls)" -ne 2 ] || exit 1; cp $1 $2\n', rounds=3)
+        _, err = self.run_program("run", self.file, "--output", self.work / "run",
+                                  *settings(**{"tiers.default.retries": 0}))
         self.assertIn("1 of 3 rounds was abandoned and changed nothing; the last of them was round 2: client 0, round 2: sh", err)
 
     def test_small_updates_of_the_shipped_configuration_are_not_lost(self):
