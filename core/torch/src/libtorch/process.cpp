@@ -64,6 +64,9 @@ void use_one_libtorch_thread() {
       // Somebody has used them already; nothing of ours does.
     }
     if (const auto set = openblas_function<void (*)(int)>("openblas_set_num_threads")) { set(1); }
+    // cuDNN would otherwise choose kernels that add in whatever order their threads come: another model each time.
+    at::globalContext().setDeterministicCuDNN(true);
+    at::globalContext().setBenchmarkCuDNN(false);
     process_done = true;
   }
   // OpenMP keeps this per thread.

@@ -19,8 +19,11 @@
 // Threads:      each Trainer computes on the thread that calls it, and on no other: many clients train side by side.
 //               The first factory therefore sets libtorch, OpenMP and OpenBLAS to one thread, for the whole process.
 // Determinism:  on the CPU a task's result depends on the task alone, bit for bit, also for models that draw random
-//               numbers (dropout): their forward passes run one at a time. On CUDA only as far as its kernels are
-//               deterministic.
+//               numbers (dropout): their forward passes run one at a time. On CUDA the same, on the same kind of
+//               device, for the built-in models; for TorchScript files as far as libtorch's kernels are deterministic.
+//               cuDNN is told to use kernels that are, in the whole process.
+// Precision:    float32. On CUDA convolutions may round their inputs to TF32, as PyTorch's own default is; the
+//               environment variable NVIDIA_TF32_OVERRIDE=0 forbids it.
 // Memory:       one replica of the model per Trainer (values, gradients, optimizer state), and one batch; with FedSGD
 //               and batch normalisation the batch is all that a client has.
 #pragma once
