@@ -9,6 +9,8 @@
 #include <mutex>
 #include <set>
 #include <span>
+#include <thread>
+#include <thread>
 #include <vector>
 
 #include "contract/driver_under_test.hpp"
@@ -128,6 +130,27 @@ TEST_P(DriverContract, AnErrorOfTheObserverAtTheStartEndsTheRunAsItIs) {
 }
 
 // ---- Statistics ----
+
+TEST_P(DriverContract, TheWaitForASlowChildIsCountedOnItsEdge) {
+  static constexpr auto kSlow = std::chrono::milliseconds(200);
+  const auto slow_first = [](FunctionTrainerFactory::Function pull) {
+    return [pull = std::move(pull)](const TrainTask& task) -> Result<TrainOutcome> {
+      if (real_time() && task.client.value == 0) { std::this_thread::sleep_for(kSlow); }
+      return pull(task);
+    };
+  };
+  Scenario scenario{rounds(2), make_tree(balanced_counts(2, 1)), noisy_pull(10, slow_first)};
+  scenario.compute_time = [](ClientIndex client) { return client.value == 0 ? kSlow : std::chrono::nanoseconds{0}; };
+
+  const DriverRun waited = run(scenario);
+
+  ASSERT_TRUE(waited.status.ok()) << waited.status.to_string();
+  if (!waited.holds_root) { return; }
+  const Traffic& traffic = waited.statistics.traffic;
+  EXPECT_GE(traffic.edges.at(NodeId{1}).wait_time, 2 * kSlow);
+  EXPECT_EQ(traffic.tiers.at(1).wait_time,
+            traffic.edges.at(NodeId{1}).wait_time + traffic.edges.at(NodeId{2}).wait_time);
+}
 
 TEST_P(DriverContract, TrafficIsTheReferencesOnEveryEdgeAndTier) {
   Configuration configuration = rounds(3);

@@ -124,6 +124,25 @@ TEST_F(FaultSchedules, AFullCohortEndsInTheFaultFreeModelBitForBit) {
   }
 }
 
+TEST_F(FaultSchedules, AMessageThatIsRepeatedArrivesTwiceAndCountsOnce) {
+  const FunctionTrainerFactory factory = noisy_pull(40);
+  const Tree tree = make_tree(balanced_counts(3, 2));
+  Configuration configuration = rounds(3);
+  // Long enough for what is repeated to arrive before the next message of its edge.
+  const SimulationSettings options{
+      .threads = 1, .simulation = {}, .compute_time = [](ClientIndex) { return std::chrono::seconds(5); }};
+  const Simulated calm = simulate(configuration, tree, factory, options);
+  configuration.simulation.faults.duplicate = 1.0;
+  configuration.simulation.faults.delay_s = 1.0;
+
+  const Simulated repeated = simulate(configuration, tree, factory, options);
+
+  ASSERT_TRUE(repeated.status.ok()) << repeated.status.to_string();
+  EXPECT_EQ(repeated.observer.model(), calm.observer.model());
+  // Tasks and updates of every edge, at least.
+  EXPECT_GE(repeated.statistics.events, calm.statistics.events + 2 * 3 * (tree.size() - 1));
+}
+
 TEST_F(FaultSchedules, EveryClientIsCountedAtMostOnceAndExactlyAsReported) {
   const auto [first, end] = seeds();
   int partial_rounds = 0;

@@ -211,6 +211,23 @@ TEST(Placement, AnInnerNodeGoesToTheHostOfMostOfItsWorkBeforeTheRank) {
   EXPECT_EQ(placement.rank_of(NodeId{1}), 1U);
 }
 
+TEST(Placement, EqualSharesOfTheWorkGoToTheLowestRank) {
+  const Tree tree = tree_of({1, 3, 0, 0, 0}, {{2, 2}, {3, 1}, {4, 1}});
+
+  EXPECT_EQ(place(tree, hosts_of(3), by_index({2.0, 1.0, 1.0})).rank_of(NodeId{1}), 1U);
+}
+
+// Where the work would let a boundary move a little, it stays: each host gets what the hosts before it leave.
+TEST(Placement, EveryHostOfSeveralGetsItsShare) {
+  const Tree tree = tree_of([] {
+    std::vector<std::uint32_t> counts(601, 0);
+    counts[0] = 600;
+    return counts;
+  }());
+
+  EXPECT_THAT(clients_per_rank(place(tree, hosts_of(6, 3))), ElementsAre(100, 100, 100, 100, 100, 100));
+}
+
 TEST(Placement, IrregularTreesAreCutIntoBalancedContiguousBlocks) {
   for (std::uint64_t seed = 0; seed < 400; ++seed) {
     Rng rng(stream_seed(seed, Purpose::kTest));

@@ -121,7 +121,7 @@ class Simulation final : public NodeContext {
       }
       auto [at, event] = queue_.pop();
       // In real time what is due is done now, which may be long after: timers run from here.
-      now_ = std::max(now_, real_clock() ? elapsed() : at);
+      now_ = real_clock() ? elapsed() : at;
       statistics_.clock = now_;
       ++statistics_.events;
       if (settings_.largest_events != 0 && statistics_.events > settings_.largest_events) {
