@@ -36,10 +36,14 @@ if(TRIBUTARY_SANITIZE)
   target_link_options(tributary_build_flags INTERFACE -fsanitize=${TRIBUTARY_SANITIZE})
 endif()
 
-# tributary_add_library(NAME FOLDER path SOURCES ... LINK_PUBLIC ... LINK_PRIVATE ...)
-# A shared library tributary::NAME whose public headers are FOLDER/include/tributary/**.hpp.
+# tributary_add_library(NAME [SOURCES ...] LINK_PUBLIC ... LINK_PRIVATE ...)
+# A shared library tributary::NAME of the folder that calls this: its sources are src/*.cpp unless named, its public
+# headers include/tributary/**.hpp. What lies in internal/ is for other libraries of this project and is not installed.
 function(tributary_add_library name)
   cmake_parse_arguments(arg "" "" "SOURCES;LINK_PUBLIC;LINK_PRIVATE" ${ARGN})
+  if(NOT arg_SOURCES)
+    file(GLOB arg_SOURCES CONFIGURE_DEPENDS src/*.cpp)
+  endif()
   add_library(tributary_${name} SHARED ${arg_SOURCES})
   add_library(tributary::${name} ALIAS tributary_${name})
   file(GLOB_RECURSE headers CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/include/*.hpp")
@@ -47,6 +51,9 @@ function(tributary_add_library name)
   target_link_libraries(tributary_${name}
     PUBLIC ${arg_LINK_PUBLIC} PRIVATE ${arg_LINK_PRIVATE} $<BUILD_INTERFACE:tributary_build_flags>)
   target_include_directories(tributary_${name} PRIVATE src)
+  if(EXISTS "${CMAKE_CURRENT_SOURCE_DIR}/internal")
+    target_include_directories(tributary_${name} PUBLIC "$<BUILD_INTERFACE:${CMAKE_CURRENT_SOURCE_DIR}/internal>")
+  endif()
   target_compile_features(tributary_${name} PUBLIC cxx_std_20)
   set_target_properties(tributary_${name} PROPERTIES
     EXPORT_NAME ${name}

@@ -20,7 +20,7 @@ tools/packages.sh
 echo "== 2/3 build (a few minutes the first time)"
 log=build/quickstart.log
 mkdir -p build
-if ! { cmake --preset release && cmake --build --preset release --target tributary_program tributary_torch; } >"$log" 2>&1; then
+if ! { cmake --preset release && cmake --build --preset release --target tributary_program tributary_libtorch; } >"$log" 2>&1; then
   tail -n 30 "$log" >&2
   echo "quickstart: the build failed; the whole log is in $log" >&2
   exit 70

@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "tributary/core/random.hpp"
-#include "tributary/core/simulated_time.hpp"
+#include "tributary/base/duration.hpp"
+#include "tributary/base/random.hpp"
 
 namespace tributary {
 namespace {

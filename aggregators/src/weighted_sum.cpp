@@ -6,7 +6,7 @@
 #include <iterator>
 #include <optional>
 
-#include "tributary/core/contribution.hpp"
+#include "tributary/nodes/contribution.hpp"
 
 namespace tributary {
 namespace {

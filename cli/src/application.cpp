@@ -18,7 +18,7 @@
 #include "command.hpp"
 #include "job.hpp"
 #include "suggest.hpp"
-#include "tributary/core/printable.hpp"
+#include "tributary/base/printable.hpp"
 
 namespace tributary::cli {
 namespace {

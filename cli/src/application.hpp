@@ -7,8 +7,8 @@
 #include <span>
 #include <string>
 
-#include "tributary/core/status.hpp"
-#include "tributary/core/terminal.hpp"
+#include "tributary/base/status.hpp"
+#include "tributary/base/terminal.hpp"
 
 namespace tributary::cli {
 

@@ -15,8 +15,8 @@
 #include "command.hpp"
 #include "json_output.hpp"
 #include "load.hpp"
-#include "tributary/core/exact_accumulator.hpp"
-#include "tributary/core/printable.hpp"
+#include "tributary/base/printable.hpp"
+#include "tributary/nodes/exact_accumulator.hpp"
 #include "tributary/transport/simulation.hpp"
 
 namespace tributary::cli {

@@ -9,8 +9,8 @@
 #include <span>
 #include <string_view>
 
-#include "tributary/core/status.hpp"
-#include "tributary/core/terminal.hpp"
+#include "tributary/base/status.hpp"
+#include "tributary/base/terminal.hpp"
 
 namespace tributary::cli {
 

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "command.hpp"
-#include "tributary/core/printable.hpp"
+#include "tributary/base/printable.hpp"
 
 namespace tributary::cli {
 

@@ -13,8 +13,8 @@
 #include "chart.hpp"
 #include "page.hpp"
 #include "text_table.hpp"
-#include "tributary/core/human.hpp"
-#include "tributary/core/version.hpp"
+#include "tributary/base/human.hpp"
+#include "tributary/base/version.hpp"
 
 namespace tributary::cli {
 namespace {

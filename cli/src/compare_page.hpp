@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "run_data.hpp"
-#include "tributary/core/terminal.hpp"
+#include "tributary/base/terminal.hpp"
 
 namespace tributary::cli {
 

@@ -8,8 +8,8 @@
 #include <functional>
 #include <nlohmann/json.hpp>
 
-#include "tributary/core/human.hpp"
-#include "tributary/core/printable.hpp"
+#include "tributary/base/human.hpp"
+#include "tributary/base/printable.hpp"
 
 namespace tributary::cli {
 namespace {

@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "tributary/core/composition.hpp"
-#include "tributary/core/tree.hpp"
+#include "tributary/nodes/tree.hpp"
+#include "tributary/run/composition.hpp"
 
 namespace tributary::cli {
 

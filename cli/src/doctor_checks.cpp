@@ -24,8 +24,8 @@
 #include <sstream>
 #include <thread>
 
-#include "tributary/core/human.hpp"
-#include "tributary/core/library_trainer.hpp"
+#include "tributary/base/human.hpp"
+#include "tributary/training/library_trainer.hpp"
 
 namespace tributary::cli {
 namespace {

@@ -8,8 +8,8 @@
 #include "command.hpp"
 #include "doctor_checks.hpp"
 #include "json_output.hpp"
-#include "tributary/core/human.hpp"
-#include "tributary/core/printable.hpp"
+#include "tributary/base/human.hpp"
+#include "tributary/base/printable.hpp"
 
 namespace tributary::cli {
 namespace {

@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "tributary/core/configuration.hpp"
-#include "tributary/core/tree.hpp"
+#include "tributary/config/configuration.hpp"
+#include "tributary/nodes/tree.hpp"
 
 namespace tributary::cli {
 

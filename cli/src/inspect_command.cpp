@@ -19,12 +19,12 @@
 #include "json_output.hpp"
 #include "run_data.hpp"
 #include "text_table.hpp"
-#include "tributary/core/checkpoint.hpp"
-#include "tributary/core/file_digest.hpp"
-#include "tributary/core/human.hpp"
-#include "tributary/core/model_file.hpp"
-#include "tributary/core/printable.hpp"
-#include "tributary/core/safetensors.hpp"
+#include "tributary/base/file_digest.hpp"
+#include "tributary/base/human.hpp"
+#include "tributary/base/printable.hpp"
+#include "tributary/data/model_file.hpp"
+#include "tributary/data/safetensors.hpp"
+#include "tributary/run/checkpoint.hpp"
 
 namespace tributary::cli {
 namespace {

@@ -13,7 +13,7 @@
 #include <thread>
 
 #include "build_information.hpp"
-#include "tributary/core/version.hpp"
+#include "tributary/base/version.hpp"
 #include "tributary/transport/mpi.hpp"
 
 namespace tributary::cli {

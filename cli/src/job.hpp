@@ -9,8 +9,8 @@
 #include <string>
 
 #include "load.hpp"
-#include "tributary/core/driver.hpp"
-#include "tributary/core/status.hpp"
+#include "tributary/base/status.hpp"
+#include "tributary/run/driver.hpp"
 
 namespace tributary {
 class MpiSession;

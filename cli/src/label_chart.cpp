@@ -11,7 +11,7 @@
 
 #include "chart.hpp"
 #include "page.hpp"
-#include "tributary/core/human.hpp"
+#include "tributary/base/human.hpp"
 
 namespace tributary::cli {
 namespace {

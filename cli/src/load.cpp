@@ -10,9 +10,9 @@
 #include <thread>
 
 #include "tributary/aggregators/builtin.hpp"
-#include "tributary/core/machine_memory.hpp"
-#include "tributary/core/simulated_time.hpp"
+#include "tributary/base/machine_memory.hpp"
 #include "tributary/topology/read.hpp"
+#include "tributary/training/training_time.hpp"
 #include "wrong_file.hpp"
 
 namespace tributary::cli {

@@ -9,11 +9,11 @@
 #include <string>
 #include <vector>
 
-#include "tributary/core/composition.hpp"
-#include "tributary/core/configuration.hpp"
-#include "tributary/core/extensions.hpp"
-#include "tributary/core/trainer_registry.hpp"
+#include "tributary/config/configuration.hpp"
+#include "tributary/run/composition.hpp"
+#include "tributary/run/extensions.hpp"
 #include "tributary/topology/topology.hpp"
+#include "tributary/training/trainer_registry.hpp"
 
 namespace tributary::cli {
 

@@ -5,7 +5,7 @@
 
 #include <iterator>
 
-#include "tributary/core/printable.hpp"
+#include "tributary/base/printable.hpp"
 
 namespace tributary::cli {
 namespace {

@@ -15,8 +15,8 @@
 #include "json_output.hpp"
 #include "load.hpp"
 #include "text_table.hpp"
-#include "tributary/core/human.hpp"
-#include "tributary/core/load_dataset.hpp"
+#include "tributary/base/human.hpp"
+#include "tributary/data/load_dataset.hpp"
 #include "tributary/topology/read.hpp"
 
 namespace tributary::cli {

@@ -17,12 +17,12 @@
 #include "json_output.hpp"
 #include "load.hpp"
 #include "text_table.hpp"
-#include "tributary/core/human.hpp"
-#include "tributary/core/message.hpp"
-#include "tributary/core/printable.hpp"
-#include "tributary/core/simulated_time.hpp"
+#include "tributary/base/human.hpp"
+#include "tributary/base/printable.hpp"
+#include "tributary/nodes/message.hpp"
 #include "tributary/topology/cost.hpp"
 #include "tributary/topology/read.hpp"
+#include "tributary/training/training_time.hpp"
 #include "tributary/transport/placement.hpp"
 
 namespace tributary::cli {

@@ -11,8 +11,8 @@
 
 #include "report_page.hpp"
 #include "run_data.hpp"
-#include "tributary/core/file_system.hpp"
-#include "tributary/core/record_sinks.hpp"
+#include "tributary/base/file_system.hpp"
+#include "tributary/run/record_sinks.hpp"
 
 namespace tributary::cli {
 namespace {

@@ -4,8 +4,8 @@
 
 #include <filesystem>
 
-#include "tributary/core/configuration.hpp"
-#include "tributary/core/status.hpp"
+#include "tributary/base/status.hpp"
+#include "tributary/config/configuration.hpp"
 
 namespace tributary::cli {
 

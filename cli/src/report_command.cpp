@@ -13,8 +13,8 @@
 #include "json_output.hpp"
 #include "report_page.hpp"
 #include "run_data.hpp"
-#include "tributary/core/human.hpp"
-#include "tributary/core/printable.hpp"
+#include "tributary/base/human.hpp"
+#include "tributary/base/printable.hpp"
 
 namespace tributary::cli {
 namespace {

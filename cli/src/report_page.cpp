@@ -15,9 +15,9 @@
 #include "page.hpp"
 #include "report_processes.hpp"
 #include "tree_drawing.hpp"
-#include "tributary/core/human.hpp"
-#include "tributary/core/time_shares.hpp"
-#include "tributary/core/version.hpp"
+#include "tributary/base/human.hpp"
+#include "tributary/base/version.hpp"
+#include "tributary/run/time_shares.hpp"
 
 namespace tributary::cli {
 namespace {

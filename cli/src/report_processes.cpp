@@ -18,7 +18,7 @@
 #include <vector>
 
 #include "chart.hpp"
-#include "tributary/core/human.hpp"
+#include "tributary/base/human.hpp"
 
 namespace tributary::cli {
 namespace {

@@ -8,9 +8,9 @@
 #include <cmath>
 #include <limits>
 
-#include "tributary/core/human.hpp"
-#include "tributary/core/record_sinks.hpp"
-#include "tributary/core/run_lock.hpp"
+#include "tributary/base/human.hpp"
+#include "tributary/run/record_sinks.hpp"
+#include "tributary/run/run_lock.hpp"
 
 namespace tributary::cli {
 namespace {

@@ -11,9 +11,9 @@
 #include <utility>
 #include <vector>
 
-#include "tributary/core/file_system.hpp"
-#include "tributary/core/record.hpp"
-#include "tributary/core/status.hpp"
+#include "tributary/base/file_system.hpp"
+#include "tributary/base/status.hpp"
+#include "tributary/run/record.hpp"
 
 namespace tributary::cli {
 

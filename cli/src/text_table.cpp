@@ -3,8 +3,8 @@
 
 #include <algorithm>
 
-#include "tributary/core/human.hpp"
-#include "tributary/core/printable.hpp"
+#include "tributary/base/human.hpp"
+#include "tributary/base/printable.hpp"
 
 namespace tributary::cli {
 

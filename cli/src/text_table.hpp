@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "tributary/core/terminal.hpp"
+#include "tributary/base/terminal.hpp"
 
 namespace tributary::cli {
 

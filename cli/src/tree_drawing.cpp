@@ -9,8 +9,8 @@
 #include <optional>
 #include <unordered_map>
 
-#include "tributary/core/human.hpp"
-#include "tributary/core/tree.hpp"
+#include "tributary/base/human.hpp"
+#include "tributary/nodes/tree.hpp"
 #include "tributary/topology/read.hpp"
 #include "tributary/topology/svg.hpp"
 

@@ -9,7 +9,7 @@
 #include "build_information.hpp"
 #include "command.hpp"
 #include "json_output.hpp"
-#include "tributary/core/version.hpp"
+#include "tributary/base/version.hpp"
 
 namespace tributary::cli {
 namespace {

@@ -6,7 +6,7 @@
 
 #include <filesystem>
 
-#include "tributary/core/status.hpp"
+#include "tributary/base/status.hpp"
 
 namespace tributary::cli {
 

@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-#include "tributary/core/library_trainer.hpp"
+#include "tributary/training/library_trainer.hpp"
 
 namespace {
 

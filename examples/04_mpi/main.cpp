@@ -19,9 +19,9 @@
 #include <vector>
 
 #include "tributary/aggregators/builtin.hpp"
-#include "tributary/core/composition.hpp"
-#include "tributary/core/federation.hpp"
-#include "tributary/core/random.hpp"
+#include "tributary/base/random.hpp"
+#include "tributary/run/composition.hpp"
+#include "tributary/run/federation.hpp"
 #include "tributary/topology/generate.hpp"
 #include "tributary/transport/mpi.hpp"
 

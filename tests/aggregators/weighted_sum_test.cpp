@@ -8,8 +8,8 @@
 #include <cstring>
 
 #include "tributary/aggregators/server_step.hpp"
-#include "tributary/core/contribution.hpp"
-#include "tributary/core/random.hpp"
+#include "tributary/base/random.hpp"
+#include "tributary/nodes/contribution.hpp"
 
 namespace tributary {
 namespace {

@@ -8,14 +8,14 @@
 #include <vector>
 
 #include "catalog.hpp"
-#include "core/file_bytes.hpp"
-#include "core/scratch_directory.hpp"
 #include "doctor_checks.hpp"
 #include "program.hpp"
+#include "support/file_bytes.hpp"
+#include "support/scratch_directory.hpp"
 #include "text_table.hpp"
-#include "tributary/core/configuration.hpp"
-#include "tributary/core/digest.hpp"
-#include "tributary/core/model_file.hpp"
+#include "tributary/base/digest.hpp"
+#include "tributary/config/configuration.hpp"
+#include "tributary/data/model_file.hpp"
 
 namespace tributary::cli {
 namespace {

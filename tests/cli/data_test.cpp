@@ -6,10 +6,10 @@
 #include <string>
 #include <vector>
 
-#include "core/scratch_directory.hpp"
 #include "program.hpp"
-#include "tributary/core/model_file.hpp"
-#include "tributary/core/record_sinks.hpp"
+#include "support/scratch_directory.hpp"
+#include "tributary/data/model_file.hpp"
+#include "tributary/run/record_sinks.hpp"
 
 namespace tributary::cli {
 namespace {

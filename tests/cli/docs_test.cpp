@@ -8,8 +8,8 @@
 #include <string>
 
 #include "program.hpp"
-#include "tributary/core/record_catalog.hpp"
-#include "tributary/core/status.hpp"
+#include "record_catalog.hpp"
+#include "tributary/base/status.hpp"
 
 namespace tributary::cli {
 namespace {

@@ -7,12 +7,12 @@
 #include <string>
 #include <vector>
 
-#include "core/file_bytes.hpp"
-#include "core/scratch_directory.hpp"
 #include "program.hpp"
-#include "tributary/core/configuration.hpp"
-#include "tributary/core/printable.hpp"
-#include "tributary/core/record.hpp"
+#include "support/file_bytes.hpp"
+#include "support/scratch_directory.hpp"
+#include "tributary/base/printable.hpp"
+#include "tributary/config/configuration.hpp"
+#include "tributary/run/record.hpp"
 
 namespace tributary::cli {
 namespace {

@@ -4,8 +4,8 @@
 
 #include <fstream>
 
-#include "core/scratch_directory.hpp"
 #include "program.hpp"
+#include "support/scratch_directory.hpp"
 
 namespace tributary::cli {
 namespace {

@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
-#include "core/scratch_directory.hpp"
 #include "load.hpp"
 #include "program.hpp"
+#include "support/scratch_directory.hpp"
 
 namespace tributary::cli {
 namespace {

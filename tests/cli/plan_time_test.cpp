@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
-#include "core/scratch_directory.hpp"
 #include "program.hpp"
-#include "tributary/core/record_sinks.hpp"
+#include "support/scratch_directory.hpp"
+#include "tributary/run/record_sinks.hpp"
 
 namespace tributary::cli {
 namespace {

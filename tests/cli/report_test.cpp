@@ -7,13 +7,13 @@
 #include <vector>
 
 #include "compare_page.hpp"
-#include "core/scratch_directory.hpp"
 #include "program.hpp"
 #include "report.hpp"
 #include "report_page.hpp"
 #include "run_data.hpp"
-#include "tributary/core/printable.hpp"
-#include "tributary/core/record_sinks.hpp"
+#include "support/scratch_directory.hpp"
+#include "tributary/base/printable.hpp"
+#include "tributary/run/record_sinks.hpp"
 
 namespace tributary::cli {
 namespace {

@@ -10,7 +10,6 @@
 #include <set>
 #include <span>
 #include <thread>
-#include <thread>
 #include <vector>
 
 #include "contract/driver_under_test.hpp"

@@ -3,7 +3,7 @@
 #include <cstdlib>
 #include <memory>
 
-#include "tributary/core/checkpoint.hpp"
+#include "tributary/run/checkpoint.hpp"
 
 namespace {
 

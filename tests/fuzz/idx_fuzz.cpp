@@ -2,7 +2,7 @@
 // Any bytes as an IDX file, plain or gzip: what is accepted has as many values as its shape says.
 #include <cstdlib>
 
-#include "tributary/core/idx.hpp"
+#include "idx.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const auto array = tributary::parse_idx(std::as_bytes(std::span(data, size)), "fuzz");

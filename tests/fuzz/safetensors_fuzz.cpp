@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <cstdlib>
 
-#include "tributary/core/model_file.hpp"
-#include "tributary/core/safetensors.hpp"
-#include "tributary/core/safetensors_dataset.hpp"
+#include "safetensors_dataset.hpp"
+#include "tributary/data/model_file.hpp"
+#include "tributary/data/safetensors.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace tributary;

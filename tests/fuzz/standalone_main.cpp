@@ -25,7 +25,7 @@
 #include <string_view>
 #include <vector>
 
-#include "tributary/core/random.hpp"
+#include "tributary/base/random.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """No key is without effect: for each key of docs/configuration.md, two runs that differ in it alone differ in what they
-leave behind. Where a key would have no effect it is refused; tests/core/configuration_conditions_test.cpp shows that."""
+leave behind. Where a key would have no effect it is refused; tests/core/config/configuration_conditions_test.cpp shows that."""
 import concurrent.futures
 import json
 import re

@@ -9,10 +9,10 @@
 #include <mutex>
 #include <thread>
 
-#include "core/scratch_directory.hpp"
 #include "support/fake_trainer.hpp"
 #include "support/federation.hpp"
-#include "tributary/core/federation.hpp"
+#include "support/scratch_directory.hpp"
+#include "tributary/run/federation.hpp"
 #include "tributary/transport/simulation.hpp"
 
 namespace tributary::testing {

@@ -8,12 +8,12 @@
 #include <string>
 #include <vector>
 
-#include "core/faulty_file_system.hpp"
-#include "core/scratch_directory.hpp"
 #include "support/fake_trainer.hpp"
+#include "support/faulty_file_system.hpp"
 #include "support/federation.hpp"
-#include "tributary/core/federation.hpp"
-#include "tributary/core/model_file.hpp"
+#include "support/scratch_directory.hpp"
+#include "tributary/data/model_file.hpp"
+#include "tributary/run/federation.hpp"
 #include "tributary/transport/simulation.hpp"
 
 namespace tributary::testing {

@@ -13,9 +13,9 @@
 #include <thread>
 #include <vector>
 
-#include "tributary/core/random.hpp"
-#include "tributary/core/trainer.hpp"
-#include "tributary/core/weight.hpp"
+#include "tributary/base/random.hpp"
+#include "tributary/base/weight.hpp"
+#include "tributary/nodes/trainer.hpp"
 
 namespace tributary::testing {
 

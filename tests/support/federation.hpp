@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "tributary/aggregators/builtin.hpp"
-#include "tributary/core/driver.hpp"
+#include "tributary/run/driver.hpp"
 
 namespace tributary::testing {
 

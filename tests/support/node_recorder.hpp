@@ -9,7 +9,7 @@
 #include <variant>
 #include <vector>
 
-#include "tributary/core/node.hpp"
+#include "tributary/nodes/node.hpp"
 
 namespace tributary::testing {
 

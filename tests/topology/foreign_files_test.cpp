@@ -5,7 +5,7 @@
 
 #include <string>
 
-#include "core/scratch_directory.hpp"
+#include "support/scratch_directory.hpp"
 #include "tributary/topology/read.hpp"
 
 namespace tributary {

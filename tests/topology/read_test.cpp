@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "tributary/core/configuration.hpp"
+#include "tributary/config/configuration.hpp"
 #include "tributary/topology/generate.hpp"
 #include "tributary/topology/write.hpp"
 

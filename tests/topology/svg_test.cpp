@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "random_topology.hpp"
-#include "tributary/core/printable.hpp"
+#include "tributary/base/printable.hpp"
 #include "tributary/topology/generate.hpp"
 
 namespace tributary {

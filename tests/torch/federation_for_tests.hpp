@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "tributary/core/random.hpp"
+#include "tributary/base/random.hpp"
 #include "tributary/torch/torch_trainer.hpp"
 
 namespace tributary::testing {

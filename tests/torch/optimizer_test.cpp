@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "kernels.hpp"
-#include "tributary/core/random.hpp"
+#include "tributary/base/random.hpp"
 
 namespace tributary::internal {
 namespace {

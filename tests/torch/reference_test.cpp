@@ -7,10 +7,10 @@
 #include <algorithm>
 #include <array>
 
-#include "core/scratch_directory.hpp"
 #include "libtorch/device_optimizer.hpp"
 #include "libtorch/models.hpp"
 #include "network.hpp"
+#include "support/scratch_directory.hpp"
 #include "torch/federation_for_tests.hpp"
 
 namespace tributary::internal {

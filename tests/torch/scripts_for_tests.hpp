@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "core/scratch_directory.hpp"
+#include "support/scratch_directory.hpp"
 #include "torch/federation_for_tests.hpp"
 
 namespace tributary::testing {

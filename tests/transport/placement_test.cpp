@@ -13,7 +13,7 @@
 #include <numeric>
 #include <set>
 
-#include "tributary/core/random.hpp"
+#include "tributary/base/random.hpp"
 
 namespace tributary {
 namespace {

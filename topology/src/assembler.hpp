@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "issues.hpp"
-#include "tributary/core/tree.hpp"
+#include "tributary/nodes/tree.hpp"
 #include "tributary/topology/topology.hpp"
 
 namespace tributary::internal {

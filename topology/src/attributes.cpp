@@ -9,7 +9,7 @@
 #include <span>
 
 #include "text.hpp"
-#include "tributary/core/printable.hpp"
+#include "tributary/base/printable.hpp"
 #include "tributary/topology/errors.hpp"
 
 namespace tributary::internal {

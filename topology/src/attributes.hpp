@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-#include "tributary/core/tree.hpp"
+#include "tributary/nodes/tree.hpp"
 
 namespace tributary::internal {
 

@@ -4,7 +4,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "tributary/core/simulated_time.hpp"
+#include "tributary/base/duration.hpp"
+#include "tributary/nodes/tree.hpp"
 
 namespace tributary {
 namespace {

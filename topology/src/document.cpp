@@ -12,7 +12,7 @@
 #include <streambuf>
 
 #include "text.hpp"
-#include "tributary/core/printable.hpp"
+#include "tributary/base/printable.hpp"
 
 namespace tributary::internal {
 namespace {

@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-#include "tributary/core/status.hpp"
+#include "tributary/base/status.hpp"
 #include "tributary/topology/errors.hpp"
 
 namespace tributary::internal {

@@ -15,7 +15,7 @@
 #include "issues.hpp"
 #include "readers.hpp"
 #include "text.hpp"
-#include "tributary/core/configuration.hpp"
+#include "tributary/config/configuration.hpp"
 #include "tributary/topology/generate.hpp"
 
 namespace tributary {

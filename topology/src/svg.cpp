@@ -11,8 +11,8 @@
 
 #include "svg_layout.hpp"
 #include "text.hpp"
-#include "tributary/core/human.hpp"
-#include "tributary/core/printable.hpp"
+#include "tributary/base/human.hpp"
+#include "tributary/base/printable.hpp"
 
 namespace tributary {
 namespace {

@@ -10,7 +10,7 @@
 #include <system_error>
 #include <vector>
 
-#include "tributary/core/printable.hpp"
+#include "tributary/base/printable.hpp"
 
 namespace tributary::internal {
 namespace {

@@ -19,7 +19,7 @@
 #include <utility>
 #include <vector>
 
-#include "tributary/core/status.hpp"
+#include "tributary/base/status.hpp"
 
 namespace tributary::internal {
 

@@ -9,9 +9,9 @@
 #include <cstdint>
 #include <optional>
 
-#include "tributary/core/configuration.hpp"
-#include "tributary/core/random.hpp"
-#include "tributary/core/simulated_time.hpp"
+#include "tributary/base/duration.hpp"
+#include "tributary/base/random.hpp"
+#include "tributary/config/configuration.hpp"
 
 namespace tributary::internal {
 

@@ -6,7 +6,7 @@
 #include <utility>
 #include <variant>
 
-#include "tributary/core/simulated_time.hpp"
+#include "tributary/base/duration.hpp"
 
 namespace tributary::internal {
 namespace {

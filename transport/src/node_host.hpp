@@ -21,8 +21,8 @@
 #include <vector>
 
 #include "event_queue.hpp"
-#include "tributary/core/client_node.hpp"
-#include "tributary/core/driver.hpp"
+#include "tributary/nodes/client_node.hpp"
+#include "tributary/run/driver.hpp"
 
 namespace tributary::internal {
 

@@ -10,8 +10,8 @@
 #include <span>
 #include <vector>
 
-#include "tributary/core/message.hpp"
-#include "tributary/core/payload.hpp"
+#include "tributary/nodes/message.hpp"
+#include "tributary/nodes/payload.hpp"
 
 namespace tributary::internal {
 

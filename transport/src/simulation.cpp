@@ -17,9 +17,9 @@
 
 #include "event_queue.hpp"
 #include "faults.hpp"
-#include "tributary/core/client_node.hpp"
-#include "tributary/core/random.hpp"
-#include "tributary/core/simulated_time.hpp"
+#include "tributary/base/duration.hpp"
+#include "tributary/base/random.hpp"
+#include "tributary/nodes/client_node.hpp"
 
 namespace tributary {
 namespace {

@@ -18,15 +18,15 @@ namespace {
 
 std::atomic<const LibtorchPart*> loaded{nullptr};
 
-// "<directory>/libtributary_training.so.0.1" says where its sibling is and how it is called.
+// "<directory>/libtributary_torch.so.0.1" says where its sibling is and how it is called.
 std::filesystem::path sibling() {
   Dl_info info{};
   const bool known = dladdr(reinterpret_cast<const void*>(&libtorch_part), &info) != 0 && info.dli_fname != nullptr;
   const std::filesystem::path self = known ? info.dli_fname : "";
   const std::string name = self.filename().string();
-  const std::string_view own = "libtributary_training";
+  const std::string_view own = "libtributary_torch";
   const std::filesystem::path wanted =
-      name.starts_with(own) ? "libtributary_torch" + name.substr(own.size()) : "libtributary_torch.so";
+      name.starts_with(own) ? "libtributary_libtorch" + name.substr(own.size()) : "libtributary_libtorch.so";
   std::error_code ignored;
   const std::filesystem::path beside = self.parent_path() / wanted;
   return std::filesystem::exists(beside, ignored) ? beside : wanted;

@@ -8,7 +8,7 @@
 #include <string>
 
 #include "network.hpp"
-#include "tributary/core/status.hpp"
+#include "tributary/base/status.hpp"
 
 namespace tributary::internal {
 

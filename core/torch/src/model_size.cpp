@@ -7,7 +7,7 @@
 #include <array>
 #include <string>
 
-#include "tributary/core/machine_memory.hpp"
+#include "tributary/base/machine_memory.hpp"
 
 namespace tributary::internal {
 namespace {

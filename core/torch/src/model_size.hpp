@@ -5,7 +5,7 @@
 #pragma once
 
 #include "network.hpp"
-#include "tributary/core/status.hpp"
+#include "tributary/base/status.hpp"
 
 namespace tributary::internal {
 

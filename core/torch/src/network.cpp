@@ -8,8 +8,8 @@
 
 #include "libtorch_part.hpp"
 #include "model_size.hpp"
-#include "tributary/core/random.hpp"
-#include "tributary/core/trainer_registry.hpp"
+#include "tributary/base/random.hpp"
+#include "tributary/training/trainer_registry.hpp"
 
 namespace tributary::internal {
 

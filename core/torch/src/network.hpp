@@ -15,9 +15,9 @@
 #include <vector>
 
 #include "optimizer.hpp"
-#include "tributary/core/configuration.hpp"
-#include "tributary/core/parameter_spec.hpp"
-#include "tributary/core/status.hpp"
+#include "tributary/base/status.hpp"
+#include "tributary/config/configuration.hpp"
+#include "tributary/nodes/parameter_spec.hpp"
 
 namespace tributary::internal {
 

@@ -11,7 +11,7 @@
 #include <span>
 #include <vector>
 
-#include "tributary/core/configuration.hpp"
+#include "tributary/config/configuration.hpp"
 
 namespace tributary::internal {
 

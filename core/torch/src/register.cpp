@@ -2,8 +2,8 @@
 // What the core looks up in this library after loading it.
 #include <string>
 
-#include "tributary/core/library_trainer.hpp"
 #include "tributary/torch/torch_trainer.hpp"
+#include "tributary/training/library_trainer.hpp"
 
 TRIBUTARY_TRAINER_LIBRARY(registry) {
   // Refused only if the registry has a trainer of that name already: then that one counts.

@@ -13,8 +13,8 @@
 
 #include "kernels.hpp"
 #include "network.hpp"
-#include "tributary/core/model_file.hpp"
-#include "tributary/core/random.hpp"
+#include "tributary/base/random.hpp"
+#include "tributary/data/model_file.hpp"
 
 namespace tributary {
 namespace {

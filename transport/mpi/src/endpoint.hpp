@@ -30,7 +30,7 @@
 
 #include "buffer_pool.hpp"
 #include "letter_rings.hpp"
-#include "tributary/core/payload.hpp"
+#include "tributary/nodes/payload.hpp"
 
 namespace tributary::internal {
 

@@ -12,8 +12,8 @@
 #include <vector>
 
 #include "control_archive.hpp"
-#include "tributary/core/node.hpp"
-#include "tributary/core/traffic.hpp"
+#include "tributary/nodes/node.hpp"
+#include "tributary/nodes/traffic.hpp"
 
 namespace tributary::internal {
 

@@ -12,7 +12,7 @@
 #include <cstdint>
 
 #include "rank_letter.hpp"
-#include "tributary/core/status.hpp"
+#include "tributary/base/status.hpp"
 
 namespace tributary::internal {
 

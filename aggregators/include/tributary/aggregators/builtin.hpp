@@ -2,7 +2,7 @@
 // Everything this folder adds to a registry.
 #pragma once
 
-#include "tributary/core/extensions.hpp"
+#include "tributary/run/extensions.hpp"
 
 namespace tributary {
 

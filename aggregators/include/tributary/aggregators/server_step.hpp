@@ -4,7 +4,7 @@
 // Threads: as ServerOptimizer.
 #pragma once
 
-#include "tributary/core/server_optimizer.hpp"
+#include "tributary/nodes/server_optimizer.hpp"
 
 namespace tributary {
 

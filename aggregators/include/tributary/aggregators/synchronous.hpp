@@ -10,9 +10,9 @@
 
 #include <memory>
 
-#include "tributary/core/configuration.hpp"
-#include "tributary/core/status.hpp"
-#include "tributary/core/tier_policy.hpp"
+#include "tributary/base/status.hpp"
+#include "tributary/config/configuration.hpp"
+#include "tributary/nodes/tier_policy.hpp"
 
 namespace tributary {
 

@@ -5,8 +5,8 @@
 // Threads, life cycle and errors: as Aggregator.
 #pragma once
 
-#include "tributary/core/aggregator.hpp"
-#include "tributary/core/exact_accumulator.hpp"
+#include "tributary/nodes/aggregator.hpp"
+#include "tributary/nodes/exact_accumulator.hpp"
 
 namespace tributary {
 

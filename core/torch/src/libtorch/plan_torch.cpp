@@ -17,7 +17,7 @@
 #include "libtorch/tensor_layout.hpp"
 #include "libtorch/torch_network.hpp"
 #include "network.hpp"
-#include "tributary/core/finite.hpp"
+#include "tributary/nodes/finite.hpp"
 
 namespace tributary::internal {
 namespace {

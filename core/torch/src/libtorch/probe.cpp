@@ -9,7 +9,7 @@
 #include <stdexcept>
 
 #include "libtorch/plain_errors.hpp"
-#include "tributary/core/random.hpp"
+#include "tributary/base/random.hpp"
 
 namespace tributary::internal {
 namespace {

@@ -14,7 +14,7 @@
 
 #include "libtorch/models.hpp"
 #include "libtorch/tensor_layout.hpp"
-#include "tributary/core/printable.hpp"
+#include "tributary/base/printable.hpp"
 
 namespace tributary::internal {
 namespace {

@@ -11,7 +11,7 @@
 
 #include "libtorch/models.hpp"
 #include "optimizer.hpp"
-#include "tributary/core/parameter_spec.hpp"
+#include "tributary/nodes/parameter_spec.hpp"
 
 namespace tributary::internal {
 

@@ -11,7 +11,7 @@
 #include <cstdint>
 #include <span>
 
-#include "tributary/core/status.hpp"
+#include "tributary/base/status.hpp"
 
 namespace tributary {
 

@@ -19,7 +19,7 @@
 #include <span>
 #include <vector>
 
-#include "tributary/core/tree.hpp"
+#include "tributary/nodes/tree.hpp"
 #include "tributary/topology/topology.hpp"
 
 namespace tributary {

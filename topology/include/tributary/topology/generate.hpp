@@ -9,7 +9,7 @@
 #include <span>
 #include <string>
 
-#include "tributary/core/status.hpp"
+#include "tributary/base/status.hpp"
 #include "tributary/topology/topology.hpp"
 
 namespace tributary {

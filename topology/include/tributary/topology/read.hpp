@@ -14,7 +14,7 @@
 #include <string>
 #include <string_view>
 
-#include "tributary/core/status.hpp"
+#include "tributary/base/status.hpp"
 #include "tributary/topology/topology.hpp"
 
 namespace tributary {

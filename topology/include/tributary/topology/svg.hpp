@@ -10,8 +10,8 @@
 #include <functional>
 #include <string>
 
-#include "tributary/core/ids.hpp"
-#include "tributary/core/tree.hpp"
+#include "tributary/base/ids.hpp"
+#include "tributary/nodes/tree.hpp"
 #include "tributary/topology/topology.hpp"
 
 namespace tributary {

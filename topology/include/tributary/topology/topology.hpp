@@ -16,9 +16,9 @@
 #include <string>
 #include <vector>
 
-#include "tributary/core/ids.hpp"
-#include "tributary/core/status.hpp"
-#include "tributary/core/tree.hpp"
+#include "tributary/base/ids.hpp"
+#include "tributary/base/status.hpp"
+#include "tributary/nodes/tree.hpp"
 #include "tributary/topology/errors.hpp"
 
 namespace tributary {

@@ -10,7 +10,7 @@
 #include <optional>
 #include <string>
 
-#include "tributary/core/status.hpp"
+#include "tributary/base/status.hpp"
 #include "tributary/topology/read.hpp"
 #include "tributary/topology/topology.hpp"
 

@@ -20,10 +20,10 @@
 #include <string>
 #include <vector>
 
-#include "tributary/core/digest.hpp"
-#include "tributary/core/ids.hpp"
-#include "tributary/core/status.hpp"
-#include "tributary/core/tree.hpp"
+#include "tributary/base/digest.hpp"
+#include "tributary/base/ids.hpp"
+#include "tributary/base/status.hpp"
+#include "tributary/nodes/tree.hpp"
 
 namespace tributary {
 

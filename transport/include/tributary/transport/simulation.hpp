@@ -16,7 +16,7 @@
 #include <functional>
 #include <memory>
 
-#include "tributary/core/driver.hpp"
+#include "tributary/run/driver.hpp"
 
 namespace tributary {
 

@@ -31,7 +31,7 @@
 #include <memory>
 #include <string>
 
-#include "tributary/core/trainer_registry.hpp"
+#include "tributary/training/trainer_registry.hpp"
 
 namespace tributary {
 

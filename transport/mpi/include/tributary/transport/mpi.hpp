@@ -21,8 +21,8 @@
 #include <string>
 #include <vector>
 
-#include "tributary/core/composition.hpp"
-#include "tributary/core/driver.hpp"
+#include "tributary/run/composition.hpp"
+#include "tributary/run/driver.hpp"
 #include "tributary/transport/placement.hpp"
 
 namespace tributary {

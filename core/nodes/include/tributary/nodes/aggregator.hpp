@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+// The rule by which one node combines the updates of its children in one round.
+//
+// Life cycle: begin(), add() once per child, then mean() or forward(); begin() discards what came before.
+// Threads:    not thread-safe; one node calls it, one call at a time.
+// Ownership:  add() reads `update` and keeps no reference to it.
+// Errors:     a refused update leaves the running result unchanged.
+#pragma once
+
+#include <functional>
+#include <span>
+
+#include "tributary/nodes/exact_accumulator.hpp"
+#include "tributary/nodes/parameter_spec.hpp"
+#include "tributary/nodes/update.hpp"
+
+namespace tributary {
+
+class Aggregator {
+ public:
+  virtual ~Aggregator() = default;
+
+  // Starts a round over models of `spec`, which must stay alive until the next begin().
+  virtual void begin(const ParameterSpec& spec, const ExactScale& scale) = 0;
+
+  // kInvalidArgument: another spec, a missing or unknown segment, a value or weight outside the scale.
+  // kBadData: sums that cannot be sums.
+  virtual Status add(const Update& update) = 0;
+
+  // Clients and weight added since begin().
+  [[nodiscard]] virtual std::uint32_t contributors() const noexcept = 0;
+  [[nodiscard]] virtual Weight weight() const noexcept = 0;
+  [[nodiscard]] virtual const std::map<std::string, ScalarSum>& scalars() const noexcept = 0;
+
+  // Everything added, as one update to send upward; the caller fills in its identity. Requires weight() > 0.
+  [[nodiscard]] virtual Update forward() const = 0;
+
+  // Calls visit(offset, means) for consecutive parts of the mean change of the model. Requires weight() > 0.
+  virtual void mean(const std::function<void(std::size_t offset, std::span<const double> means)>& visit) const = 0;
+
+  // True if an inner node may forward() without losing what the root needs: sums yes, medians no.
+  [[nodiscard]] virtual bool mergeable() const noexcept = 0;
+};
+
+}  // namespace tributary

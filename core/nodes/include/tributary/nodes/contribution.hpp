@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// Between models and the sums that travel: what a client sends for a trained model, and how a mean changes a model.
+//
+// Everything travels as differences. What is summed of a running variance is the difference of second moments about the
+// base's mean, (variance + (mean - base mean)^2) - base variance, so that the merged variance is that of all clients'
+// samples together and does not drown in rounding beside a large mean.
+// Threads: pure functions.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "tributary/nodes/aggregator.hpp"
+#include "tributary/nodes/exact_accumulator.hpp"
+#include "tributary/nodes/server_optimizer.hpp"
+#include "tributary/nodes/trainer.hpp"
+
+namespace tributary {
+
+// One client's work, ready to be sent.
+struct Contribution {
+  Payload delta;
+  Weight weight;
+  std::uint64_t samples = 0;
+  Metrics metrics;
+};
+
+// kInvalidArgument: a model of another size, a weight outside its range, too many metrics; kBadData: a model with
+// values that are not finite.
+Result<Contribution> make_contribution(const ParameterSpec& spec, const ModelValues& base, TrainOutcome outcome);
+
+// after - before.
+[[nodiscard]] std::vector<float> model_difference(std::span<const float> before, std::span<const float> after);
+
+// Which sums of a model's changes are sums of second moments: those of running variances.
+[[nodiscard]] std::vector<SecondMoments> second_moments(const ParameterSpec& spec);
+
+// The update that a client sends for its work.
+[[nodiscard]] Update make_update(const ParameterSpec& spec, Contribution contribution);
+
+// Moves `model` by the mean of what `aggregator` holds: trainable tensors through `optimizer`, statistics directly.
+void apply_mean(const ParameterSpec& spec, const Aggregator& aggregator, ServerOptimizer& optimizer,
+                std::span<float> model);
+
+}  // namespace tributary

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+// A node of the federation: a deterministic state machine, event in, actions out. It owns no thread, socket, clock,
+// file or tensor library; a driver calls it and carries out what it asks for through NodeContext.
+//
+// Threads:   one call at a time per node; actions are taken before the call returns and never call back into the node.
+// Time:      only durations. A timer fires at most once per set_timer(); setting it again replaces it.
+// Liveness:  every wait of a node is bounded by a timer it has set.
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <string>
+
+#include "tributary/nodes/message.hpp"
+#include "tributary/nodes/tier_policy.hpp"
+
+namespace tributary {
+
+enum class TimerId : std::uint8_t { kProbe = 0, kDeadline = 1, kHardDeadline = 2, kResend = 3 };
+inline constexpr std::size_t kTimers = 4;
+
+// Something worth a line in the records.
+struct NodeNote {
+  enum class Kind : std::uint8_t {
+    kTaskFailed,
+    kRefused,
+    kLost,
+    kReturned,
+    kLate,
+    kAbandoned,
+    kDuplicate,
+    kKilled,
+    kCutOff  // had not answered when its parent's round closed at the deadline
+  };
+  static constexpr Kind kLastKind = Kind::kCutOff;
+  Kind kind;
+  NodeId node;  // whom it is about
+  Round round;  // of the node that it happened at: the parent of `node`, or with kAbandoned `node`; 0 if of none
+  std::string detail;
+};
+
+[[nodiscard]] std::string_view to_string(NodeNote::Kind kind) noexcept;
+
+// How one round of one inner node ended.
+struct RoundReport {
+  Round round;
+  Version version;  // after the round
+  bool committed = false;
+  bool given_up = false;  // the root's run ends with it, as a failure
+  RoundState state;
+  std::uint32_t late = 0;     // were asked, and not needed any more
+  std::uint32_t refused = 0;  // of state.failed: updates that did not pass the checks
+  std::uint32_t contributors = 0;
+  Weight weight;
+  Weight weight_bound;      // that the grid of its sums was made for
+  double resolution = 0.0;  // to which the sums resolve the change of a term of average weight
+  std::map<std::string, ScalarSum> scalars;
+};
+
+struct TrainRequest {
+  TaskKey key;
+  Attempt attempt;
+  Round root_round;
+  ModelValues base;
+  bool evaluate_first = false;
+};
+
+class NodeContext {
+ public:
+  virtual ~NodeContext() = default;
+
+  virtual void send(NodeId to, Message message) = 0;
+  virtual void set_timer(TimerId timer, std::chrono::nanoseconds after) = 0;
+  virtual void cancel_timer(TimerId timer) = 0;
+  // Until a timer fires; 0 if it is not set.
+  [[nodiscard]] virtual std::chrono::nanoseconds time_left(TimerId timer) const = 0;
+
+  // Clients: train, then call ClientNode::on_trained() with the same key. A later request replaces an earlier one.
+  virtual void train(TrainRequest request) = 0;
+  virtual void cancel_training() = 0;
+
+  // The root has a new model (or had an abandoned round): evaluate, save and record it, then call
+  // InnerNode::on_published(). The model is not changed while others hold it.
+  virtual void publish(const RoundReport& report, ModelValues model) = 0;
+  // The root is done: with all its rounds (OK), or because it cannot go on.
+  virtual void finished(Status status) = 0;
+
+  virtual void note(NodeNote note) = 0;
+};
+
+class Node {
+ public:
+  virtual ~Node() = default;
+
+  virtual void on_start(NodeContext& context) = 0;
+  virtual void on_message(NodeContext& context, NodeId from, Message message) = 0;
+  virtual void on_timer(NodeContext& context, TimerId timer) = 0;
+  // The driver knows that nothing reaches `peer` at present, though it may come back; `why` names the cause.
+  virtual void on_unreachable(NodeContext& /*context*/, NodeId /*peer*/, const std::string& /*why*/) {}
+};
+
+// How patient nodes are; the same for a whole federation.
+struct LivenessSettings {
+  std::chrono::nanoseconds first_probe{
+      std::chrono::seconds(1)};  // silence before the first question; doubles each time
+  std::chrono::nanoseconds largest_probe{std::chrono::seconds(30)};
+  std::uint32_t silent_probes = 8;  // questions without any answer before a child counts as lost
+
+  // The same for one whose answers take `way`, there and back: nothing is repeated before its acknowledgement can be
+  // there.
+  [[nodiscard]] LivenessSettings over(std::chrono::nanoseconds way) const {
+    LivenessSettings patient = *this;
+    patient.first_probe += way;
+    patient.largest_probe = std::max(largest_probe, patient.first_probe);
+    return patient;
+  }
+};
+
+}  // namespace tributary

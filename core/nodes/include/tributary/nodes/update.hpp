@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+// What travels up the tree: a weighted sum. Sums of sums are sums, so clients and aggregators send the same type, and
+// only the node that commits a model divides.
+//
+// Segments: named vectors. "delta" (model minus base) is always there; methods that need more add their own.
+// Scalars:  weighted sums of metrics, exact as the vectors are.
+// Threads:  a value; payloads are shared and immutable.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "tributary/base/digest.hpp"
+#include "tributary/base/ids.hpp"
+#include "tributary/base/weight.hpp"
+#include "tributary/nodes/payload.hpp"
+
+namespace tributary {
+
+// The identity of an update: counted once or not at all.
+struct UpdateId {
+  NodeId node;                    // who made it
+  std::uint32_t incarnation = 0;  // of the node that asked for it
+  Round round;                    // of the node that asked for it
+  Attempt attempt;
+  friend auto operator<=>(const UpdateId&, const UpdateId&) = default;
+};
+
+struct Segment {
+  std::string name;
+  Payload payload;  // kFloat32: the vector itself, yet to be weighted; kFixed: already a weighted sum
+};
+
+// A weighted sum of one metric: mean() is what people read.
+//
+// Exact as the vectors are: a value is rounded to steps of 2^-28, whatever its weight, and the rest is whole numbers.
+class ScalarSum {
+ public:
+  // Values of a larger magnitude do not fit.
+  static constexpr double kLargest = 0x1p36;
+
+  // A value that is not finite or too large is not added but counted by left_out().
+  void add(double value, Weight weight) noexcept;
+  void add(const ScalarSum& other) noexcept;
+  [[nodiscard]] double mean() const noexcept;  // NaN if nothing was added
+  [[nodiscard]] Weight weight() const noexcept { return weight_; }
+  [[nodiscard]] std::uint32_t left_out() const noexcept { return left_out_; }
+  // The exact sum as it travels: the two halves of a two's complement number, the lower one first.
+  [[nodiscard]] std::array<std::uint64_t, 2> words() const noexcept;
+  static ScalarSum from_words(std::array<std::uint64_t, 2> words, Weight weight, std::uint32_t left_out) noexcept;
+  friend bool operator==(const ScalarSum&, const ScalarSum&) = default;
+
+ private:
+  // Of rint(value * 2^28) * weight in its units: 64 bits of a value times 62 of a weight fit.
+  __extension__ using Wide = __int128;
+  Wide sum_ = 0;
+  Weight weight_;
+  std::uint32_t left_out_ = 0;
+};
+
+// Metrics that one client may report, and that one update may carry for all clients below its sender.
+inline constexpr std::size_t kMostClientScalars = 256;
+inline constexpr std::size_t kMostScalars = 480;  // with names of 100 bytes they fit into a control message of 64 KiB
+
+struct Update {
+  UpdateId id;
+  Version base;        // of the asking node, that this was trained from
+  Digest fingerprint;  // of the ParameterSpec
+  Weight weight;
+  std::uint32_t contributors = 0;  // clients contained
+  std::vector<Segment> segments;
+  std::map<std::string, ScalarSum> scalars;
+
+  // Null if there is no such segment.
+  [[nodiscard]] const Segment* find(std::string_view name) const noexcept;
+  // Bytes on the data plane.
+  [[nodiscard]] std::size_t payload_bytes() const noexcept;
+};
+
+inline constexpr std::string_view kDeltaSegment = "delta";
+
+}  // namespace tributary

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tributary/nodes/contribution.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <memory>
+#include <mutex>
+
+namespace tributary {
+namespace {
+
+// Metrics travel on the control plane, whose letters are small.
+constexpr std::size_t kLongestMetricName = 100;
+
+bool has_statistics(const ParameterSpec& spec) {
+  return std::any_of(spec.tensors().begin(), spec.tensors().end(),
+                     [](const TensorSpec& tensor) { return tensor.kind != TensorKind::kTrainable; });
+}
+
+// A trainer that changed nothing is answered with one shared vector of zeros, however many clients there are.
+std::shared_ptr<const std::vector<float>> shared_zeros(std::size_t size) {
+  static std::mutex mutex;
+  static std::weak_ptr<const std::vector<float>> latest;
+  const std::lock_guard lock(mutex);
+  auto zeros = latest.lock();
+  if (!zeros || zeros->size() != size) {
+    zeros = std::make_shared<const std::vector<float>>(size, 0.0F);
+    latest = zeros;
+  }
+  return zeros;
+}
+
+}  // namespace
+
+std::vector<SecondMoments> second_moments(const ParameterSpec& spec) {
+  std::vector<SecondMoments> moments;
+  for (std::size_t t = 0; t < spec.tensors().size(); ++t) {
+    if (spec.tensors()[t].kind != TensorKind::kRunningVariance) { continue; }
+    moments.push_back({spec.offset(t), spec.offset(t - 1), spec.tensors()[t].elements()});
+  }
+  return moments;
+}
+
+std::vector<float> model_difference(std::span<const float> before, std::span<const float> after) {
+  std::vector<float> difference(after.size());
+  std::transform(after.begin(), after.end(), before.begin(), difference.begin(), std::minus<>());
+  return difference;
+}
+
+namespace {
+
+// A step that went too far leaves values that are not numbers: said here, where the tensor and its value are known.
+Status check_finite(const ParameterSpec& spec, const std::vector<float>& delta) {
+  // Magnitudes compare as their bit patterns do; whole numbers, unlike a chain of additions, are compared many at a
+  // time.
+  constexpr std::uint32_t kLargestFinite = 0x7F7FFFFFU;
+  std::uint32_t largest = 0;
+  for (const float value : delta) { largest = std::max(largest, std::bit_cast<std::uint32_t>(value) & 0x7FFFFFFFU); }
+  if (largest <= kLargestFinite) { return {}; }
+  const auto bad = std::ranges::find_if(delta, [](float value) { return !std::isfinite(value); });
+  const auto index = static_cast<std::size_t>(bad - delta.begin());
+  return bad_data(fmt::format("training diverged: the change of tensor {} is {}; a lower learning rate helps",
+                              spec.tensor_at(index).name, static_cast<double>(*bad)));
+}
+
+}  // namespace
+
+Result<Contribution> make_contribution(const ParameterSpec& spec, const ModelValues& base, TrainOutcome outcome) {
+  if (!outcome.model || outcome.model->size() != spec.parameters()) {
+    return invalid_argument(fmt::format("the trainer returned a model of {} values, not of {}",
+                                        outcome.model ? outcome.model->size() : 0, spec.parameters()));
+  }
+  if (outcome.metrics.size() > kMostClientScalars ||
+      std::any_of(outcome.metrics.begin(), outcome.metrics.end(),
+                  [](const auto& metric) { return metric.first.size() > kLongestMetricName; })) {
+    return invalid_argument(
+        fmt::format("the trainer reported {} metrics: at most {} are carried, with names of at most {} bytes",
+                    outcome.metrics.size(), kMostClientScalars, kLongestMetricName));
+  }
+  Contribution contribution;
+  TRIBUTARY_ASSIGN_OR_RETURN(contribution.weight, Weight::from(outcome.weight));
+  contribution.samples = outcome.samples;
+  contribution.metrics = std::move(outcome.metrics);
+  if (outcome.model == base) {
+    contribution.delta = Payload::floats(shared_zeros(spec.parameters()));
+    return contribution;
+  }
+  auto delta = std::make_shared<const std::vector<float>>(model_difference(*base, *outcome.model));
+  TRIBUTARY_RETURN_IF_ERROR(check_finite(spec, *delta));
+  contribution.delta = Payload::floats(std::move(delta));
+  return contribution;
+}
+
+Update make_update(const ParameterSpec& spec, Contribution contribution) {
+  Update update;
+  update.fingerprint = spec.fingerprint();
+  update.weight = contribution.weight;
+  update.contributors = 1;
+  for (const auto& [name, value] : contribution.metrics) { update.scalars[name].add(value, contribution.weight); }
+  update.segments.push_back({std::string(kDeltaSegment), std::move(contribution.delta)});
+  return update;
+}
+
+void apply_mean(const ParameterSpec& spec, const Aggregator& aggregator, ServerOptimizer& optimizer,
+                std::span<float> model) {
+  if (!has_statistics(spec)) {
+    aggregator.mean([&](std::size_t offset, std::span<const double> means) {
+      optimizer.step(offset, means, model.subspan(offset, means.size()));
+    });
+    return;
+  }
+  // Statistics need the whole mean change of a tensor pair at once; models that have them are small enough to hold it.
+  std::vector<double> change(spec.parameters());
+  aggregator.mean([&](std::size_t offset, std::span<const double> means) {
+    std::copy(means.begin(), means.end(), change.begin() + static_cast<std::ptrdiff_t>(offset));
+  });
+  for (std::size_t t = 0; t < spec.tensors().size(); ++t) {
+    const std::size_t offset = spec.offset(t);
+    const std::size_t size = spec.tensors()[t].elements();
+    switch (spec.tensors()[t].kind) {
+      case TensorKind::kTrainable:
+        optimizer.step(offset, std::span(change).subspan(offset, size), model.subspan(offset, size));
+        break;
+      case TensorKind::kRunningMean:
+        break;  // with its variance, below; a mean without one is handled at the end
+      case TensorKind::kRunningVariance: {
+        const std::size_t mean = spec.offset(t - 1);
+        for (std::size_t i = 0; i < size; ++i) {
+          if (change[offset + i] == 0.0 && change[mean + i] == 0.0) { continue; }
+          // The moment is about the mean that all clients were given, which the model still holds.
+          const double moment = static_cast<double>(model[offset + i]) + change[offset + i] / SecondMoments::kUnit;
+          model[offset + i] = static_cast<float>(std::max(0.0, moment - change[mean + i] * change[mean + i]));
+        }
+        break;
+      }
+    }
+  }
+  for (std::size_t t = 0; t < spec.tensors().size(); ++t) {
+    if (spec.tensors()[t].kind != TensorKind::kRunningMean) { continue; }
+    for (std::size_t i = spec.offset(t); i < spec.offset(t) + spec.tensors()[t].elements(); ++i) {
+      if (change[i] != 0.0) { model[i] = static_cast<float>(static_cast<double>(model[i]) + change[i]); }
+    }
+  }
+}
+
+}  // namespace tributary

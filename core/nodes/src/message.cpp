@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tributary/nodes/message.hpp"
+
+#include <array>
+
+namespace tributary {
+namespace {
+
+// Length and type of a frame, sender and receiver, key: in every message.
+constexpr std::size_t kFrameBytes = 40;
+
+template <typename... Visitors>
+struct Overloaded : Visitors... {
+  using Visitors::operator()...;
+};
+template <typename... Visitors>
+Overloaded(Visitors...) -> Overloaded<Visitors...>;
+
+}  // namespace
+
+std::size_t payload_bytes(const Message& message) noexcept {
+  if (const auto* task = std::get_if<TaskMessage>(&message)) {
+    return task->model ? task->model->size() * sizeof(float) : 0;
+  }
+  if (const auto* report = std::get_if<UpdateMessage>(&message)) { return report->update.payload_bytes(); }
+  return 0;
+}
+
+std::size_t control_bytes(const Message& message) noexcept {
+  return kFrameBytes + std::visit(Overloaded{
+                                      [](const TaskMessage&) -> std::size_t { return 40; },
+                                      [](const AcknowledgeMessage& m) -> std::size_t { return 8 + m.reason.size(); },
+                                      [](const TaskFailedMessage& m) -> std::size_t { return 12 + m.reason.size(); },
+                                      [](const UpdateMessage& m) -> std::size_t {
+                                        std::size_t bytes = 80;
+                                        for (const Segment& segment : m.update.segments) {
+                                          bytes += 24 + segment.name.size();
+                                        }
+                                        for (const auto& [name, sum] : m.update.scalars) { bytes += 32 + name.size(); }
+                                        return bytes;
+                                      },
+                                      [](const auto&) -> std::size_t { return 4; },
+                                  },
+                                  message);
+}
+
+std::string_view name_of(const Message& message) noexcept {
+  static constexpr std::array<std::string_view, std::variant_size_v<Message>> kNames{
+      "task", "probe", "acknowledge", "cancel", "hello", "working", "update", "task-failed"};
+  return kNames.at(message.index());
+}
+
+}  // namespace tributary

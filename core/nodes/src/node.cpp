@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tributary/nodes/node.hpp"
+
+#include <array>
+
+namespace tributary {
+
+std::string_view to_string(NodeNote::Kind kind) noexcept {
+  static constexpr std::array<std::string_view, 9> kNames{"task-failed", "refused",   "lost", "returned", "late",
+                                                          "abandoned",   "duplicate", "kill", "cut-off"};
+  return kNames.at(static_cast<std::size_t>(kind));
+}
+
+}  // namespace tributary

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+// The names by which a configuration asks for policies, rules and server optimizers, and what makes them.
+//
+// Life cycle: filled at start, by register_builtin_aggregators() and by your own calls; then only read.
+// Threads:    filling belongs to one thread; afterwards const calls may run together.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "tributary/config/configuration.hpp"
+#include "tributary/nodes/aggregator.hpp"
+#include "tributary/nodes/server_optimizer.hpp"
+#include "tributary/nodes/tier_policy.hpp"
+
+namespace tributary {
+
+class ExtensionRegistry {
+ public:
+  using PolicyMaker = std::function<std::unique_ptr<TierPolicy>(const TierConfig&)>;
+  using RuleMaker = std::function<std::unique_ptr<Aggregator>(const AlgorithmConfig&)>;
+  using ServerOptimizerMaker = std::function<std::unique_ptr<ServerOptimizer>(double rate)>;
+
+  // A later entry of the same name replaces an earlier one.
+  void add_policy(std::string name, std::string summary, PolicyMaker maker);
+  void add_rule(std::string name, std::string summary, RuleMaker maker);
+  void add_server_optimizer(std::string name, std::string summary, ServerOptimizerMaker maker);
+
+  // kConfiguration, with the known names, if `name` is not among them.
+  [[nodiscard]] Result<std::unique_ptr<TierPolicy>> make_policy(const std::string& name, const TierConfig& tier) const;
+  [[nodiscard]] Result<std::unique_ptr<Aggregator>> make_rule(const std::string& name,
+                                                              const AlgorithmConfig& algorithm) const;
+  [[nodiscard]] Result<std::unique_ptr<ServerOptimizer>> make_server_optimizer(const std::string& name,
+                                                                               double rate) const;
+
+  struct Entry {
+    std::string name;
+    std::string summary;
+  };
+  [[nodiscard]] std::vector<Entry> policies() const;
+  [[nodiscard]] std::vector<Entry> rules() const;
+  [[nodiscard]] std::vector<Entry> server_optimizers() const;
+
+ private:
+  template <typename Maker>
+  struct Known {
+    std::string summary;
+    Maker maker;
+  };
+  std::map<std::string, Known<PolicyMaker>> policies_;
+  std::map<std::string, Known<RuleMaker>> rules_;
+  std::map<std::string, Known<ServerOptimizerMaker>> server_optimizers_;
+};
+
+}  // namespace tributary

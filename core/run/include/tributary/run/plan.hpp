@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+// A configuration that has been checked against its tree, its model and its data: everything a driver needs, and
+// nothing that can still be wrong.
+//
+// Threads: immutable; const calls may run together.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <unordered_map>
+#include <vector>
+
+#include "tributary/config/configuration.hpp"
+#include "tributary/nodes/exact_accumulator.hpp"
+#include "tributary/nodes/inner_node.hpp"
+#include "tributary/nodes/trainer.hpp"
+#include "tributary/nodes/tree.hpp"
+#include "tributary/run/extensions.hpp"
+
+namespace tributary {
+
+class Plan {
+ public:
+  // Empty: only to be assigned to.
+  Plan() = default;
+
+  // kConfiguration: a tier that does not exist, an unknown policy, a client without samples, a weight or a total weight
+  // outside the range of Weight.
+  static Result<Plan> create(Configuration configuration, Tree tree, const TrainerFactory& factory,
+                             const ExtensionRegistry& registry);
+
+  [[nodiscard]] const Configuration& configuration() const noexcept { return configuration_; }
+  [[nodiscard]] const Tree& tree() const noexcept { return tree_; }
+  [[nodiscard]] const ParameterSpec& spec() const noexcept { return *spec_; }
+  // The grid of the sums that come together at `node`, an inner node: that of the node where they are divided, which is
+  // the root or an aggregator with local rounds.
+  [[nodiscard]] const ExactScale& scale(NodeId node) const;
+  [[nodiscard]] const ExactScale& scale() const { return scale(tree_.root()); }
+  // What one update of `node` weighs at most.
+  [[nodiscard]] Weight weight_bound(NodeId node) const { return weight_bounds_->at(node.value); }
+  // The coarsest step to which the change of any client, or of any aggregator with local rounds, is resolved in the
+  // sums of its parent, if it weighs as much as was announced.
+  [[nodiscard]] double coarsest_resolution() const noexcept { return coarsest_resolution_; }
+  [[nodiscard]] const LivenessSettings& liveness() const noexcept { return liveness_; }
+  // That of the client `client` towards its parent, whose link may be slow.
+  [[nodiscard]] LivenessSettings liveness(NodeId client) const;
+  // Largest number of clients that one root round counts.
+  [[nodiscard]] std::uint64_t clients_per_round() const noexcept { return clients_per_round_; }
+  // Bytes of the model on the wire.
+  [[nodiscard]] std::size_t payload_bytes() const noexcept { return spec_->parameters() * sizeof(float); }
+  // Children that one round of a node of this tier counts at most, and its local rounds per parent round.
+  [[nodiscard]] const TierConfig& tier(std::uint32_t tier) const { return configuration_.tier(tier); }
+  // No round closes before all children that it asked have answered.
+  [[nodiscard]] bool every_answer_counts() const;
+  // Of everything that decides the result: a checkpoint of another digest is not continued.
+  [[nodiscard]] const Digest& digest() const noexcept { return digest_; }
+
+  // What the inner node `node` is made from.
+  [[nodiscard]] InnerNodeSettings inner_node(NodeId node, std::uint32_t incarnation) const;
+  // What the client node `node` has to train when it asks with `request`.
+  [[nodiscard]] TrainTask train_task(NodeId node, TrainRequest request) const;
+  // The seed of one client's work in one round of its parent.
+  [[nodiscard]] std::uint64_t task_seed(ClientIndex client, Round round) const noexcept;
+
+ private:
+  [[nodiscard]] bool divides(NodeId node) const;
+  // A client's change or the mean of an aggregator's rounds, and no sums.
+  [[nodiscard]] bool every_child_sends_one_term(NodeId node) const;
+  Status bound_weights(const TrainerFactory& factory, std::span<const std::unique_ptr<TierPolicy>> policies);
+
+  Configuration configuration_;
+  Tree tree_;
+  std::shared_ptr<const ParameterSpec> spec_;  // shared: nodes point to it, and a Plan can be moved
+  std::shared_ptr<const ExtensionRegistry> registry_;
+  std::unordered_map<std::uint32_t, ExactScale> scales_;      // by the node that divides
+  std::shared_ptr<const std::vector<Weight>> weight_bounds_;  // by node; shared as spec_ is
+  double coarsest_resolution_ = 0.0;
+  LivenessSettings liveness_;
+  std::uint64_t clients_per_round_ = 0;
+  Digest digest_;
+};
+
+}  // namespace tributary

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tributary/run/extensions.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+namespace tributary {
+namespace {
+
+template <typename Known>
+std::vector<ExtensionRegistry::Entry> entries(const Known& known) {
+  std::vector<ExtensionRegistry::Entry> list;
+  for (const auto& [name, entry] : known) { list.push_back({name, entry.summary}); }
+  return list;
+}
+
+template <typename Made, typename Known, typename... Arguments>
+Result<std::unique_ptr<Made>> make(std::string_view what, const Known& known, const std::string& name,
+                                   const Arguments&... arguments) {
+  const auto found = known.find(name);
+  if (found == known.end()) {
+    std::vector<std::string_view> names;
+    for (const auto& entry : known) { names.push_back(entry.first); }
+    return configuration_error(
+        fmt::format("there is no {} named \"{}\"; known: {}", what, name, fmt::join(names, ", ")));
+  }
+  return found->second.maker(arguments...);
+}
+
+}  // namespace
+
+void ExtensionRegistry::add_policy(std::string name, std::string summary, PolicyMaker maker) {
+  policies_.insert_or_assign(std::move(name), Known<PolicyMaker>{std::move(summary), std::move(maker)});
+}
+
+void ExtensionRegistry::add_rule(std::string name, std::string summary, RuleMaker maker) {
+  rules_.insert_or_assign(std::move(name), Known<RuleMaker>{std::move(summary), std::move(maker)});
+}
+
+void ExtensionRegistry::add_server_optimizer(std::string name, std::string summary, ServerOptimizerMaker maker) {
+  server_optimizers_.insert_or_assign(std::move(name),
+                                      Known<ServerOptimizerMaker>{std::move(summary), std::move(maker)});
+}
+
+Result<std::unique_ptr<TierPolicy>> ExtensionRegistry::make_policy(const std::string& name,
+                                                                   const TierConfig& tier) const {
+  return make<TierPolicy>("policy", policies_, name, tier);
+}
+
+Result<std::unique_ptr<Aggregator>> ExtensionRegistry::make_rule(const std::string& name,
+                                                                 const AlgorithmConfig& algorithm) const {
+  return make<Aggregator>("rule", rules_, name, algorithm);
+}
+
+Result<std::unique_ptr<ServerOptimizer>> ExtensionRegistry::make_server_optimizer(const std::string& name,
+                                                                                  double rate) const {
+  return make<ServerOptimizer>("server optimizer", server_optimizers_, name, rate);
+}
+
+std::vector<ExtensionRegistry::Entry> ExtensionRegistry::policies() const {
+  return entries(policies_);
+}
+std::vector<ExtensionRegistry::Entry> ExtensionRegistry::rules() const {
+  return entries(rules_);
+}
+std::vector<ExtensionRegistry::Entry> ExtensionRegistry::server_optimizers() const {
+  return entries(server_optimizers_);
+}
+
+}  // namespace tributary

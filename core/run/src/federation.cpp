@@ -1,0 +1,503 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tributary/run/federation.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "config/configuration_changes.hpp"
+#include "record_values.hpp"
+#include "tributary/base/file_digest.hpp"
+#include "tributary/base/human.hpp"
+#include "tributary/data/model_file.hpp"
+#include "tributary/nodes/finite.hpp"
+
+namespace tributary {
+namespace {
+
+using internal::seconds;
+using internal::set_metrics;
+
+// Of a checkpoint's state: the run had reached its goal.
+const std::string kStoppedKey = "stopped";
+// Of a checkpoint's state: before the keys of input files.
+constexpr std::string_view kInputPrefix = "input:";
+
+}  // namespace
+
+std::string_view to_string(FederationOutcome::Kind kind) noexcept {
+  switch (kind) {
+    case FederationOutcome::Kind::kFinished:
+      return "finished";
+    case FederationOutcome::Kind::kInterrupted:
+      return "interrupted";
+    case FederationOutcome::Kind::kStoppedAtAccuracy:
+      return "stopped";
+  }
+  return "unknown";
+}
+
+Federation::Federation(const Plan& plan, const TrainerFactory& factory, FederationOptions options)
+    : plan_(plan),
+      factory_(factory),
+      options_(std::move(options)),
+      checkpoints_(*options_.files, options_.directory / "checkpoints", plan.configuration().checkpoint.keep) {}
+
+Result<std::unique_ptr<Federation>> Federation::open(const Plan& plan, const TrainerFactory& factory,
+                                                     FederationOptions options) {
+  std::unique_ptr<Federation> federation(new Federation(plan, factory, std::move(options)));
+  FederationOptions& set = federation->options_;
+  FileSystem& files = *set.files;
+  const std::filesystem::path configuration = set.directory / "configuration.yaml";
+  TRIBUTARY_ASSIGN_OR_RETURN(FileSystem::Kind found, files.kind(configuration));
+  if (set.resume && found == FileSystem::Kind::kNothing) {
+    return invalid_argument(
+        fmt::format("{} holds no run to resume: it has no configuration.yaml", set.directory.string()));
+  }
+  if (!set.resume) { TRIBUTARY_RETURN_IF_ERROR(files.create_directories(set.directory)); }
+  if (set.lock == nullptr) {
+    TRIBUTARY_ASSIGN_OR_RETURN(set.lock, claim_run_directory(files, set.directory));
+    TRIBUTARY_ASSIGN_OR_RETURN(found, files.kind(configuration));
+  }
+  if (!set.resume && found != FileSystem::Kind::kNothing) {
+    return invalid_argument(fmt::format("{} holds a run already: resume it with --resume, or name another directory",
+                                        set.directory.string()));
+  }
+  remove_temporaries(files, set.directory);
+  federation->inputs_ =
+      std::make_unique<InputDigests>(files, set.inputs ? *std::move(set.inputs) : input_files(plan.configuration()));
+  if (!set.resume) {
+    TRIBUTARY_RETURN_IF_ERROR(write_atomically(files, configuration, print_configuration(plan.configuration())));
+  }
+  return federation;
+}
+
+Status Federation::show(const Record& record) {
+  for (RecordSink* const sink : options_.sinks) { TRIBUTARY_RETURN_IF_ERROR(sink->write(record)); }
+  return {};
+}
+
+// A run that is resumed cuts its records only now: until it has something to say it may still be refused, by another
+// rank of a job for one.
+Status Federation::begin_records() {
+  if (records_) { return {}; }
+  TRIBUTARY_ASSIGN_OR_RETURN(records_,
+                             JsonLinesSink::open(*options_.files, options_.directory / "records.jsonl", keep_records_));
+  for (const Record& record : std::exchange(first_records_, {})) { TRIBUTARY_RETURN_IF_ERROR(records_->write(record)); }
+  return {};
+}
+
+Status Federation::write(const Record& record) {
+  TRIBUTARY_RETURN_IF_ERROR(begin_records());
+  TRIBUTARY_RETURN_IF_ERROR(records_->write(record));
+  return show(record);
+}
+
+// A checkpoint counts on them, and on nothing after them: what happened in the round that is cut off happens again.
+Status Federation::write_round(const std::vector<Record>& records) {
+  for (const Record& record : records) { TRIBUTARY_RETURN_IF_ERROR(write(record)); }
+  recorded_ = round_;
+  round_bytes_ = records_->bytes();
+  return {};
+}
+
+// Below an aggregator with local rounds several of its rounds belong to one of its parent.
+Round Federation::root_round(const NodeNote& note) const {
+  if (note.round.value == 0) { return Round{round_.value + 1}; }
+  const Tree& tree = plan_.tree();
+  const NodeId at = note.kind == NodeNote::Kind::kAbandoned ? note.node : tree.parent(note.node);
+  std::uint64_t round = note.round.value;
+  for (std::uint32_t tier = tree.tier(at); tier > 0; --tier) {
+    round = (round - 1) / plan_.tier(tier).rounds_per_parent_round + 1;
+  }
+  return Round{round};
+}
+
+// What happens while the records of the round before are not complete comes after them.
+void Federation::write_between_rounds(Record record) {
+  if (measured_) {
+    measured_->later.push_back(std::move(record));
+  } else {
+    keep_error(write(record));
+  }
+}
+
+void Federation::keep_error(Status status) {
+  if (note_error_.ok()) { note_error_ = std::move(status); }
+}
+
+void Federation::noted(const NodeNote& note) {
+  Record record("fault");
+  record.set("round", root_round(note).value).set("node", plan_.tree().name(note.node));
+  record.set("kind", std::string(to_string(note.kind))).set("detail", note.detail);
+  write_between_rounds(std::move(record));
+  if (note.kind == NodeNote::Kind::kAbandoned && note.node == plan_.tree().root()) {
+    abandoned_[root_round(note)] = note.detail;
+  }
+  // The first of each kind is a warning at once: what is wrong may be wrong with every task.
+  const bool telling = note.kind == NodeNote::Kind::kTaskFailed || note.kind == NodeNote::Kind::kRefused;
+  if (!telling || !warned_of_.emplace("fault " + std::string(to_string(note.kind)), root_round(note)).second) {
+    return;
+  }
+  write_between_rounds(fault_warning(note));
+}
+
+Record Federation::fault_warning(const NodeNote& note) const {
+  const std::string node = plan_.tree().name(note.node);
+  const bool refused = note.kind == NodeNote::Kind::kRefused;
+  return Record("warning")
+      .set("text", fmt::format("{} of {} {} in round {}: {} (the first of its kind; records.jsonl holds all)",
+                               refused ? "the update" : "the task", node, refused ? "was refused" : "failed",
+                               root_round(note).value, note.detail))
+      .set("round", root_round(note).value)
+      .set("about", "fault " + std::string(to_string(note.kind)));
+}
+
+void Federation::warned(const std::string& text) {
+  write_between_rounds(Record("warning").set("text", text));
+}
+
+void Federation::trained(std::uint64_t tasks) {
+  tasks_this_round_ += tasks;
+  keep_error(begin_records());
+  if (measured_ && measured_->evaluation->done()) { keep_error(complete_round().status()); }
+  if (options_.on_progress) { options_.on_progress(tasks_this_round_, plan_.clients_per_round()); }
+}
+
+Status Federation::halted(const ModelValues& model) {
+  kind_ = FederationOutcome::Kind::kInterrupted;
+  Status completed = complete_round().status();
+  // A model that cannot be measured is as good as it was.
+  if (model && round_ != saved_ && recorded_ == round_) {
+    model_ = model;
+    TRIBUTARY_RETURN_IF_ERROR(save(model));
+  }
+  return completed;
+}
+
+Status Federation::can_go_on_from(const Checkpoint& checkpoint) const {
+  TRIBUTARY_RETURN_IF_ERROR(
+      JsonLinesSink::check(*options_.files, options_.directory / "records.jsonl", checkpoint.state.records_bytes));
+  const std::string trouble = describe_not_finite(plan_.spec(), checkpoint.values);
+  return trouble.empty() ? ok_status() : bad_data("its " + trouble);
+}
+
+// " Changed: ..." from what the directory says; empty if nothing can be made out.
+std::string Federation::changes_of_configuration() const {
+  const Result<std::vector<std::byte>> text =
+      read_file(*options_.files, options_.directory / "configuration.yaml", std::uint64_t{1} << 24U);
+  if (!text.ok()) { return {}; }
+  const std::string_view before(reinterpret_cast<const char*>(text->data()), text->size());
+  const std::string changes = internal::describe_changes(before, plan_.configuration());
+  return changes.empty() ? std::string() : " Changed: " + changes + ".";
+}
+
+Status Federation::other_configuration(const Checkpoint& checkpoint) const {
+  std::error_code ignored;
+  const std::filesystem::path model = std::filesystem::absolute(checkpoint.path, ignored);
+  return invalid_argument(fmt::format(
+      "{} was written by a run of another configuration, tree or model: a run goes on only as it began.{} "
+      "Leave out what changes it (--set, variables TRIBUTARY_...), or start a new run; one that begins with "
+      "this model: tributary run {} --output DIR --set model.initial={}",
+      checkpoint.path.string(), changes_of_configuration(), (options_.directory / "configuration.yaml").string(),
+      model.string()));
+}
+
+// Of a run that left no checkpoint. Its first record tells exactly what it was, the configuration only by its text.
+Status Federation::began_as_planned() const {
+  std::string digest;
+  // What is not there, or damaged, is written afresh: that is no trouble.
+  [[maybe_unused]] const Status read =
+      for_each_record(*options_.files, options_.directory / "records.jsonl", [&digest](const Record& record) {
+        digest = record.event() == "run" ? record.text("configuration_digest") : std::string_view();
+        return cancelled("one is enough");
+      });
+  const std::string changes = changes_of_configuration();
+  if (digest.empty() ? changes.empty() : digest == plan_.digest().hex()) { return {}; }
+  return invalid_argument(
+      fmt::format("{} holds a run of another configuration, tree or model: a run goes on only as it began.{} Leave out "
+                  "what changes it (--set, variables TRIBUTARY_...), or start a new run in another directory; this one "
+                  "has no checkpoint yet",
+                  options_.directory.string(), changes));
+}
+
+Result<Federation::Start> Federation::start_from(Checkpoint checkpoint) {
+  CheckpointState& state = checkpoint.state;
+  if (state.configuration != plan_.digest()) { return other_configuration(checkpoint); }
+  InputDigests::Texts earlier;
+  for (const auto& [key, text] : state.extra) {
+    if (key.starts_with(kInputPrefix)) { earlier.emplace(key.substr(kInputPrefix.size()), text); }
+  }
+  if (const std::string changes = inputs_->changes_since(earlier); !changes.empty()) {
+    return invalid_argument(
+        fmt::format("{}; {} was written with what was there before: put it back, or start a new run", changes,
+                    checkpoint.path.string()));
+  }
+  // A program may have written files that its command names: "--log=FILE".
+  inputs_->keep_only(earlier);
+  round_ = state.round;
+  version_ = state.version;
+  done_ = state.extra.contains(kStoppedKey);
+  return Start{std::make_shared<std::vector<float>>(std::move(checkpoint.values)), state.records_bytes,
+               std::move(checkpoint.warnings)};
+}
+
+Result<Federation::Start> Federation::find_start() {
+  if (options_.resume || restored_) {
+    Result<Checkpoint> checkpoint = checkpoints_.load_latest(
+        plan_.spec(), [this](const Checkpoint& candidate) { return can_go_on_from(candidate); });
+    if (checkpoint.ok()) { return start_from(std::move(checkpoint).value()); }
+    if (checkpoint.status().code() != Code::kNotFound) { return checkpoint.status(); }
+    if (!restored_) { TRIBUTARY_RETURN_IF_ERROR(began_as_planned()); }
+  }
+  TRIBUTARY_ASSIGN_OR_RETURN(std::vector<float> values, factory_.initial_model(plan_.configuration().seed));
+  if (values.size() != plan_.spec().parameters()) {
+    return invalid_argument(
+        fmt::format("the initial model has {} values, its spec says {}", values.size(), plan_.spec().parameters()));
+  }
+  if (const std::string trouble = describe_not_finite(plan_.spec(), values); !trouble.empty()) {
+    return bad_data(fmt::format("the model to start from cannot be trained: {}", trouble));
+  }
+  round_ = {};
+  version_ = {};
+  return Start{std::make_shared<std::vector<float>>(std::move(values)), 0, {}};
+}
+
+// The first time from the beginning or a resumed run's checkpoint; later, when a driver restarts a killed root, always
+// from the checkpoint.
+Result<RootState> Federation::restore() {
+  TRIBUTARY_RETURN_IF_ERROR(complete_round().status());
+  TRIBUTARY_ASSIGN_OR_RETURN(Start start, find_start());
+  saved_ = round_;
+  // The records of later rounds are cut off, and their warnings with them.
+  std::erase_if(warned_of_, [this](const auto& warning) { return warning.second > round_; });
+  std::erase_if(abandoned_, [this](const auto& round) { return round.first > round_; });
+  can_evaluate_ = true;
+  const bool first_time = !std::exchange(restored_, true);
+  if (first_time) { TRIBUTARY_RETURN_IF_ERROR(replay(start.keep_records)); }
+  records_.reset();
+  keep_records_ = start.keep_records;
+  first_records_.clear();
+  std::vector<Record> shown;
+  if (first_time || keep_records_ == 0) {
+    first_records_.push_back(run_record());
+    if (keep_records_ == 0) {
+      for (std::string& text : factory_.warnings()) {
+        first_records_.push_back(Record("warning").set("text", std::move(text)));
+      }
+      first_records_.insert(first_records_.end(), options_.preamble.begin(), options_.preamble.end());
+    }
+    if (first_time) { shown = first_records_; }
+  }
+  const auto warn = [&](std::string text) {
+    first_records_.push_back(Record("warning").set("text", std::move(text)));
+    shown.push_back(first_records_.back());
+  };
+  if (!first_time) { warn(fmt::format("the root died and goes on from round {}", round_.value)); }
+  for (std::string& warning : start.warnings) { warn(std::move(warning)); }
+  for (const Record& record : shown) { TRIBUTARY_RETURN_IF_ERROR(show(record)); }
+  if (!options_.resume || !first_time) { TRIBUTARY_RETURN_IF_ERROR(begin_records()); }
+  round_start_ = Clock::now();
+  checkpoint_time_ = {};
+  if (done_) { kind_ = FederationOutcome::Kind::kStoppedAtAccuracy; }
+  // Nothing is left to train, and the model is what the run ends with. Otherwise the root changes it in place.
+  if (done_ || round_.value >= plan_.configuration().rounds) { model_ = start.model; }
+  return RootState{round_, version_, std::move(start.model), done_};
+}
+
+// Shows other sinks the run from its start, and takes up what the end of a run sums over all its parts.
+Status Federation::replay(std::uint64_t bytes) {
+  if (bytes == 0) { return {}; }
+  return for_each_record(
+      *options_.files, options_.directory / "records.jsonl",
+      [this](const Record& record) -> Status {
+        if (record.event() == "round") {
+          earlier_seconds_ += record.number("seconds");
+          if (record.text("outcome") == "abandoned") { abandoned_[Round{saturated_count(record.number("round"))}]; }
+          for (const char* const metric : {"accuracy", "loss"}) {
+            if (record.find(metric) != nullptr) { last_metrics_[metric] = record.number(metric); }
+          }
+        } else if (const std::string_view about = record.text("about"); record.event() == "warning" && !about.empty()) {
+          warned_of_.emplace(about, Round{saturated_count(record.number("round"))});
+        }
+        for (RecordSink* const sink : options_.sinks) { TRIBUTARY_RETURN_IF_ERROR(sink->replay(record)); }
+        return {};
+      },
+      bytes);
+}
+
+bool Federation::to_be_measured(Round round) const {
+  const std::uint64_t every = plan_.configuration().evaluation.every;
+  const bool last = round.value >= plan_.configuration().rounds;
+  return every != 0 && can_evaluate_ && (last || round.value % every == 0);
+}
+
+// Waits for the measurement that was begun when the newest round was published, if there is one, and writes and saves
+// what depends on it. Gives what was measured, if anything.
+Result<Metrics> Federation::complete_round() {
+  if (!measured_) { return Metrics{}; }
+  MeasuredRound round = *std::exchange(measured_, std::nullopt);
+  Result<Metrics> metrics = complete(round);
+  round.evaluation.reset();
+  // The root's node may live on another thread, where it changes its model in place once nobody else holds it.
+  if (round.pool != nullptr) { round.pool->release(std::move(round.model)); }
+  return metrics;
+}
+
+Result<Metrics> Federation::complete(MeasuredRound& round) {
+  // Once the driver has ended, and its pool with it, every evaluation is done.
+  if (!round.evaluation->done()) { round.pool->finish(*round.evaluation); }
+  const Result<Evaluation> evaluation = round.evaluation->result();
+  if (evaluation.ok()) {
+    last_metrics_ = evaluation->metrics;
+    Record& record = round.records.front();
+    record.set("evaluate_seconds", seconds(round.evaluation->thread_time()) / round.threads);
+    set_metrics(record, evaluation->metrics);
+    warn_of_metrics(evaluation->metrics, round.records);
+  } else if (evaluation.status().code() == Code::kUnsupported) {
+    can_evaluate_ = false;
+    if (plan_.configuration().evaluation.stop_at_accuracy) {
+      warn_once(round.records, round_, "stop_at_accuracy",
+                "evaluation.stop_at_accuracy has no effect: the trainer holds no samples out to measure on");
+    }
+  }
+  const bool measurable = evaluation.ok() || evaluation.status().code() == Code::kUnsupported;
+  TRIBUTARY_RETURN_IF_ERROR(write_round(round.records));
+  // Without a checkpoint a resume measures the round again.
+  if (round.save && measurable) { TRIBUTARY_RETURN_IF_ERROR(save(round.model)); }
+  for (const Record& record : round.later) { TRIBUTARY_RETURN_IF_ERROR(write(record)); }
+  if (!measurable) { return evaluation.status().with_context("evaluating the model"); }
+  return evaluation.ok() ? evaluation->metrics : Metrics{};
+}
+
+Status Federation::save(const ModelValues& model) {
+  const auto start = Clock::now();
+  TRIBUTARY_RETURN_IF_ERROR(inputs_->check_unchanged());
+  TRIBUTARY_RETURN_IF_ERROR(begin_records());
+  TRIBUTARY_RETURN_IF_ERROR(records_->flush());
+  CheckpointState state;
+  state.round = round_;
+  state.version = version_;
+  state.configuration = plan_.digest();
+  state.seed = plan_.configuration().seed;
+  state.records_bytes = round_bytes_;
+  if (kind_ == FederationOutcome::Kind::kStoppedAtAccuracy) { state.extra[kStoppedKey] = "accuracy"; }
+  for (const auto& [key, text] : inputs_->texts()) { state.extra[std::string(kInputPrefix) + key] = text; }
+  TRIBUTARY_RETURN_IF_ERROR(checkpoints_.save(plan_.spec(), *model, state));
+  checkpoint_time_ = Clock::now() - start;
+  saved_ = round_;
+  return {};
+}
+
+// What a step with a huge rate makes of a model must not be committed: no later round can mend it.
+Status Federation::check_model(const ModelValues& model, Round round) const {
+  const std::string trouble = describe_not_finite(plan_.spec(), *model);
+  if (trouble.empty()) { return {}; }
+  const AlgorithmConfig& algorithm = plan_.configuration().algorithm;
+  const std::string last_good = saved_.value == 0
+                                    ? std::string("no earlier round was saved")
+                                    : fmt::format("the last good model is that of round {}, in {}", saved_.value,
+                                                  (options_.directory / "checkpoints").string());
+  return bad_data(fmt::format(
+      "the training has diverged in round {}: after the step of the server {}. Lower algorithm.server_lr ({}) or the "
+      "learning rate of the clients; {}",
+      round.value, trouble, algorithm.server_lr, last_good));
+}
+
+Result<bool> Federation::published(const RoundReport& report, const ModelValues& model, TrainingPool& pool,
+                                   const DriverStatistics& statistics) {
+  TRIBUTARY_RETURN_IF_ERROR(complete_round().status());
+  TRIBUTARY_RETURN_IF_ERROR(note_error_);
+  if (report.committed) { TRIBUTARY_RETURN_IF_ERROR(check_model(model, report.round)); }
+  round_ = report.round;
+  version_ = report.version;
+  const Configuration& configuration = plan_.configuration();
+  const bool interrupted = options_.stop != nullptr && options_.stop->load();
+  const bool last = report.round.value >= configuration.rounds;
+  // A run that fails goes on after its last committed round once the cause is mended: what was abandoned is not saved.
+  const bool due = report.committed && configuration.checkpoint.every != 0 &&
+                   report.round.value % configuration.checkpoint.every == 0;
+  const bool ends = last && !report.given_up;
+  if (interrupted && !last) { kind_ = FederationOutcome::Kind::kInterrupted; }
+  // The next round may begin while the model of this one is measured, unless the result decides whether there is one.
+  const bool measure = to_be_measured(report.round);
+  const bool decides = measure && configuration.evaluation.stop_at_accuracy.has_value();
+  const bool waits = decides || interrupted || last;
+  std::shared_ptr<RunningEvaluation> evaluation;
+  if (measure) {
+    evaluation = pool.begin_evaluation(model);
+    // Before the round's records: the time is the round's.
+    if (waits) { pool.finish(*evaluation); }
+  }
+  std::vector<Record> records = round_records(report, statistics);
+  if (!measure) {
+    TRIBUTARY_RETURN_IF_ERROR(write_round(records));
+    if (due || interrupted || ends) { TRIBUTARY_RETURN_IF_ERROR(save(model)); }
+    if (interrupted || last) { model_ = model; }
+    return !last && interrupted;
+  }
+  // Who waits works too: that may be one thread more than the driver trains on.
+  measured_ = MeasuredRound{.records = std::move(records),
+                            .later = {},
+                            .evaluation = std::move(evaluation),
+                            .pool = &pool,
+                            .threads = waits ? pool.threads() : std::max(1U, driver_->threads()),
+                            .model = model,
+                            .save = due && !waits};
+  if (!waits) { return false; }
+  TRIBUTARY_ASSIGN_OR_RETURN(const Metrics metrics, complete_round());
+  const auto accuracy = metrics.find("accuracy");
+  const bool reached =
+      decides && accuracy != metrics.end() && accuracy->second >= *configuration.evaluation.stop_at_accuracy;
+  if (reached && !last) { kind_ = FederationOutcome::Kind::kStoppedAtAccuracy; }
+  if (due || interrupted || reached || ends) { TRIBUTARY_RETURN_IF_ERROR(save(model)); }
+  // The root may change its model in place once nobody else holds it.
+  if (interrupted || reached || last) { model_ = model; }
+  return !last && (interrupted || reached);
+}
+
+Status Federation::write_model_file(FederationOutcome& outcome) {
+  const std::filesystem::path path = options_.directory / "model.safetensors";
+  SafetensorsMetadata metadata = options_.model_metadata;
+  metadata["tributary.model"] = plan_.spec().fingerprint().hex();
+  metadata["tributary.version"] = fmt::format("{}", version_.value);
+  TRIBUTARY_RETURN_IF_ERROR(write_model(*options_.files, path, plan_.spec(), *model_, metadata));
+  TRIBUTARY_ASSIGN_OR_RETURN(outcome.model_file, file_digest(*options_.files, path));
+  return {};
+}
+
+Result<FederationOutcome> Federation::run(Driver& driver) {
+  start_ = Clock::now();
+  driver_ = &driver;
+  Status ran = driver.run(plan_, factory_, *this);
+  if (measured_) { measured_->pool = nullptr; }
+  keep_error(complete_round().status());
+  if (ran.ok()) { ran = note_error_; }
+  if (!ran.ok()) {
+    if (records_) {
+      // The first error is the one to report, also where it keeps this record from being written.
+      [[maybe_unused]] const Status told = write(Record("end")
+                                                     .set("outcome", "failed")
+                                                     .set("seconds", earlier_seconds_ + seconds(Clock::now() - start_))
+                                                     .set("rounds", round_.value)
+                                                     .set("version", version_.value)
+                                                     .set("error", ran.message()));
+    }
+    return ran;
+  }
+  FederationOutcome outcome;
+  outcome.kind = kind_;
+  outcome.round = round_;
+  outcome.version = version_;
+  outcome.metrics = last_metrics_;
+  if (kind_ != FederationOutcome::Kind::kInterrupted) {
+    TRIBUTARY_RETURN_IF_ERROR(write_model_file(outcome));
+    if (!abandoned_.empty()) { TRIBUTARY_RETURN_IF_ERROR(write(abandoned_warning())); }
+  }
+  outcome.wall_time = Clock::now() - start_;
+  TRIBUTARY_RETURN_IF_ERROR(write_end_records(driver.statistics(), outcome));
+  return outcome;
+}
+
+}  // namespace tributary

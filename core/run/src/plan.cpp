@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tributary/run/plan.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "tributary/base/random.hpp"
+
+namespace tributary {
+namespace {
+
+constexpr std::string_view kRule = "weighted-sum";
+constexpr std::string_view kServerOptimizer = "step";
+
+// What can come together in one round at most, at or below a node.
+struct Bounds {
+  std::uint64_t weight = 0;   // in units
+  std::uint64_t clients = 0;  // that take part
+  std::uint64_t terms = 0;    // that the node's update brings into its parent's sums
+};
+
+constexpr std::uint64_t kLargestUnits = std::uint64_t{1} << 62U;
+static_assert(Weight::kLargest == static_cast<double>(kLargestUnits >> Weight::kFractionBits));
+
+// The sum of the `most` largest values of `member`; saturates above kLargestUnits.
+std::uint64_t largest_sum(std::vector<Bounds>& children, std::uint32_t most, std::uint64_t Bounds::* member) {
+  const auto end = children.begin() + std::min<std::size_t>(most, children.size());
+  if (end != children.end()) {
+    std::nth_element(children.begin(), end, children.end(),
+                     [member](const Bounds& a, const Bounds& b) { return a.*member > b.*member; });
+  }
+  std::uint64_t sum = 0;
+  for (auto child = children.begin(); child != end; ++child) {
+    sum = std::min(sum + (*child).*member, kLargestUnits + 1);
+  }
+  return sum;
+}
+
+ExactScale (*scale_maker(AlgorithmConfig::Precision precision))(Weight, std::uint64_t) {
+  switch (precision) {
+    case AlgorithmConfig::Precision::kCompact:
+      return &ExactScale::compact;
+    case AlgorithmConfig::Precision::kFull:
+      return &ExactScale::full;
+    case AlgorithmConfig::Precision::kAuto:
+      break;
+  }
+  return &ExactScale::fine;
+}
+
+// What a model takes to come down an edge and its update to go up again; sums may take more bytes than the model does.
+std::chrono::nanoseconds ways_time(const Link& link, std::size_t model_bytes) {
+  constexpr double kModelAndSums = 2.25;
+  constexpr double kMost = 1e9;  // seconds
+  const double moving = link.bytes_per_second > 0.0
+                            ? std::min(kMost, kModelAndSums * static_cast<double>(model_bytes) / link.bytes_per_second)
+                            : 0.0;
+  return 2 * std::min(link.latency, std::chrono::nanoseconds(std::chrono::seconds(static_cast<std::int64_t>(kMost)))) +
+         std::chrono::nanoseconds(static_cast<std::int64_t>(moving * 1e9));
+}
+
+Digest result_digest(Configuration configuration, const Tree& tree, const ParameterSpec& spec) {
+  const Configuration defaults;
+  // What may change without changing the result.
+  configuration.name = defaults.name;
+  configuration.base_directory = defaults.base_directory;
+  // Its shape and links are added below, and names where they matter. Where its nodes run does not.
+  configuration.topology = defaults.topology;
+  configuration.threads = defaults.threads;
+  configuration.output = defaults.output;
+  configuration.checkpoint = defaults.checkpoint;
+  configuration.mpi = defaults.mpi;
+  Hasher hasher;
+  hasher.update(print_configuration(configuration));
+  hasher.update(spec.fingerprint().hex());
+  std::vector<std::uint32_t> shape(tree.size());
+  for (std::uint32_t node = 0; node < tree.size(); ++node) { shape[node] = tree.children(NodeId{node}).size(); }
+  hasher.update(std::as_bytes(std::span(shape)));
+  // With a deadline or over-selection, links decide who is in time.
+  for (std::uint32_t node = 0; node < tree.size(); ++node) {
+    const Link& link = tree.attributes(NodeId{node}).link;
+    if (link != Link{}) { hasher.update(fmt::format("{}:{}:{};", node, link.bytes_per_second, link.latency.count())); }
+  }
+  // Samples with ids go to the clients, or below the nodes and sites, that have the name of their id.
+  const DataConfig& data = configuration.data;
+  if (data.source != DataConfig::Source::kNone && data.partition == DataConfig::Partition::kNatural) {
+    for (std::uint32_t node = 0; node < tree.size(); ++node) {
+      const NodeAttributes& attributes = tree.attributes(NodeId{node});
+      hasher.update(fmt::format("{}:{}:{}:{};", attributes.name.size(), attributes.name, attributes.site.size(),
+                                attributes.site));
+    }
+  }
+  return hasher.finish();
+}
+
+}  // namespace
+
+Result<Plan> Plan::create(Configuration configuration, Tree tree, const TrainerFactory& factory,
+                          const ExtensionRegistry& registry) {
+  Plan plan;
+  plan.spec_ = std::make_shared<const ParameterSpec>(factory.spec());
+  plan.registry_ = std::make_shared<const ExtensionRegistry>(registry);
+  for (const auto& [tier, settings] : configuration.tiers) {
+    if (tier >= tree.height()) {
+      return configuration_error(
+          fmt::format("tiers.{} has no effect: in this tree only nodes of tiers 0 (the root) to {} ask others", tier,
+                      tree.height() - 1));
+    }
+  }
+  std::vector<std::unique_ptr<TierPolicy>> policies;
+  for (std::uint32_t tier = 0; tier < tree.height(); ++tier) {
+    const TierConfig& settings = configuration.tier(tier);
+    Result<std::unique_ptr<TierPolicy>> policy = registry.make_policy(settings.policy, settings);
+    if (!policy.ok()) { return policy.status().with_context(fmt::format("tiers.{}.policy", tier)); }
+    policies.push_back(std::move(policy).value());
+  }
+  for (const Status& known :
+       {registry.make_rule(std::string(kRule), configuration.algorithm).status(),
+        registry.make_server_optimizer(std::string(kServerOptimizer), configuration.algorithm.server_lr).status()}) {
+    TRIBUTARY_RETURN_IF_ERROR(known);
+  }
+
+  plan.configuration_ = std::move(configuration);
+  plan.tree_ = std::move(tree);
+  TRIBUTARY_RETURN_IF_ERROR(plan.bound_weights(factory, policies));
+  plan.digest_ = result_digest(plan.configuration_, plan.tree_, *plan.spec_);
+  return plan;
+}
+
+// The sums that come together at `node` end there: it moves a model by their mean, and sends up what that changed.
+bool Plan::divides(NodeId node) const {
+  return node == tree_.root() || configuration_.tier(tree_.tier(node)).rounds_per_parent_round > 1;
+}
+
+bool Plan::every_child_sends_one_term(NodeId node) const {
+  for (const NodeId child : tree_.children(node)) {
+    if (!tree_.is_client(child) && !divides(child)) { return false; }
+  }
+  return true;
+}
+
+Status Plan::bound_weights(const TrainerFactory& factory, std::span<const std::unique_ptr<TierPolicy>> policies) {
+  std::vector<Bounds> bounds(tree_.size());
+  auto weights = std::make_shared<std::vector<Weight>>(tree_.size());
+  std::vector<Bounds> children;
+  // From the leaves to the root: breadth-first numbers put every child after its parent.
+  for (std::uint32_t n = tree_.size(); n-- > 0;) {
+    const NodeId node{n};
+    if (tree_.is_client(node)) {
+      const double bound = factory.weight_bound(tree_.client_index(node));
+      if (bound == 0.0) {
+        return configuration_error(fmt::format(
+            "{} has no samples: use fewer clients, or data.partition.min_samples of at least 1", tree_.name(node)));
+      }
+      const Result<Weight> weight = Weight::from(bound);
+      if (!weight.ok()) {
+        return configuration_error(
+            fmt::format("{} announces a wrong weight bound: {}", tree_.name(node), weight.status().message()));
+      }
+      (*weights)[n] = *weight;
+      bounds[n] = {.weight = weight->units(), .clients = 1, .terms = 1};
+      continue;
+    }
+    children.clear();
+    for (const NodeId child : tree_.children(node)) { children.push_back(bounds[child.value]); }
+    const std::uint32_t target =
+        policies[tree_.tier(node)]->largest_target(static_cast<std::uint32_t>(children.size()));
+    Bounds& here = bounds[n];
+    here = {.weight = largest_sum(children, target, &Bounds::weight),
+            .clients = largest_sum(children, target, &Bounds::clients),
+            .terms = largest_sum(children, target, &Bounds::terms)};
+    if (here.weight > kLargestUnits) {
+      return configuration_error(
+          fmt::format("the clients of one round at {} together weigh more than 2^38", tree_.name(node)));
+    }
+    (*weights)[n] = Weight::from_units(here.weight);
+    if (divides(node)) {
+      scales_.emplace(n, scale_maker(configuration_.algorithm.precision)((*weights)[n], here.terms));
+      here.terms = 1;
+    }
+  }
+  clients_per_round_ = bounds[0].clients;
+  weight_bounds_ = std::move(weights);
+  for (std::uint32_t n = 1; n < tree_.size(); ++n) {
+    const NodeId node{n};
+    if (!tree_.is_client(node) && !divides(node)) { continue; }  // its sums pass through as they are
+    coarsest_resolution_ = std::max(coarsest_resolution_, scale(tree_.parent(node)).resolution(weight_bound(node)));
+  }
+  return {};
+}
+
+const ExactScale& Plan::scale(NodeId node) const {
+  while (!divides(node)) { node = tree_.parent(node); }
+  return scales_.at(node.value);
+}
+
+bool Plan::every_answer_counts() const {
+  for (std::uint32_t distance = 0; distance < tree_.height(); ++distance) {
+    const TierConfig& tier = configuration_.tier(distance);
+    if (tier.over_selection > 1.0 || tier.quorum < 1.0) { return false; }
+  }
+  return true;
+}
+
+InnerNodeSettings Plan::inner_node(NodeId node, std::uint32_t incarnation) const {
+  const std::uint32_t distance = tree_.tier(node);
+  const TierConfig& tier = configuration_.tier(distance);
+  const bool root = node == tree_.root();
+  InnerNodeSettings settings;
+  settings.self = node;
+  settings.parent = tree_.parent(node);
+  settings.children = tree_.children(node);
+  settings.incarnation = incarnation;
+  settings.seed = configuration_.seed;
+  settings.spec = spec_.get();
+  settings.scale = scale(node);
+  if (divides(node) && every_child_sends_one_term(node)) {
+    settings.scale_of_round = scale_maker(configuration_.algorithm.precision);
+  }
+  settings.weight_bounds = weight_bounds_;
+  settings.way = ways_time(tree_.attributes(node).link, payload_bytes());
+  settings.liveness = liveness_;
+  settings.retries = tier.retries;
+  settings.rounds_per_parent_round = root ? 1 : tier.rounds_per_parent_round;
+  settings.evaluate_clients = configuration_.evaluation.at_clients;
+  settings.rounds = configuration_.rounds;
+  // create() made one of each, so these names are known.
+  settings.policy = registry_->make_policy(tier.policy, tier).value();
+  settings.aggregator = registry_->make_rule(std::string(kRule), configuration_.algorithm).value();
+  settings.optimizer =
+      registry_->make_server_optimizer(std::string(kServerOptimizer), root ? configuration_.algorithm.server_lr : 1.0)
+          .value();
+  return settings;
+}
+
+LivenessSettings Plan::liveness(NodeId client) const {
+  return liveness_.over(ways_time(tree_.attributes(client).link, payload_bytes()));
+}
+
+TrainTask Plan::train_task(NodeId node, TrainRequest request) const {
+  TrainTask task;
+  task.client = tree_.client_index(node);
+  task.round = request.key.round;
+  task.root_round = request.root_round;
+  task.base = std::move(request.base);
+  task.seed = task_seed(task.client, request.key.round);
+  task.evaluate_first = request.evaluate_first;
+  return task;
+}
+
+std::uint64_t Plan::task_seed(ClientIndex client, Round round) const noexcept {
+  return stream_seed(configuration_.seed, Purpose::kBatches, client.value, round.value);
+}
+
+}  // namespace tributary

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a plan says of exact sums: grids, bounds and resolution.
+#include "tributary/run/plan.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+
+#include "support/fake_trainer.hpp"
+#include "support/federation.hpp"
+
+namespace tributary {
+namespace {
+
+using testing::balanced_counts;
+using testing::FunctionTrainerFactory;
+using testing::make_plan;
+using testing::make_tree;
+using testing::rounds;
+
+FunctionTrainerFactory weighing(std::function<double(ClientIndex)> weight) {
+  return FunctionTrainerFactory(
+      4,
+      [](const TrainTask& task) -> Result<TrainOutcome> {
+        return TrainOutcome{.model = task.base, .weight = 1.0, .metrics = {}};
+      },
+      std::move(weight));
+}
+
+Weight weight(double value) {
+  return Weight::from(value).value();
+}
+
+TEST(Plan, OneGridServesATreeWhoseRootAloneDivides) {
+  const FunctionTrainerFactory factory = weighing([](ClientIndex) { return 600.0; });
+  const Plan flat =
+      make_plan(rounds(1),
+                make_tree({27, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}),
+                factory)
+          .value();
+  const Plan tree = make_plan(rounds(1), make_tree(balanced_counts(3, 3)), factory).value();
+
+  EXPECT_EQ(tree.scale(), flat.scale());
+  EXPECT_EQ(tree.scale(), ExactScale::fine(weight(27 * 600.0), 27));
+  for (std::uint32_t node = 0; node < 13; ++node) { EXPECT_EQ(tree.scale(NodeId{node}), flat.scale()) << node; }
+  EXPECT_EQ(tree.weight_bound(NodeId{1}), weight(9 * 600.0));
+  EXPECT_LE(tree.coarsest_resolution(), 1e-10);
+}
+
+// An aggregator with local rounds works on the grid of what comes together there, not on that of the whole tree.
+TEST(Plan, EachNodeThatDividesHasAGridOfItsOwn) {
+  Configuration configuration = rounds(1);
+  configuration.tiers[1] = TierConfig{.rounds_per_parent_round = 2};
+  // The root has 3 aggregators, each of them 3, each of those 3 clients.
+  const Plan plan =
+      make_plan(configuration, make_tree(balanced_counts(3, 3)), weighing([](ClientIndex) { return 1.0; })).value();
+
+  EXPECT_EQ(plan.scale(NodeId{0}), ExactScale::fine(weight(27), 3)) << "three updates, each of weight 9";
+  for (const std::uint32_t node : {1U, 4U, 5U, 6U}) {
+    EXPECT_EQ(plan.scale(NodeId{node}), ExactScale::fine(weight(9), 9)) << node;
+  }
+}
+
+TEST(Plan, ACohortBoundsWhatComesTogether) {
+  Configuration configuration = rounds(1);
+  configuration.default_tier.cohort_count = 2;
+  const Plan plan = make_plan(configuration, make_tree({4, 0, 0, 0, 0}),
+                              weighing([](ClientIndex client) { return 1.0 + client.value; }))
+                        .value();
+
+  EXPECT_EQ(plan.scale(), ExactScale::fine(weight(4 + 3), 2)) << "the two heaviest";
+}
+
+TEST(Plan, AGridFollowsTheCohortWhereNobodyBelowSums) {
+  const FunctionTrainerFactory factory = weighing([](ClientIndex) { return 1.0; });
+  const Plan star = make_plan(rounds(1), make_tree({2, 0, 0}), factory).value();
+  EXPECT_NE(star.inner_node(NodeId{0}, 0).scale_of_round, nullptr);
+  // Aggregators send sums, whose grid they have to know beforehand, unless they divide them themselves.
+  const Tree tree = make_tree(balanced_counts(2, 2));
+  EXPECT_EQ(make_plan(rounds(1), tree, factory)->inner_node(NodeId{0}, 0).scale_of_round, nullptr);
+  EXPECT_EQ(make_plan(rounds(1), tree, factory)->inner_node(NodeId{1}, 0).scale_of_round, nullptr);
+  Configuration local = rounds(1);
+  local.tiers[1] = TierConfig{.rounds_per_parent_round = 2};
+  EXPECT_NE(make_plan(local, tree, factory)->inner_node(NodeId{0}, 0).scale_of_round, nullptr);
+  EXPECT_NE(make_plan(local, tree, factory)->inner_node(NodeId{1}, 0).scale_of_round, nullptr);
+}
+
+TEST(Plan, SaysWhatIsWrongWithAWeightBound) {
+  const auto refusal = [](double bound) {
+    return make_plan(rounds(1), make_tree({2, 0, 0}), weighing([bound](ClientIndex) { return bound; }))
+        .status()
+        .message();
+  };
+
+  EXPECT_THAT(refusal(0.0), ::testing::HasSubstr("client-1 has no samples"));
+  for (const double wrong : {-1.0, std::nan(""), std::numeric_limits<double>::infinity(), 1e-9, 1e30}) {
+    EXPECT_THAT(refusal(wrong), ::testing::StartsWith("client-1 announces a wrong weight bound: a weight must be"))
+        << wrong;
+  }
+  EXPECT_THAT(refusal(Weight::kLargest), ::testing::HasSubstr("together weigh more than 2^38"));
+}
+
+TEST(Plan, ALinkTellsAnAggregatorHowLongItsWayIs) {
+  Tree tree =
+      Tree::create(
+          {.child_counts = {1, 1, 0},
+           .attributes = {{1, NodeAttributes{.link = {.bytes_per_second = 4.0, .latency = std::chrono::seconds(1)}}}}})
+          .value();
+  const Plan plan = make_plan(rounds(1), tree, weighing([](ClientIndex) { return 1.0; })).value();
+
+  // 16 bytes of model down, up to 20 of sums up, and the latency twice.
+  EXPECT_EQ(plan.inner_node(NodeId{1}, 0).way, std::chrono::seconds(2 + 9));
+  EXPECT_EQ(plan.inner_node(NodeId{0}, 0).way, std::chrono::seconds(0));
+}
+
+// A run may go on with other names only where names give nobody other samples.
+TEST(Plan, NamesDecideTheResultOnlyWhereSamplesGoByThem) {
+  const FunctionTrainerFactory factory = weighing([](ClientIndex) { return 1.0; });
+  const auto digest = [&factory](const Configuration& configuration, const NodeAttributes& first) {
+    const Tree tree = Tree::create({.child_counts = {2, 0, 0}, .attributes = {{1, first}}}).value();
+    return make_plan(configuration, tree, factory).value().digest();
+  };
+  Configuration natural = rounds(1);
+  natural.data.partition = DataConfig::Partition::kNatural;
+  Configuration without_data = natural;
+  without_data.data.source = DataConfig::Source::kNone;
+  const NodeAttributes north{.name = "north"};
+  const NodeAttributes south{.name = "south"};
+  const NodeAttributes in_north{.site = "north"};
+
+  EXPECT_EQ(digest(rounds(1), north), digest(rounds(1), south));
+  EXPECT_EQ(digest(without_data, north), digest(without_data, south));
+  EXPECT_NE(digest(natural, north), digest(natural, south));
+  EXPECT_NE(digest(natural, north), digest(natural, in_north));
+  EXPECT_EQ(digest(natural, north), digest(natural, north));
+}
+
+}  // namespace
+}  // namespace tributary
