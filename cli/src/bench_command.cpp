@@ -17,7 +17,7 @@
 #include "load.hpp"
 #include "tributary/base/printable.hpp"
 #include "tributary/nodes/exact_accumulator.hpp"
-#include "tributary/transport/simulation.hpp"
+#include "tributary/simulation/driver.hpp"
 
 namespace tributary::cli {
 namespace {

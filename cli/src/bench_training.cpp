@@ -16,7 +16,7 @@
 
 #include "json_output.hpp"
 #include "load.hpp"
-#include "tributary/transport/simulation.hpp"
+#include "tributary/simulation/driver.hpp"
 
 namespace tributary::cli {
 namespace {

@@ -16,8 +16,8 @@
 #include "load.hpp"
 #include "tributary/topology/read.hpp"
 #ifdef TRIBUTARY_WITH_MPI
-#include "tributary/transport/mpi.hpp"
-#include "tributary/transport/mpi_benchmark.hpp"
+#include "tributary/mpi/benchmark.hpp"
+#include "tributary/mpi/driver.hpp"
 #endif
 
 namespace tributary::cli {

@@ -14,7 +14,7 @@
 
 #include "build_information.hpp"
 #include "tributary/base/version.hpp"
-#include "tributary/transport/mpi.hpp"
+#include "tributary/mpi/driver.hpp"
 
 namespace tributary::cli {
 namespace {

@@ -21,9 +21,9 @@
 #include "tributary/base/printable.hpp"
 #include "tributary/nodes/message.hpp"
 #include "tributary/topology/cost.hpp"
+#include "tributary/topology/placement.hpp"
 #include "tributary/topology/read.hpp"
 #include "tributary/training/training_time.hpp"
-#include "tributary/transport/placement.hpp"
 
 namespace tributary::cli {
 namespace {

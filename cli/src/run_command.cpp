@@ -23,9 +23,9 @@
 #include "tributary/run/record_sinks.hpp"
 #include "tributary/run/run_changes.hpp"
 #include "tributary/run/run_lock.hpp"
+#include "tributary/simulation/driver.hpp"
 #include "tributary/topology/write.hpp"
 #include "tributary/training/training_time.hpp"
-#include "tributary/transport/simulation.hpp"
 #include "wrong_file.hpp"
 
 namespace tributary::cli {

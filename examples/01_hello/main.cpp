@@ -24,8 +24,8 @@
 #include "tributary/base/random.hpp"
 #include "tributary/run/composition.hpp"
 #include "tributary/run/federation.hpp"
+#include "tributary/simulation/driver.hpp"
 #include "tributary/topology/generate.hpp"
-#include "tributary/transport/simulation.hpp"
 
 namespace {
 

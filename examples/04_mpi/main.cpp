@@ -20,10 +20,10 @@
 
 #include "tributary/aggregators/builtin.hpp"
 #include "tributary/base/random.hpp"
+#include "tributary/mpi/driver.hpp"
 #include "tributary/run/composition.hpp"
 #include "tributary/run/federation.hpp"
 #include "tributary/topology/generate.hpp"
-#include "tributary/transport/mpi.hpp"
 
 namespace {
 

@@ -10,11 +10,11 @@
 
 #include "endpoint.hpp"
 #include "mpi_main.hpp"
-#include "node_letter.hpp"
 #include "rank_letter.hpp"
 #include "session_state.hpp"
 #include "support/fake_trainer.hpp"
 #include "support/federation.hpp"
+#include "wire/node_letter.hpp"
 
 namespace tributary::internal {
 namespace {

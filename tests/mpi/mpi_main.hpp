@@ -2,7 +2,7 @@
 // Programs that are tested under mpirun: every rank runs the same cases in the same order, in one MPI session.
 #pragma once
 
-#include "tributary/transport/mpi.hpp"
+#include "tributary/mpi/driver.hpp"
 
 namespace tributary::testing {
 

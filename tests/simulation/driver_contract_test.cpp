@@ -2,7 +2,7 @@
 // The simulation driver under the contract of all drivers.
 #include "contract/driver_contract.hpp"
 
-#include "tributary/transport/simulation.hpp"
+#include "tributary/simulation/driver.hpp"
 
 namespace tributary::testing {
 namespace {

@@ -13,7 +13,7 @@
 #include "support/federation.hpp"
 #include "support/scratch_directory.hpp"
 #include "tributary/run/federation.hpp"
-#include "tributary/transport/simulation.hpp"
+#include "tributary/simulation/driver.hpp"
 
 namespace tributary::testing {
 namespace {

@@ -14,7 +14,7 @@
 #include "support/scratch_directory.hpp"
 #include "tributary/data/model_file.hpp"
 #include "tributary/run/federation.hpp"
-#include "tributary/transport/simulation.hpp"
+#include "tributary/simulation/driver.hpp"
 
 namespace tributary::testing {
 namespace {

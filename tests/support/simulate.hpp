@@ -3,7 +3,7 @@
 #pragma once
 
 #include "support/federation.hpp"
-#include "tributary/transport/simulation.hpp"
+#include "tributary/simulation/driver.hpp"
 
 namespace tributary::testing {
 

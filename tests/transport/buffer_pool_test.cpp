@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "buffer_pool.hpp"
+#include "wire/buffer_pool.hpp"
 
 #include <gtest/gtest.h>
 

@@ -15,7 +15,7 @@
 #include <variant>
 #include <vector>
 
-#include "node_letter.hpp"
+#include "wire/node_letter.hpp"
 
 namespace tributary::testing {
 

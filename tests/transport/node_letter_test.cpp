@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "node_letter.hpp"
+#include "wire/node_letter.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

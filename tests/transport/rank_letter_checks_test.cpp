@@ -7,7 +7,7 @@
 #include <limits>
 #include <string>
 
-#include "node_letter.hpp"
+#include "wire/node_letter.hpp"
 
 namespace tributary::internal {
 namespace {

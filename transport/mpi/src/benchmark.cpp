@@ -4,9 +4,9 @@
 #include <functional>
 
 #include "endpoint.hpp"
-#include "node_letter.hpp"
 #include "session_state.hpp"
-#include "tributary/transport/mpi_benchmark.hpp"
+#include "tributary/mpi/benchmark.hpp"
+#include "wire/node_letter.hpp"
 
 namespace tributary {
 namespace {

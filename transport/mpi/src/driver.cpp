@@ -3,10 +3,10 @@
 
 #include <thread>
 
-#include "desk.hpp"
+#include "observer_queue.hpp"
 #include "rank_loop.hpp"
 #include "session_state.hpp"
-#include "tributary/transport/mpi.hpp"
+#include "tributary/mpi/driver.hpp"
 
 namespace tributary {
 namespace {

@@ -28,9 +28,9 @@
 #include <unordered_map>
 #include <vector>
 
-#include "buffer_pool.hpp"
-#include "letter_rings.hpp"
+#include "receive_ring.hpp"
 #include "tributary/nodes/payload.hpp"
+#include "wire/buffer_pool.hpp"
 
 namespace tributary::internal {
 

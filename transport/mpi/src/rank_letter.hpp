@@ -11,9 +11,9 @@
 #include <string>
 #include <vector>
 
-#include "control_archive.hpp"
 #include "tributary/nodes/node.hpp"
 #include "tributary/nodes/traffic.hpp"
+#include "wire/control_archive.hpp"
 
 namespace tributary::internal {
 

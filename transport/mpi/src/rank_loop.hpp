@@ -21,13 +21,13 @@
 #include <utility>
 #include <vector>
 
-#include "desk.hpp"
 #include "endpoint.hpp"
-#include "node_host.hpp"
-#include "node_letter.hpp"
+#include "observer_queue.hpp"
 #include "rank_letter.hpp"
 #include "rank_letter_checks.hpp"
-#include "tributary/transport/mpi.hpp"
+#include "runtime/node_host.hpp"
+#include "tributary/mpi/driver.hpp"
+#include "wire/node_letter.hpp"
 
 namespace tributary::internal {
 

@@ -14,10 +14,10 @@
 #include <sstream>
 #include <thread>
 
-#include "control_archive.hpp"
 #include "kept_for_mpi.hpp"
-#include "node_letter.hpp"
 #include "session_state.hpp"
+#include "wire/control_archive.hpp"
+#include "wire/node_letter.hpp"
 
 namespace tributary {
 namespace internal {

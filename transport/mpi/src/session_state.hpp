@@ -10,7 +10,7 @@
 #include <string>
 #include <thread>
 
-#include "tributary/transport/mpi.hpp"
+#include "tributary/mpi/driver.hpp"
 
 namespace tributary {
 

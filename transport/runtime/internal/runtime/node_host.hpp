@@ -20,7 +20,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "event_queue.hpp"
+#include "runtime/event_queue.hpp"
 #include "tributary/nodes/client_node.hpp"
 #include "tributary/run/driver.hpp"
 

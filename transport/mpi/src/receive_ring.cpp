@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "letter_rings.hpp"
+#include "receive_ring.hpp"
 
 #include <algorithm>
 #include <chrono>

@@ -23,7 +23,7 @@
 
 #include "tributary/run/composition.hpp"
 #include "tributary/run/driver.hpp"
-#include "tributary/transport/placement.hpp"
+#include "tributary/topology/placement.hpp"
 
 namespace tributary {
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "node_letter.hpp"
+#include "wire/node_letter.hpp"
 
 #include <fmt/format.h>
 
@@ -7,7 +7,7 @@
 #include <utility>
 #include <variant>
 
-#include "control_archive.hpp"
+#include "wire/control_archive.hpp"
 
 namespace tributary {
 

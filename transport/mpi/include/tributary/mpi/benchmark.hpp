@@ -9,7 +9,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "tributary/transport/mpi.hpp"
+#include "tributary/mpi/driver.hpp"
 
 namespace tributary {
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "tributary/transport/placement.hpp"
+#include "tributary/topology/placement.hpp"
 
 #include <fmt/format.h>
 #include <gmock/gmock.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "node_host.hpp"
+#include "runtime/node_host.hpp"
 
 #include <algorithm>
 #include <future>

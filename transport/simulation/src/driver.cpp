@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "tributary/transport/simulation.hpp"
+#include "tributary/simulation/driver.hpp"
 
 #include <fmt/format.h>
 
@@ -15,8 +15,8 @@
 #include <utility>
 #include <variant>
 
-#include "event_queue.hpp"
 #include "faults.hpp"
+#include "runtime/event_queue.hpp"
 #include "tributary/base/duration.hpp"
 #include "tributary/base/random.hpp"
 #include "tributary/nodes/client_node.hpp"
