@@ -108,7 +108,7 @@ check_format() { sources | xargs clang-format-19 --dry-run -Werror; }
 # their turn in the long run. Warnings are g++'s business: clang knows others.
 check_tidy() {
   git ls-files 'core/*/src/*.cpp' ':!core/torch/*' 'topology/src/*.cpp' 'aggregators/src/*.cpp' 'privacy/src/*.cpp' \
-    'transport/*/src/*.cpp' 'cli/src/*.cpp' | xargs -P "$(nproc)" -n 4 clang-tidy-19 -p build/dev --quiet \
+    'transport/*/src/*.cpp' 'cli/*.cpp' | xargs -P "$(nproc)" -n 4 clang-tidy-19 -p build/dev --quiet \
       --warnings-as-errors='*' --extra-arg=-w "$@"
 }
 

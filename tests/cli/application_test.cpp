@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "application.hpp"
+#include "commands/application.hpp"
 
 #include <gtest/gtest.h>
 
@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "command.hpp"
+#include "commands/command.hpp"
+#include "console/suggest.hpp"
 #include "program.hpp"
-#include "suggest.hpp"
 
 namespace tributary::cli {
 namespace {

@@ -7,12 +7,12 @@
 #include <string>
 #include <vector>
 
-#include "catalog.hpp"
-#include "doctor_checks.hpp"
+#include "commands/catalog.hpp"
+#include "commands/doctor_checks.hpp"
+#include "console/text_table.hpp"
 #include "program.hpp"
 #include "support/file_bytes.hpp"
 #include "support/scratch_directory.hpp"
-#include "text_table.hpp"
 #include "tributary/base/digest.hpp"
 #include "tributary/config/configuration.hpp"
 #include "tributary/data/model_file.hpp"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "console_sink.hpp"
+#include "console/console_sink.hpp"
 
 #include <gtest/gtest.h>
 

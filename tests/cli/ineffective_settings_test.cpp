@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "ineffective_settings.hpp"
+#include "commands/ineffective_settings.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "load.hpp"
+#include "commands/load.hpp"
 #include "program.hpp"
 #include "support/scratch_directory.hpp"
 

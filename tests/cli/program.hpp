@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "application.hpp"
+#include "commands/application.hpp"
 
 namespace tributary::cli {
 

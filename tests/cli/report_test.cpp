@@ -6,11 +6,11 @@
 #include <string>
 #include <vector>
 
-#include "compare_page.hpp"
 #include "program.hpp"
-#include "report.hpp"
-#include "report_page.hpp"
-#include "run_data.hpp"
+#include "report/compare_page.hpp"
+#include "report/report.hpp"
+#include "report/report_page.hpp"
+#include "report/run_data.hpp"
 #include "support/scratch_directory.hpp"
 #include "tributary/base/printable.hpp"
 #include "tributary/run/record_sinks.hpp"
