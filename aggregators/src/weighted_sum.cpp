@@ -6,7 +6,7 @@
 #include <iterator>
 #include <optional>
 
-#include "tributary/nodes/contribution.hpp"
+#include "tributary/nodes/client_update.hpp"
 
 namespace tributary {
 namespace {

@@ -16,7 +16,7 @@
 #include <vector>
 
 #include "commands/command.hpp"
-#include "commands/job.hpp"
+#include "commands/process_group.hpp"
 #include "console/suggest.hpp"
 #include "tributary/base/printable.hpp"
 

@@ -134,7 +134,7 @@ Result<EchoRun> run_echo(std::uint64_t parameters, std::vector<std::uint32_t> wi
   configuration.model.parameters = parameters;
   configuration.trainer.kind = "echo";
   TRIBUTARY_ASSIGN_OR_RETURN(const Loaded loaded, load_federation(std::move(configuration)));
-  const Composition& composition = loaded.composition;
+  const PreparedRun& composition = loaded.composition;
   TRIBUTARY_ASSIGN_OR_RETURN(std::vector<float> initial, composition.factory->initial_model(1));
   RoundTimer timer(std::move(initial));
   SimulationDriver driver({.threads = threads});

@@ -54,7 +54,7 @@ class Rounds final : public RunObserver {
   Clock::time_point start_;
 };
 
-Result<Times> run_federation(const Composition& composition, std::uint32_t threads) {
+Result<Times> run_federation(const PreparedRun& composition, std::uint32_t threads) {
   TRIBUTARY_ASSIGN_OR_RETURN(std::vector<float> initial,
                              composition.factory->initial_model(composition.plan.configuration().seed));
   Rounds rounds(std::move(initial));
@@ -64,7 +64,7 @@ Result<Times> run_federation(const Composition& composition, std::uint32_t threa
 }
 
 // The same tasks in the same rounds, by as many threads that take one after the other; nothing is merged.
-Result<Times> run_bare(const Composition& composition, std::uint32_t threads) {
+Result<Times> run_bare(const PreparedRun& composition, std::uint32_t threads) {
   const Plan& plan = composition.plan;
   const Tree& tree = plan.tree();
   TRIBUTARY_ASSIGN_OR_RETURN(std::vector<float> initial, composition.factory->initial_model(plan.configuration().seed));
@@ -84,8 +84,9 @@ Result<Times> run_bare(const Composition& composition, std::uint32_t threads) {
       crew.emplace_back([&, own = trainer.get()] {
         const auto begun = Clock::now();
         for (std::uint32_t client = next++; client < tree.clients(); client = next++) {
-          const TrainTask task = plan.train_task(tree.client_node(ClientIndex{client}),
-                                                 {.key = {0, Round{round}}, .root_round = Round{round}, .base = base});
+          const TrainTask task =
+              plan.train_task(tree.client_node(ClientIndex{client}),
+                              {.key = {0, Round{round}}, .global_round = Round{round}, .base = base});
           if (!own->train(task).ok()) { failed = true; }
         }
         busy += std::chrono::nanoseconds(Clock::now() - begun).count();

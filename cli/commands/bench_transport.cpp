@@ -11,8 +11,8 @@
 #include <string>
 #include <vector>
 
-#include "commands/job.hpp"
 #include "commands/load.hpp"
+#include "commands/process_group.hpp"
 #include "console/json_output.hpp"
 #include "tributary/topology/read.hpp"
 #ifdef TRIBUTARY_WITH_MPI
@@ -110,7 +110,7 @@ class Silent final : public RunObserver {
 };
 
 // Every rank trains one client, with the driver waiting beside it; before and after, the same work without one.
-Result<Facts> measure_idle_driver(Job& job, std::uint32_t repeats) {
+Result<Facts> measure_idle_driver(ProcessGroup& job, std::uint32_t repeats) {
   Configuration configuration;
   configuration.rounds = repeats + kWarmRounds;
   configuration.topology.kind = TopologyConfig::Kind::kStar;
@@ -119,8 +119,8 @@ Result<Facts> measure_idle_driver(Job& job, std::uint32_t repeats) {
   TRIBUTARY_ASSIGN_OR_RETURN(const Topology topology, build_topology(configuration));
   auto factory = std::make_unique<WorkFactory>();
   WorkFactory& trainers = *factory;
-  TRIBUTARY_ASSIGN_OR_RETURN(const Composition composition, compose(std::move(configuration), topology.to_tree(),
-                                                                    known_extensions(), std::move(factory)));
+  TRIBUTARY_ASSIGN_OR_RETURN(const PreparedRun composition, prepare_run(std::move(configuration), topology.to_tree(),
+                                                                        known_extensions(), std::move(factory)));
   std::vector<double> bare;
   const auto measure_bare = [&bare, repeats] {
     for (std::uint32_t i = 0; i < repeats; ++i) { bare.push_back(timed_work()); }
@@ -146,7 +146,7 @@ Status run_mpi(const Context& context, const Options& options) {
   if (!in_job()) {
     return invalid_argument("MPI is measured between two ranks: mpirun -n 2 tributary bench transport --driver mpi");
   }
-  TRIBUTARY_ASSIGN_OR_RETURN(Job* const job, Job::join());
+  TRIBUTARY_ASSIGN_OR_RETURN(ProcessGroup* const job, ProcessGroup::join());
   TRIBUTARY_RETURN_IF_ERROR(job->agree({}, nullptr));
   TRIBUTARY_ASSIGN_OR_RETURN(
       const std::vector<TransferMeasurement> transfers,
@@ -188,7 +188,7 @@ Status run_mpi(const Context& context, const Options& options) {
 #else
 
 Status run_mpi(const Context& /*context*/, const Options& /*options*/) {
-  return Job::join().status();
+  return ProcessGroup::join().status();
 }
 
 #endif

@@ -60,7 +60,7 @@ std::string describe_classes(const Dataset& data) {
 
 }  // namespace
 
-std::string data_line(const Composition& composition) {
+std::string data_line(const PreparedRun& composition) {
   if (!composition.data.train) { return {}; }
   const Dataset& train = *composition.data.train;
   const DataConfig& config = composition.plan.configuration().data;
@@ -74,7 +74,7 @@ std::string data_line(const Composition& composition) {
       composition.data.test ? human_count(composition.data.test->size()) : std::string("none"));
 }
 
-nlohmann::ordered_json data_json(const Composition& composition) {
+nlohmann::ordered_json data_json(const PreparedRun& composition) {
   if (!composition.data.train) { return nullptr; }
   const Dataset& train = *composition.data.train;
   nlohmann::ordered_json json{{"samples", train.size()},
@@ -95,7 +95,7 @@ std::string listed(const std::vector<std::string>& names, std::size_t most) {
   return text;
 }
 
-std::string ids_line(const Composition& composition, const Tree& tree) {
+std::string ids_line(const PreparedRun& composition, const Tree& tree) {
   const auto& client_ids = composition.client_ids;
   if (client_ids.empty()) { return {}; }
   std::vector<std::string> pairs;

@@ -146,10 +146,10 @@ std::vector<std::string> ineffective_settings(const Configuration& configuration
     }
   }
   if (std::string text = about_schedule(configuration); !text.empty()) { sentences.push_back(std::move(text)); }
-  if (tree.height() == 1 && configuration.default_tier.rounds_per_parent_round != 1) {
-    sentences.push_back(fmt::format(
-        "tiers.default.rounds_per_parent_round {} has no effect: there is no node between the root and its clients",
-        configuration.default_tier.rounds_per_parent_round));
+  if (tree.height() == 1 && configuration.default_tier.local_rounds != 1) {
+    sentences.push_back(
+        fmt::format("tiers.default.local_rounds {} has no effect: there is no node between the root and its clients",
+                    configuration.default_tier.local_rounds));
   }
   for (std::uint32_t tier = 0; tier < tree.height(); ++tier) {
     const TierConfig& config = configuration.tier(tier);

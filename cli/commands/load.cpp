@@ -71,12 +71,12 @@ const TrainerRegistry& known_trainers() {
 Result<Loaded> load_federation(Configuration configuration) {
   TRIBUTARY_ASSIGN_OR_RETURN(Topology topology, build_topology(configuration));
   Tree tree = topology.to_tree();
-  TRIBUTARY_ASSIGN_OR_RETURN(Composition composition,
-                             compose(std::move(configuration), std::move(tree), known_extensions(), known_trainers()));
+  TRIBUTARY_ASSIGN_OR_RETURN(PreparedRun composition, prepare_run(std::move(configuration), std::move(tree),
+                                                                  known_extensions(), known_trainers()));
   return Loaded{std::move(topology), std::move(composition)};
 }
 
-std::function<double(ClientIndex)> client_work(const Composition& composition) {
+std::function<double(ClientIndex)> client_work(const PreparedRun& composition) {
   if (composition.partition == nullptr) {
     return [](ClientIndex) { return 1.0; };
   }

@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "tributary/config/configuration.hpp"
-#include "tributary/run/composition.hpp"
 #include "tributary/run/extensions.hpp"
+#include "tributary/run/prepared_run.hpp"
 #include "tributary/topology/topology.hpp"
 #include "tributary/training/trainer_registry.hpp"
 
@@ -34,13 +34,13 @@ const TrainerRegistry& known_trainers();
 
 struct Loaded {
   Topology topology;
-  Composition composition;
+  PreparedRun composition;
 };
 Result<Loaded> load_federation(Configuration configuration);
 
 // What one round costs a client, in samples that it trains on: for placing clients by their work. 1 without data. Keeps
 // what it needs of the composition.
-std::function<double(ClientIndex)> client_work(const Composition& composition);
+std::function<double(ClientIndex)> client_work(const PreparedRun& composition);
 
 // kResourceExhausted: this machine cannot hold the model, what one client makes of it, and one sum.
 Status check_memory(const Plan& plan);

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "commands/application.hpp"
-#include "commands/job.hpp"
+#include "commands/process_group.hpp"
 
 namespace {
 
@@ -43,5 +43,5 @@ int main(int argc, char** argv) {
                                         }};
   const int code = tributary::cli::run_program(arguments, streams);
   std::cout.flush();
-  return tributary::cli::Job::leave(code);
+  return tributary::cli::ProcessGroup::leave(code);
 }

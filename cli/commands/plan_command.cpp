@@ -30,7 +30,7 @@ namespace {
 
 using Facts = nlohmann::ordered_json;
 
-CostOptions cost_options(const Composition& composition) {
+CostOptions cost_options(const PreparedRun& composition) {
   const Plan& plan = composition.plan;
   // As messages of a trainer that reports its loss.
   UpdateMessage update;
@@ -44,7 +44,7 @@ CostOptions cost_options(const Composition& composition) {
     options.tiers.push_back({.cohort_fraction = tier.cohort_fraction,
                              .cohort_count = tier.cohort_count,
                              .over_selection = tier.over_selection,
-                             .rounds = distance == 0 ? 1 : tier.rounds_per_parent_round});
+                             .rounds = distance == 0 ? 1 : tier.local_rounds});
   }
   if (plan.configuration().simulation.compute_seconds_per_sample > 0.0) {
     options.training_of = [&composition](NodeId node) {
@@ -77,7 +77,7 @@ std::string describe(const Plan& plan, std::uint32_t distance) {
   }
   if (tier.over_selection > 1.0) { text += fmt::format(", asks {:g} times as many", tier.over_selection); }
   if (tier.deadline_s > 0.0) { text += fmt::format(", from {:g} s on a quorum of {:g}", tier.deadline_s, tier.quorum); }
-  if (tier.rounds_per_parent_round > 1) { text += fmt::format(", {} local rounds", tier.rounds_per_parent_round); }
+  if (tier.local_rounds > 1) { text += fmt::format(", {} local rounds", tier.local_rounds); }
   return text;
 }
 
@@ -124,7 +124,7 @@ Facts facts_of(const Plan& plan, const CostEstimate& cost) {
           {"per_tier", std::move(tiers)}};
 }
 
-void print_text(const Context& context, const Composition& composition, const CostEstimate& cost) {
+void print_text(const Context& context, const PreparedRun& composition, const CostEstimate& cost) {
   const Plan& plan = composition.plan;
   const Tree& tree = plan.tree();
   const Paint paint = context.paint();
@@ -239,7 +239,7 @@ void count_payloads(const Tree& tree, const Placement& placement, std::span<cons
   }
 }
 
-std::vector<RankView> views_of(const Composition& composition, const Placement& placement) {
+std::vector<RankView> views_of(const PreparedRun& composition, const Placement& placement) {
   const Plan& plan = composition.plan;
   const Tree& tree = plan.tree();
   std::vector<RankView> views(placement.ranks());
@@ -260,7 +260,7 @@ double total_work(const Placement& placement) {
   return total;
 }
 
-Facts facts_of(const Composition& composition, const Placement& placement) {
+Facts facts_of(const PreparedRun& composition, const Placement& placement) {
   const std::vector<RankView> views = views_of(composition, placement);
   const double total = total_work(placement);
   Facts per_rank = Facts::array();
@@ -301,7 +301,7 @@ std::string idle_sentence(const Placement& placement) {
                      idle == 1 ? "holds" : "hold", to_string(ranges));
 }
 
-void print_text(const Context& context, const Composition& composition, const Placement& placement) {
+void print_text(const Context& context, const PreparedRun& composition, const Placement& placement) {
   using Align = TextTable::Align;
   const std::vector<RankView> views = views_of(composition, placement);
   const double total = total_work(placement);
@@ -375,7 +375,7 @@ Result<std::vector<std::string>> hosts_of(const JobShape& job) {
 }
 
 // Of the data, the model, and keys without effect.
-std::vector<std::string> warn(const Context& context, const Composition& composition, bool in_job) {
+std::vector<std::string> warn(const Context& context, const PreparedRun& composition, bool in_job) {
   std::vector<std::string> warnings = composition.all_warnings();
   const Plan& plan = composition.plan;
   for (std::string& text : ineffective_settings(plan.configuration(), plan.tree(), in_job)) {

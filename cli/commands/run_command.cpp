@@ -13,8 +13,8 @@
 #include "commands/command.hpp"
 #include "commands/data_facts.hpp"
 #include "commands/ineffective_settings.hpp"
-#include "commands/job.hpp"
 #include "commands/load.hpp"
+#include "commands/process_group.hpp"
 #include "commands/wrong_file.hpp"
 #include "console/console_sink.hpp"
 #include "report/report.hpp"
@@ -102,7 +102,7 @@ Result<Configuration> configuration_of(const RunOptions& options) {
   return load_configuration(saved);
 }
 
-SimulationSettings simulation_settings(const Configuration& configuration, const Composition& composition) {
+SimulationSettings simulation_settings(const Configuration& configuration, const PreparedRun& composition) {
   SimulationSettings settings;
   settings.threads = thread_count(configuration);
   settings.simulation = configuration.simulation;
@@ -173,7 +173,7 @@ struct Audience {
 
 Result<std::unique_ptr<Federation>> open_federation(const Context& context, Prepared& prepared,
                                                     FederationOptions options) {
-  const Composition& composition = prepared.loaded.composition;
+  const PreparedRun& composition = prepared.loaded.composition;
   if (prepared.numbered) {
     TRIBUTARY_ASSIGN_OR_RETURN(ClaimedDirectory claimed, claim_free_directory(real_file_system(), prepared.directory));
     if (claimed.path != prepared.directory) {
@@ -239,7 +239,7 @@ Status carry_out(const Context& context, const Prepared& prepared, Federation& f
   return {};
 }
 
-void warn_of_ineffective_settings(const Context& context, const Composition& composition, bool in_job) {
+void warn_of_ineffective_settings(const Context& context, const PreparedRun& composition, bool in_job) {
   for (const std::string& text :
        ineffective_settings(composition.plan.configuration(), composition.plan.tree(), in_job)) {
     context.warn(text);
@@ -247,7 +247,7 @@ void warn_of_ineffective_settings(const Context& context, const Composition& com
 }
 
 Status run_here(const Context& context, Prepared& prepared) {
-  const Composition& composition = prepared.loaded.composition;
+  const PreparedRun& composition = prepared.loaded.composition;
   warn_of_ineffective_settings(context, composition, false);
   FederationOptions options;
   const Audience audience(context, options);
@@ -258,7 +258,7 @@ Status run_here(const Context& context, Prepared& prepared) {
   return carry_out(context, prepared, *federation, driver);
 }
 
-JobSettings job_settings(const Composition& composition) {
+JobSettings job_settings(const PreparedRun& composition) {
   const Configuration& configuration = composition.plan.configuration();
   return {.threads = configuration.threads,
           .lost_after_s = configuration.mpi.lost_after_s,
@@ -267,7 +267,7 @@ JobSettings job_settings(const Composition& composition) {
 }
 
 // The same in a job: the first rank runs, the others serve it.
-Status run_in_job(const Context& context, Job& job, Result<Prepared>& prepared) {
+Status run_in_job(const Context& context, ProcessGroup& job, Result<Prepared>& prepared) {
   // What the first rank cannot tell any more.
   const auto speak_for_the_first = [&job](const Status& status) {
     if (!status.ok() && !job.is_first() && job.has_lost_ranks()) {
@@ -277,7 +277,7 @@ Status run_in_job(const Context& context, Job& job, Result<Prepared>& prepared) 
   };
   TRIBUTARY_RETURN_IF_ERROR(
       speak_for_the_first(job.agree(prepared.status(), prepared.ok() ? &prepared->loaded.composition : nullptr)));
-  const Composition& composition = prepared->loaded.composition;
+  const PreparedRun& composition = prepared->loaded.composition;
   if (!job.is_first()) {
     context.note(job.describe());
     return speak_for_the_first(job.serve(composition, job_settings(composition)));
@@ -307,8 +307,8 @@ Status run_in_job(const Context& context, Job& job, Result<Prepared>& prepared) 
 Status run(const Context& context, const RunOptions& options) {
   // Before MPI starts: until then SIGUSR1 would end the process.
   const SignalWatch signals(in_job());
-  Job* job = nullptr;
-  if (in_job() && !options.print_configuration) { TRIBUTARY_ASSIGN_OR_RETURN(job, Job::join()); }
+  ProcessGroup* job = nullptr;
+  if (in_job() && !options.print_configuration) { TRIBUTARY_ASSIGN_OR_RETURN(job, ProcessGroup::join()); }
   Result<Configuration> configuration = configuration_of(options);
   if (configuration.ok() && options.print_configuration) {
     if (speaks_for_job()) { context.out << print_configuration(*configuration); }

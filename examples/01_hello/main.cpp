@@ -22,8 +22,8 @@
 
 #include "tributary/aggregators/builtin.hpp"
 #include "tributary/base/random.hpp"
-#include "tributary/run/composition.hpp"
 #include "tributary/run/federation.hpp"
+#include "tributary/run/prepared_run.hpp"
 #include "tributary/simulation/driver.hpp"
 #include "tributary/topology/generate.hpp"
 
@@ -109,8 +109,8 @@ tributary::Status run(const std::filesystem::path& directory) {
   tributary::ExtensionRegistry extensions;
   tributary::register_builtin_aggregators(extensions);
   TRIBUTARY_ASSIGN_OR_RETURN(
-      const tributary::Composition composition,
-      tributary::compose(configuration, topology.to_tree(), extensions, std::make_unique<MeanTrainerFactory>()));
+      const tributary::PreparedRun composition,
+      tributary::prepare_run(configuration, topology.to_tree(), extensions, std::make_unique<MeanTrainerFactory>()));
 
   Printer printer;
   tributary::FederationOptions options;

@@ -10,7 +10,7 @@ It stands for any program of yours, in any language. In the configuration:
 Each client pulls every value of the model towards its own number, counted from 1. So with equal weights the model goes
 to the mean of those numbers.
 
-The input's metadata holds the task as text: client, round, root_round, seed, evaluate_first (1: report base_loss and
+The input's metadata holds the task as text: client, round, global_round, seed, evaluate_first (1: report base_loss and
 the like of the model as it came), each of trainer.options as option.NAME, and by its key what a real trainer should
 obey: rounds, trainer.epochs or trainer.steps, trainer.batch_size, trainer.device, trainer.optimizer.kind,
 trainer.optimizer.lr and so on, algorithm.kind, algorithm.mu. This one takes option.lr, which is 1 unless given.

@@ -21,8 +21,8 @@
 #include "tributary/aggregators/builtin.hpp"
 #include "tributary/base/random.hpp"
 #include "tributary/mpi/driver.hpp"
-#include "tributary/run/composition.hpp"
 #include "tributary/run/federation.hpp"
+#include "tributary/run/prepared_run.hpp"
 #include "tributary/topology/generate.hpp"
 
 namespace {
@@ -98,7 +98,7 @@ class Printer final : public tributary::RecordSink {
   tributary::Status flush() override { return {}; }
 };
 
-Result<tributary::Composition> make_federation() {
+Result<tributary::PreparedRun> make_federation() {
   tributary::Configuration configuration;
   configuration.name = "hello";
   configuration.rounds = 5;
@@ -106,11 +106,11 @@ Result<tributary::Composition> make_federation() {
   TRIBUTARY_ASSIGN_OR_RETURN(const tributary::Topology topology, tributary::widths_topology(widths));
   tributary::ExtensionRegistry extensions;
   tributary::register_builtin_aggregators(extensions);
-  return tributary::compose(configuration, topology.to_tree(), extensions, std::make_unique<MeanTrainerFactory>());
+  return tributary::prepare_run(configuration, topology.to_tree(), extensions, std::make_unique<MeanTrainerFactory>());
 }
 
 tributary::Status run(tributary::MpiSession& session) {
-  const Result<tributary::Composition> made = make_federation();
+  const Result<tributary::PreparedRun> made = make_federation();
   // Whoever could not make it, or made something else, is named on all ranks before anything starts.
   TRIBUTARY_RETURN_IF_ERROR(session.agree(
       made.status(), made.ok() ? tributary::credentials_of(*made, "hello 1") : tributary::MpiCredentials{}));

@@ -9,7 +9,7 @@
 
 #include "tributary/aggregators/server_step.hpp"
 #include "tributary/base/random.hpp"
-#include "tributary/nodes/contribution.hpp"
+#include "tributary/nodes/client_update.hpp"
 
 namespace tributary {
 namespace {

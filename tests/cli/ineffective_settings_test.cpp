@@ -68,10 +68,10 @@ TEST(IneffectiveSettings, AreCohortsThatAreLargerThanTheTier) {
 }
 
 TEST(IneffectiveSettings, AreLocalRoundsWhereNoNodeHasAParent) {
-  const std::string text = "tiers: {default: {rounds_per_parent_round: 3}}\n";
+  const std::string text = "tiers: {default: {local_rounds: 3}}\n";
 
   EXPECT_THAT(in_process(text),
-              ElementsAre("tiers.default.rounds_per_parent_round 3 has no effect: there is no node between the root "
+              ElementsAre("tiers.default.local_rounds 3 has no effect: there is no node between the root "
                           "and its clients"));
   const Tree deep = Tree::create({.child_counts = {2, 1, 1, 0, 0}, .attributes = {}}).value();
   EXPECT_THAT(ineffective_settings(read(text), deep, false), IsEmpty());

@@ -75,10 +75,10 @@ TEST_F(PlanPlacement, ExpectsAsManyPayloadsAsCohortsAndLocalRoundsAskFor) {
       placement({"--ranks", "2", "--set", "topology={star: 4}", "--set", "tiers.default.cohort.count=2"});
   // One aggregator per rank: the second one's three rounds with its clients stay on rank 1.
   const nlohmann::json inside =
-      placement({"--ranks", "2", "--set", "topology={widths: [2, 8]}", "--set", "tiers.1.rounds_per_parent_round=3"});
+      placement({"--ranks", "2", "--set", "topology={widths: [2, 8]}", "--set", "tiers.1.local_rounds=3"});
   // Rank 1 has clients of an aggregator on rank 0, which runs three rounds.
   const nlohmann::json across =
-      placement({"--ranks", "2", "--set", "topology={widths: [1, 4]}", "--set", "tiers.1.rounds_per_parent_round=3"});
+      placement({"--ranks", "2", "--set", "topology={widths: [1, 4]}", "--set", "tiers.1.local_rounds=3"});
 
   EXPECT_DOUBLE_EQ(cohort.at("per_rank").at(0).at("payloads_sent"), 5.0 / 6.0);
   EXPECT_DOUBLE_EQ(cohort.at("per_rank").at(0).at("payloads_received"), 1.0);
@@ -136,8 +136,8 @@ TEST(ClientWork, IsItsSamplesTimesEpochsOrTheSamplesOfItsStepsOrOne) {
     configuration.model.kind = "echo";
     configuration.data.source = source;
     Tree tree = Tree::create({.child_counts = {2, 0, 0}, .attributes = {}}).value();
-    const Composition composition =
-        compose(std::move(configuration), std::move(tree), known_extensions(), known_trainers()).value();
+    const PreparedRun composition =
+        prepare_run(std::move(configuration), std::move(tree), known_extensions(), known_trainers()).value();
     return client_work(composition)(ClientIndex{1});
   };
   const DataConfig::Source data = DataConfig::Source::kSynthetic;  // 1,000 samples

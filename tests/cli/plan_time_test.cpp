@@ -79,7 +79,7 @@ TEST_F(PlanTime, OfATreeWithLocalRoundsAndStepsIsTheRunsTime) {
       "        link: {latency: 300 ms}\n"
       "        children: [{name: c}, {name: d}]\n",
       "trainer: {batch_size: 30, steps: 6}\n"
-      "tiers: {1: {rounds_per_parent_round: 3}}\n");
+      "tiers: {1: {local_rounds: 3}}\n");
   // Four steps go through the 100 samples, two more take 60. North: 100 + 3 x (30 + 160 + 30) + 100 ms; south:
   // 300 + 3 x 160 + 300 ms.
   EXPECT_NEAR(planned(), 1.08, 1e-9);

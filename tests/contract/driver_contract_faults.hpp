@@ -40,10 +40,10 @@ inline FunctionTrainerFactory with_wrong_client(std::size_t parameters, Function
   });
 }
 
-inline std::vector<NodeNote> notes_of(const MemoryObserver& observer, NodeNote::Kind kind) {
-  std::vector<NodeNote> notes;
+inline std::vector<NodeEvent> notes_of(const MemoryObserver& observer, NodeEvent::Kind kind) {
+  std::vector<NodeEvent> notes;
   std::copy_if(observer.heard.begin(), observer.heard.end(), std::back_inserter(notes),
-               [kind](const NodeNote& note) { return note.kind == kind; });
+               [kind](const NodeEvent& note) { return note.kind == kind; });
   return notes;
 }
 
@@ -65,7 +65,7 @@ TEST_P(DriverContract, TasksThatFailOnceAreAskedAgainAndCounted) {
       failures += fails_at_first(kSeed, ClientIndex{client}, Round{round}) ? 1 : 0;
     }
   }
-  EXPECT_EQ(notes_of(stormy.observer, NodeNote::Kind::kTaskFailed).size(), failures);
+  EXPECT_EQ(notes_of(stormy.observer, NodeEvent::Kind::kTaskFailed).size(), failures);
   EXPECT_EQ(stormy.statistics.tasks_trained, 4 * tree.clients() + failures);
 }
 
@@ -92,7 +92,7 @@ TEST_P(DriverContract, ATaskThatFailsTwiceSucceedsAndOneThatAlwaysFailsIsGivenUp
   EXPECT_EQ(counted({0, 0, 0, 0}, given_up.observer.model(), report.weight), (std::vector<int>{1, 1, 0, 1}));
   EXPECT_EQ(given_up.statistics.tasks_trained, 1U + 3U + 3U + 1U);
   std::map<NodeId, int> by_node;
-  for (const NodeNote& note : notes_of(given_up.observer, NodeNote::Kind::kTaskFailed)) {
+  for (const NodeEvent& note : notes_of(given_up.observer, NodeEvent::Kind::kTaskFailed)) {
     EXPECT_EQ(note.detail, "out of luck");
     EXPECT_EQ(note.round, Round{1});
     ++by_node[note.node];
@@ -140,9 +140,9 @@ TEST_P(DriverContract, WhateverATrainerDoesWrongFailsItsOwnTaskAlone) {
     EXPECT_TRUE(failed.status.ok()) << failed.status.to_string();
     if (!failed.holds_root) { continue; }
     EXPECT_EQ(failed.observer.model(), std::vector<float>(4, 2.0F));
-    const std::vector<NodeNote> notes = notes_of(failed.observer, NodeNote::Kind::kTaskFailed);
+    const std::vector<NodeEvent> notes = notes_of(failed.observer, NodeEvent::Kind::kTaskFailed);
     EXPECT_EQ(notes.size(), 2 * wrong.attempts);
-    for (const NodeNote& note : notes) {
+    for (const NodeEvent& note : notes) {
       EXPECT_EQ(note.node, tree.client_node(ClientIndex{2}));
       EXPECT_NE(note.detail.find(wrong.why), std::string::npos) << note.detail;
     }
@@ -180,9 +180,9 @@ TEST_P(DriverContract, AnUpdateThatCannotBeAddedIsRefusedByNameAndTheRoundGoesOn
     if (!refused.holds_root) { continue; }
     EXPECT_EQ(refused.observer.model(), std::vector<float>(4, 2.0F));
     EXPECT_EQ(refused.report(2).contributors, 7U);
-    const std::vector<NodeNote> notes = notes_of(refused.observer, NodeNote::Kind::kRefused);
+    const std::vector<NodeEvent> notes = notes_of(refused.observer, NodeEvent::Kind::kRefused);
     EXPECT_EQ(notes.size(), 2U);
-    for (const NodeNote& note : notes) {
+    for (const NodeEvent& note : notes) {
       EXPECT_EQ(note.node, tree.client_node(ClientIndex{2}));
       EXPECT_NE(note.detail.find(bad.why), std::string::npos) << note.detail;
     }
@@ -389,7 +389,7 @@ TEST_P(DriverContract, WithoutItsQuorumARoundIsGivenUpAtTwiceTheDeadline) {
   EXPECT_FALSE(report.committed);
   EXPECT_EQ(report.version, Version{0});
   EXPECT_EQ(given_up.model(1), std::vector<float>(2, 0.0F));
-  EXPECT_GE(given_up.observer.notes.at(NodeNote::Kind::kAbandoned), 1);
+  EXPECT_GE(given_up.observer.notes.at(NodeEvent::Kind::kAbandoned), 1);
   EXPECT_GE(rounds_counted(given_up.observer, 2, 1), 1);
   expect_about(first_round_time(given_up, real_time()), 2 * GetParam().deadline, real_time());
 }

@@ -102,7 +102,7 @@ TEST_P(DriverContract, CohortsMayDifferByTier) {
 
 TEST_P(DriverContract, LocalRoundsGiveTheReferenceModel) {
   Configuration configuration = rounds(4);
-  configuration.default_tier.rounds_per_parent_round = 3;
+  configuration.default_tier.local_rounds = 3;
   const Scenario scenario{configuration, make_tree(balanced_counts(3, 3)), noisy_pull(100)};
 
   const DriverRun local = run(scenario);
@@ -117,9 +117,9 @@ TEST_P(DriverContract, LocalRoundsGiveTheReferenceModel) {
 
 TEST_P(DriverContract, LocalRoundsOfCohortsAtOneTierGiveTheReferenceModel) {
   Configuration configuration = rounds(3);
-  configuration.tiers[2].rounds_per_parent_round = 2;
+  configuration.tiers[2].local_rounds = 2;
   configuration.tiers[2].cohort_count = 2;
-  configuration.tiers[1].rounds_per_parent_round = 2;
+  configuration.tiers[1].local_rounds = 2;
 
   expect_reference({configuration, make_tree(balanced_counts(3, 3)), noisy_pull(100)});
 }
@@ -290,7 +290,7 @@ TEST_P(DriverContract, EveryTaskIsCarriedOutOnceFromTheModelCommittedLast) {
   auto here = std::make_shared<std::atomic<std::uint64_t>>(0);
   const FunctionTrainerFactory climbing(100, [seen, here](const TrainTask& task) -> Result<TrainOutcome> {
     EXPECT_TRUE(seen->insert(task)) << "client " << task.client.value << " trains twice in round " << task.round.value;
-    EXPECT_EQ(task.round, task.root_round);
+    EXPECT_EQ(task.round, task.global_round);
     EXPECT_NE(task.cancel, nullptr);
     EXPECT_TRUE(same_bits(*task.base, std::vector<float>(100, static_cast<float>(task.round.value - 1))));
     ++*here;
@@ -312,13 +312,13 @@ TEST_P(DriverContract, EveryTaskIsCarriedOutOnceFromTheModelCommittedLast) {
 
 TEST_P(DriverContract, TasksOfLocalRoundsSayTheirOwnAndTheRootsRound) {
   Configuration configuration = rounds(3);
-  configuration.tiers[1].rounds_per_parent_round = 2;
+  configuration.tiers[1].local_rounds = 2;
   const FunctionTrainerFactory telling(5, [](const TrainTask& task) -> Result<TrainOutcome> {
-    EXPECT_EQ((task.round.value + 1) / 2, task.root_round.value);
+    EXPECT_EQ((task.round.value + 1) / 2, task.global_round.value);
     return TrainOutcome{.model = task.base,
                         .weight = 1.0,
                         .metrics = {{"round", static_cast<double>(task.round.value)},
-                                    {"root_round", static_cast<double>(task.root_round.value)}}};
+                                    {"global_round", static_cast<double>(task.global_round.value)}}};
   });
   const Scenario scenario{configuration, make_tree(balanced_counts(2, 2)), telling};
 
@@ -327,7 +327,7 @@ TEST_P(DriverContract, TasksOfLocalRoundsSayTheirOwnAndTheRootsRound) {
   EXPECT_TRUE(told.status.ok()) << told.status.to_string();
   if (told.holds_root) {
     expect_same_rounds(told, reference(scenario));
-    EXPECT_EQ(told.observer.reports.at(3).scalars.at("root_round").mean(), 3.0);
+    EXPECT_EQ(told.observer.reports.at(3).scalars.at("global_round").mean(), 3.0);
     EXPECT_EQ(told.observer.reports.at(3).scalars.at("round").mean(), 6.0);
   }
 }

@@ -274,8 +274,8 @@ TEST_P(DriverContract, NotesOfAnyNodeReachTheObserver) {
   ASSERT_TRUE(noted.status.ok()) << noted.status.to_string();
   if (!noted.holds_root) { return; }
   std::map<NodeId, int> by_node;
-  for (const NodeNote& note : noted.observer.heard) {
-    if (note.kind != NodeNote::Kind::kTaskFailed) { continue; }
+  for (const NodeEvent& note : noted.observer.heard) {
+    if (note.kind != NodeEvent::Kind::kTaskFailed) { continue; }
     EXPECT_EQ(note.detail, "not yet");
     EXPECT_EQ(note.round, Round{1});
     ++by_node[note.node];

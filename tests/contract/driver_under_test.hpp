@@ -190,8 +190,8 @@ class DriverContract : public ::testing::TestWithParam<DriverCase> {
 
   // Nothing was worth a note.
   static void expect_quiet(const DriverRun& run) {
-    for (const NodeNote& note : run.observer.heard) {
-      const bool repeated = note.kind == NodeNote::Kind::kDuplicate || note.kind == NodeNote::Kind::kLate;
+    for (const NodeEvent& note : run.observer.heard) {
+      const bool repeated = note.kind == NodeEvent::Kind::kDuplicate || note.kind == NodeEvent::Kind::kLate;
       if (repeated && !run.never_stalled()) { continue; }
       ADD_FAILURE() << "node " << note.node.value << ", round " << note.round.value << ": " << to_string(note.kind)
                     << ", " << note.detail;

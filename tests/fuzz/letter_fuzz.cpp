@@ -11,7 +11,7 @@
 #include <variant>
 #include <vector>
 
-#include "rank_letter.hpp"
+#include "control_message.hpp"
 #include "transport/letters.hpp"
 
 namespace {
@@ -26,7 +26,7 @@ void require(bool condition) {
 }
 
 // Texts that are cut and codes that are not known here change on their way.
-bool is_changed_by_sending(const NodeLetter& letter) {
+bool is_changed_by_sending(const NodeMessage& letter) {
   constexpr std::size_t kLongestReason = 2000;
   if (const auto* failed = std::get_if<TaskFailedMessage>(&letter.message)) {
     return failed->code == Code::kInternal || failed->reason.size() > kLongestReason;
@@ -36,7 +36,7 @@ bool is_changed_by_sending(const NodeLetter& letter) {
 }
 
 void check_node_letter(std::span<const std::byte> bytes) {
-  Result<NodeLetter> letter = decode_letter(bytes, kLimits);
+  Result<NodeMessage> letter = decode_letter(bytes, kLimits);
   if (!letter.ok()) {
     require(letter.status().code() == Code::kProtocol);
     return;
@@ -65,29 +65,29 @@ void check(std::span<const std::byte> bytes) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size == 0) { return 0; }
   const std::span<const std::byte> bytes = std::as_bytes(std::span(data, size)).subspan(1);
-  switch (static_cast<RankLetter>(data[0])) {
-    case RankLetter::kNode:
+  switch (static_cast<ControlMessage>(data[0])) {
+    case ControlMessage::kNode:
       check_node_letter(bytes);
       break;
-    case RankLetter::kBeat:
-    case RankLetter::kCount:
+    case ControlMessage::kBeat:
+    case ControlMessage::kCount:
       check<BeatLetter>(bytes);
       break;
-    case RankLetter::kNote:
+    case ControlMessage::kNote:
       check<NoteLetter>(bytes);
       break;
-    case RankLetter::kCounted:
-    case RankLetter::kBye:
+    case ControlMessage::kCounted:
+    case ControlMessage::kBye:
       check<RankNumbers>(bytes);
       break;
-    case RankLetter::kEnd:
+    case ControlMessage::kEnd:
       check<EndLetter>(bytes);
       break;
-    case RankLetter::kEdges:
+    case ControlMessage::kEdges:
       check<EdgesLetter>(bytes);
       break;
-    case RankLetter::kLost:
-    case RankLetter::kBack:
+    case ControlMessage::kLost:
+    case ControlMessage::kBack:
       check<LostLetter>(bytes);
       break;
   }

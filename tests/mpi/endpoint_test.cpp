@@ -435,7 +435,7 @@ TEST_F(EndpointTest, AReceiveThatCannotBeTakenBackKeepsItsMemory) {
     MPI_Barrier(MPI_COMM_WORLD);
   } else if (second()) {
     {
-      LetterRings rings({control_->get(), MPI_ANY_TAG, kSlot}, {data_->get(), 0, Endpoint::kFrameBytes});
+      ReceiveRing rings({control_->get(), MPI_ANY_TAG, kSlot}, {data_->get(), 0, Endpoint::kFrameBytes});
       for (const auto end = Clock::now() + std::chrono::milliseconds(300); Clock::now() < end;) {
         static_cast<void>(rings.look(true));
       }

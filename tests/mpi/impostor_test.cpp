@@ -8,13 +8,13 @@
 #include <limits>
 #include <vector>
 
+#include "control_message.hpp"
 #include "endpoint.hpp"
 #include "mpi_main.hpp"
-#include "rank_letter.hpp"
 #include "session_state.hpp"
 #include "support/fake_trainer.hpp"
 #include "support/federation.hpp"
-#include "wire/node_letter.hpp"
+#include "wire/node_message.hpp"
 
 namespace tributary::internal {
 namespace {
@@ -42,7 +42,7 @@ FunctionTrainerFactory factory() {
 class Listener final : public LetterReceiver {
  public:
   void on_letter(int /*from*/, std::span<const std::byte> control, std::span<Payload> /*payloads*/) override {
-    over = over || (!control.empty() && static_cast<RankLetter>(control.front()) == RankLetter::kEnd);
+    over = over || (!control.empty() && static_cast<ControlMessage>(control.front()) == ControlMessage::kEnd);
   }
   void on_sent(std::uint64_t /*token*/) override {}
   void on_trouble(int /*peer*/, std::string what) override { ADD_FAILURE() << what; }
@@ -69,7 +69,7 @@ void serve_falsely(const Plan& plan, const Sent& letter) {
     const auto deadline = Endpoint::Clock::now() + kPatience;
     while (!listener.over && Endpoint::Clock::now() < deadline) { endpoint.progress(); }
     EXPECT_TRUE(listener.over) << "the root did not end the run";
-    endpoint.send(0, rank_letter(RankLetter::kBye, RankNumbers()));
+    endpoint.send(0, rank_letter(ControlMessage::kBye, RankNumbers()));
     closed = endpoint.close(kPatience);
   }
   EXPECT_TRUE(closed);
@@ -108,7 +108,7 @@ Sent message_of_a_client(const Message& message, const std::vector<Payload>& pay
   std::uint32_t client = 1;
   while (placement.rank_of(NodeId{client}) != 1) { ++client; }
   const std::vector<std::uint64_t> ids(payloads.size(), 1);
-  return {rank_letter(RankLetter::kNode, encode_letter(NodeId{client}, plan.tree().root(), message, payloads, ids)),
+  return {rank_letter(ControlMessage::kNode, encode_letter(NodeId{client}, plan.tree().root(), message, payloads, ids)),
           payloads};
 }
 
@@ -124,12 +124,12 @@ TEST(Impostor, LettersOfRanksAreCheckedBeforeTheyAreUsed) {
   EdgesLetter edges;
   edges.edges = {{100'000, {1, 1, 1, 1, 1}}};
 
-  expect_ended({rank_letter(RankLetter::kNote, NoteLetter{200, 1, 1, "x"}), {}}, "a note of unknown kind 200");
-  expect_ended({rank_letter(RankLetter::kNote, NoteLetter{0, 100'000, 1, "x"}), {}}, "a note about node 100000");
-  expect_ended({rank_letter(RankLetter::kCounted, times), {}}, "must not be negative");
-  expect_ended({rank_letter(RankLetter::kCounted, tiers), {}}, "numbers of tier 77, the tree has 1");
-  expect_ended({rank_letter(RankLetter::kEdges, edges), {}}, "an edge above node 100000");
-  expect_ended({rank_letter(static_cast<RankLetter>(99), BeatLetter()), {}}, "a letter of unknown kind 99");
+  expect_ended({rank_letter(ControlMessage::kNote, NoteLetter{200, 1, 1, "x"}), {}}, "a note of unknown kind 200");
+  expect_ended({rank_letter(ControlMessage::kNote, NoteLetter{0, 100'000, 1, "x"}), {}}, "a note about node 100000");
+  expect_ended({rank_letter(ControlMessage::kCounted, times), {}}, "must not be negative");
+  expect_ended({rank_letter(ControlMessage::kCounted, tiers), {}}, "numbers of tier 77, the tree has 1");
+  expect_ended({rank_letter(ControlMessage::kEdges, edges), {}}, "an edge above node 100000");
+  expect_ended({rank_letter(static_cast<ControlMessage>(99), BeatLetter()), {}}, "a letter of unknown kind 99");
 }
 
 TEST(Impostor, MessagesOfNodesAreCheckedBeforeTheyAreUsed) {

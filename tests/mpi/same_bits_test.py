@@ -53,7 +53,7 @@ class SameBitsTest(MpiTest):
     def test_cohorts_and_local_rounds_over_three_tiers(self):
         self.assert_same_on_all(self.configuration(SMALL), *settings(rounds=5, **{
             "topology": "{widths: [2, 5, 13]}",
-            "tiers": "{0: {cohort: {count: 1}}, 1: {rounds_per_parent_round: 2}, 2: {cohort: {fraction: 0.5}}}"}),
+            "tiers": "{0: {cohort: {count: 1}}, 1: {local_rounds: 2}, 2: {cohort: {fraction: 0.5}}}"}),
             ranks=(2, 5, 9))
 
     def test_a_model_of_many_pieces(self):

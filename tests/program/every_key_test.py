@@ -131,7 +131,7 @@ CASES = {
     "tiers.*.over_selection": (["topology={star: 4}", "tiers.0.cohort.count=2"], [], ["tiers.0.over_selection=1.5"]),
     "tiers.*.quorum": ([*TIMED, "tiers.0.deadline_s=0.3"], [], ["tiers.0.quorum=0.5"]),
     "tiers.*.deadline_s": ([*TIMED, "tiers.0.quorum=0.5"], ["tiers.0.deadline_s=0.3"], ["tiers.0.deadline_s=300"]),
-    "tiers.*.rounds_per_parent_round": ([], [], ["tiers.1.rounds_per_parent_round=2"]),
+    "tiers.*.local_rounds": ([], [], ["tiers.1.local_rounds=2"]),
     "tiers.*.retries": ([*FAILING, "rounds=1"], ["tiers.0.retries=0"], ["tiers.0.retries=1"]),
     "evaluation.every": ([], [], ["evaluation.every=2"]),
     "evaluation.at_clients": ([], [], ["evaluation.at_clients=true"]),

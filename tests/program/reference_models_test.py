@@ -27,7 +27,7 @@ def federation(topology, model="{kind: logistic}", data=ROWS, **keys):
 FEDERATIONS = {
     "star": federation("{star: 12}"),
     "three tiers": federation("{widths: [3, 24]}", trainer="{epochs: 2, optimizer: {kind: sgd, lr: 0.05, momentum: 0.9}}"),
-    "local rounds": federation("{widths: [3, 24]}", tiers="{1: {rounds_per_parent_round: 3}}"),
+    "local rounds": federation("{widths: [3, 24]}", tiers="{1: {local_rounds: 3}}"),
     "cohort": federation("{widths: [4, 40]}", tiers="{0: {cohort: {count: 3}}, 1: {cohort: {fraction: 0.5}}}"),
     "quorum with deadline": federation(
         "{widths: [3, 24]}", tiers="{0: {quorum: 0.6, deadline_s: 60}, 1: {quorum: 0.5, deadline_s: 30}}",

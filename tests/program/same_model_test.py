@@ -27,7 +27,7 @@ class SameModelTest(ProgramTest):
             directory = self.train(
                 ROOT / "configs/balanced-256.yaml", f"local-{threads}",
                 *settings(threads=threads, rounds=1, **{
-                    "topology": "{branching: 16, height: 2}", "tiers": "{1: {rounds_per_parent_round: 2}}",
+                    "topology": "{branching: 16, height: 2}", "tiers": "{1: {local_rounds: 2}}",
                     "evaluation.every": 0}))
             digests.add(self.model_digest(directory))
         self.assertEqual(len(digests), 1)

@@ -89,7 +89,7 @@ TEST_F(FaultSchedules, AFullCohortEndsInTheFaultFreeModelBitForBit) {
     configuration.rounds = 3;
     configuration.checkpoint.every = 1 + rng.below(2);
     // Roots may fall back behind local rounds too.
-    configuration.default_tier.rounds_per_parent_round = rng.chance(0.25) ? 2 : 1;
+    configuration.default_tier.local_rounds = rng.chance(0.25) ? 2 : 1;
     const Simulated calm = simulate(configuration, tree, factory);
     ASSERT_TRUE(calm.status.ok()) << calm.status.to_string();
 
@@ -102,8 +102,8 @@ TEST_F(FaultSchedules, AFullCohortEndsInTheFaultFreeModelBitForBit) {
     roots_killed += stormy.observer.starts - 1;
     // A round that was given up because somebody was away for too long has another result, and says so; so has a local
     // round that was, of which only the note tells.
-    const bool gave_up = configuration.default_tier.rounds_per_parent_round > 1 &&
-                         stormy.observer.notes.contains(NodeNote::Kind::kAbandoned);
+    const bool gave_up =
+        configuration.default_tier.local_rounds > 1 && stormy.observer.notes.contains(NodeEvent::Kind::kAbandoned);
     const bool all_committed =
         stormy.status.ok() && std::all_of(stormy.observer.reports.begin(), stormy.observer.reports.end(),
                                           [](const auto& report) { return report.second.committed; });

@@ -288,8 +288,8 @@ class SteppingDriver final : public Driver {
   DriverStatistics statistics_;
 };
 
-NodeNote failure_in(std::uint64_t round) {
-  return {NodeNote::Kind::kTaskFailed, NodeId{1}, Round{round}, "broken"};
+NodeEvent failure_in(std::uint64_t round) {
+  return {NodeEvent::Kind::kTaskFailed, NodeId{1}, Round{round}, "broken"};
 }
 
 // Under MPI a round is completed beside the root's thread: its model must go back there to be dropped.

@@ -403,7 +403,7 @@ TEST(FederationFiles, AStartModelThatIsNotFiniteIsRefusedBeforeAnyRound) {
 TEST(FederationFiles, AStopWishedForInAnAbandonedRoundIsAnInterruption) {
   World world;
   world.factory = FunctionTrainerFactory(kParameters, [&world](const TrainTask& task) -> Result<TrainOutcome> {
-    if (task.root_round.value == 3) { world.stop = true; }
+    if (task.global_round.value == 3) { world.stop = true; }
     return unavailable("no data today");
   });
   world.plan = make_plan(world.configuration, make_tree(balanced_counts(2, 2)), world.factory);
@@ -419,9 +419,9 @@ TEST(FederationFiles, AStopWishedForInAnAbandonedRoundIsAnInterruption) {
 // Below an aggregator that does three rounds in each of the root's, faults belong to the root's round.
 TEST(FederationFiles, FaultsCarryTheRoundOfTheRoot) {
   World world(five_rounds());
-  world.configuration.tiers[1].rounds_per_parent_round = 3;
+  world.configuration.tiers[1].local_rounds = 3;
   world.factory = FunctionTrainerFactory(kParameters, [](const TrainTask& task) -> Result<TrainOutcome> {
-    if (task.client.value == 1) { return unavailable(std::to_string(task.root_round.value)); }
+    if (task.client.value == 1) { return unavailable(std::to_string(task.global_round.value)); }
     return TrainOutcome{.model = task.base, .weight = 1.0, .metrics = {}};
   });
   world.configuration.default_tier.quorum = 0.5;

@@ -41,7 +41,7 @@ TEST(FederationShapes, OneEdgeWithLocalRoundsIsThatManyRounds) {
     return TrainOutcome{.model = std::move(model), .weight = 1.0, .metrics = {}};
   });
   Configuration local = rounds(2);
-  local.tiers[1].rounds_per_parent_round = 3;
+  local.tiers[1].local_rounds = 3;
 
   const Simulated edge = simulate(local, make_tree({1, 4, 0, 0, 0, 0}), pull);
   const Simulated flat = simulate(rounds(6), make_tree({4, 0, 0, 0, 0}), pull);
@@ -75,7 +75,7 @@ TEST(FederationShapes, BytesAboveTheFirstTierFallByTheNumberOfLocalRounds) {
   const FunctionTrainerFactory factory = noisy_pull(5000);
   const Tree tree = make_tree(balanced_counts(4, 2));
   Configuration local = rounds(1);
-  local.default_tier.rounds_per_parent_round = 4;
+  local.default_tier.local_rounds = 4;
 
   const Simulated few = simulate(local, tree, factory);
   const Simulated many = simulate(rounds(4), tree, factory);

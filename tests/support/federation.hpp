@@ -84,7 +84,7 @@ class MemoryObserver final : public RunObserver {
     halted_model = model;
     return {};
   }
-  void noted(const NodeNote& note) override {
+  void noted(const NodeEvent& note) override {
     called();
     ++notes[note.kind];
     heard.push_back(note);
@@ -116,8 +116,8 @@ class MemoryObserver final : public RunObserver {
   std::map<std::uint64_t, std::vector<float>> models;
   std::map<std::uint64_t, std::chrono::nanoseconds> round_times;  // real time, less what the observer took itself
   std::map<std::uint64_t, std::chrono::nanoseconds> clocks;       // of the driver, when the round was published
-  std::map<NodeNote::Kind, int> notes;
-  std::vector<NodeNote> heard;
+  std::map<NodeEvent::Kind, int> notes;
+  std::vector<NodeEvent> heard;
   std::uint64_t tasks = 0;
   int starts = 0;
   std::uint64_t calls = 0;

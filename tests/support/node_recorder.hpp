@@ -30,7 +30,7 @@ class Recorder final : public NodeContext {
     published_model = *model;
   }
   void finished(Status status) override { outcome = std::move(status); }
-  void note(NodeNote note) override { notes.push_back(std::move(note)); }
+  void note(NodeEvent note) override { notes.push_back(std::move(note)); }
 
   template <typename Kind>
   std::vector<std::pair<NodeId, Kind>> take() {
@@ -48,7 +48,7 @@ class Recorder final : public NodeContext {
   std::optional<RoundReport> published;
   std::vector<float> published_model;
   std::optional<Status> outcome;
-  std::vector<NodeNote> notes;
+  std::vector<NodeEvent> notes;
 };
 
 }  // namespace tributary::testing

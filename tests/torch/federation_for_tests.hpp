@@ -61,7 +61,7 @@ struct TestFederation {
 inline TrainTask task_for(std::uint32_t client, std::vector<float> base, std::uint64_t round = 1) {
   TrainTask task;
   task.client = ClientIndex{client};
-  task.round = task.root_round = Round{round};
+  task.round = task.global_round = Round{round};
   task.base = std::make_shared<const std::vector<float>>(std::move(base));
   task.seed = stream_seed(5, Purpose::kBatches, client, round);
   return task;

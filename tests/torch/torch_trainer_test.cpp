@@ -208,7 +208,7 @@ TEST(TorchTrainer, LowersTheRateWithTheRootsRounds) {
   federation.configuration.trainer.steps = 1;
   const auto base = federation.factory().value()->initial_model(1).value();
   TrainTask later = task_for(0, base);
-  later.root_round = Round{2};
+  later.global_round = Round{2};
 
   const double first = distance(*train_once(federation, task_for(0, base)).model, base);
   const double second = distance(*train_once(federation, later).model, base);

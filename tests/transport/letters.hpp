@@ -15,7 +15,7 @@
 #include <variant>
 #include <vector>
 
-#include "wire/node_letter.hpp"
+#include "wire/node_message.hpp"
 
 namespace tributary::testing {
 
@@ -41,7 +41,7 @@ inline TaskMessage a_task() {
   return {.key = {3, Round{12}},
           .attempt = Attempt{2},
           .version = Version{11},
-          .root_round = Round{4},
+          .global_round = Round{4},
           .model = std::make_shared<const std::vector<float>>(kModelSize, 0.5F),
           .evaluate_first = true,
           .remaining = std::chrono::seconds(90)};
@@ -80,7 +80,7 @@ inline std::vector<Message> messages_of_every_kind() {
   late.key = last;
   late.attempt = Attempt{kLargest32};
   late.version = Version{kLargest};
-  late.root_round = Round{kLargest};
+  late.global_round = Round{kLargest};
   late.evaluate_first = false;
   late.remaining = std::chrono::nanoseconds::max();
   all.emplace_back(late);
@@ -117,11 +117,11 @@ inline std::vector<std::byte> letter_of(const Message& message) {
 }
 
 // Everything in a letter that travels in its control part, as text.
-inline std::string described(const internal::NodeLetter& letter) {
+inline std::string described(const internal::NodeMessage& letter) {
   struct Describe {
     static std::string key(const TaskKey& key) { return fmt::format("{}/{}", key.incarnation, key.round.value); }
     std::string operator()(const TaskMessage& m) const {
-      return fmt::format("{} {} {} {} {} {}", key(m.key), m.attempt.value, m.version.value, m.root_round.value,
+      return fmt::format("{} {} {} {} {} {}", key(m.key), m.attempt.value, m.version.value, m.global_round.value,
                          m.evaluate_first, m.remaining.count());
     }
     std::string operator()(const ProbeMessage& m) const { return key(m.key); }
@@ -176,7 +176,7 @@ inline std::optional<std::vector<Payload>> payloads_for(std::span<const internal
 }
 
 // A received letter as it would be sent on; nothing if there are no such payloads.
-inline std::optional<std::vector<std::byte>> sent_again(const internal::NodeLetter& letter) {
+inline std::optional<std::vector<std::byte>> sent_again(const internal::NodeMessage& letter) {
   const std::optional<std::vector<Payload>> payloads = payloads_for(letter.references);
   if (!payloads) { return std::nullopt; }
   std::vector<std::uint64_t> ids;

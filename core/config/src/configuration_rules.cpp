@@ -205,15 +205,15 @@ class Rules {
     tier("tiers.default", configuration_.default_tier);
     for (const auto& [distance, config] : configuration_.tiers) { tier(fmt::format("tiers.{}", distance), config); }
 
-    static constexpr std::string_view kAtRoot = "tiers.0.rounds_per_parent_round";
+    static constexpr std::string_view kAtRoot = "tiers.0.local_rounds";
     const auto root = configuration_.tiers.find(0);
     if (reading_.is_given(kAtRoot)) {
-      if (usable({kAtRoot}) && root->second.rounds_per_parent_round != 1) {
-        mistake(kAtRoot, fmt::format("{} must be 1, as the root has no parent; got {}", kAtRoot,
-                                     root->second.rounds_per_parent_round));
+      if (usable({kAtRoot}) && root->second.local_rounds != 1) {
+        mistake(kAtRoot,
+                fmt::format("{} must be 1, as the root has no parent; got {}", kAtRoot, root->second.local_rounds));
       }
-    } else if (configuration_.default_tier.rounds_per_parent_round != 1) {
-      configuration_.tiers.emplace(0, configuration_.default_tier).first->second.rounds_per_parent_round = 1;
+    } else if (configuration_.default_tier.local_rounds != 1) {
+      configuration_.tiers.emplace(0, configuration_.default_tier).first->second.local_rounds = 1;
     }
   }
 

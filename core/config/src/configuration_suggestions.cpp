@@ -29,6 +29,7 @@ constexpr std::pair<std::string_view, std::string_view> kForeignWords[] = {
     {"lr_scheduler", "trainer.optimizer.schedule.kind"},
     {"scheduler", "trainer.optimizer.schedule.kind"},
     {"max_grad_norm", "trainer.optimizer.clip_norm"},
+    {"rounds_per_parent_round", "tiers.default.local_rounds"},
     {"local_epochs", "trainer.epochs"},
     {"num_epochs", "trainer.epochs"},
     {"local_steps", "trainer.steps"},

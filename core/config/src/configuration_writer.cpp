@@ -182,7 +182,7 @@ default that applies, is the same configuration wherever it is read again.
 
 - two ways to say what the tree is; widths that fall from one tier to the next, as some aggregators would have no
   children;
-- `rounds_per_parent_round` other than 1 at tier 0; in `default` it holds for all tiers but the root;
+- `local_rounds` other than 1 at tier 0; in `default` it holds for all tiers but the root;
 - `quorum` below 1 without `deadline_s`; `over_selection` above 1 where all children are asked anyway;
 - `nesterov` without `momentum`; `algorithm.kind: fedsgd` with more than one epoch or step, with momentum, or with
   another optimizer than sgd;

@@ -29,7 +29,7 @@ void ClientNode::on_message(NodeContext& context, NodeId from, Message message) 
       auto& task = std::get<TaskMessage>(message);
       context.train({.key = task.key,
                      .attempt = task.attempt,
-                     .root_round = task.root_round,
+                     .global_round = task.global_round,
                      .base = std::move(task.model),
                      .evaluate_first = task.evaluate_first});
       break;
@@ -41,7 +41,7 @@ void ClientNode::on_timer(NodeContext& context, TimerId timer) {
   if (timer == TimerId::kResend) { link_.on_resend(context); }
 }
 
-void ClientNode::on_trained(NodeContext& context, const TaskKey& key, Result<Contribution> result) {
+void ClientNode::on_trained(NodeContext& context, const TaskKey& key, Result<ClientUpdate> result) {
   if (!link_.working() || key != link_.key()) { return; }
   if (!result.ok()) {
     // It travels, and is recorded: a trainer's text may be as long as it likes.

@@ -10,7 +10,7 @@
 #include <utility>
 
 #include "tributary/base/random.hpp"
-#include "tributary/nodes/contribution.hpp"
+#include "tributary/nodes/client_update.hpp"
 
 namespace tributary {
 namespace {
@@ -32,7 +32,7 @@ Status failure_of(const TaskFailedMessage& message) {
 }
 
 // Leaves room for repeated parent rounds between two incarnations.
-constexpr std::uint32_t kEpochsPerIncarnation = 1U << 16U;
+constexpr std::uint32_t kGenerationsPerIncarnation = 1U << 16U;
 // What an aggregator leaves of its parent's time for both ways where it does not know its link, and beside the ways'
 // time where it does.
 constexpr double kShareForUnknownWays = 0.1;
@@ -45,7 +45,7 @@ constexpr std::uint32_t kMostCutOffNotes = 100;
 }  // namespace
 
 InnerNode::InnerNode(InnerNodeSettings settings, std::optional<RootState> root)
-    : settings_(std::move(settings)), epoch_(settings_.incarnation * kEpochsPerIncarnation) {
+    : settings_(std::move(settings)), task_generation_(settings_.incarnation * kGenerationsPerIncarnation) {
   if (root) {
     round_ = root->round;
     version_ = root->version;
@@ -89,10 +89,10 @@ ExactScale InnerNode::choose_scale() const {
 void InnerNode::open_round(NodeContext& context) {
   if (is_root()) {
     ++round_.value;
-    root_round_ = round_;
+    global_round_ = round_;
     model_ = own_model_;
   } else {
-    round_ = Round{(parent_key_.round.value - 1) * settings_.rounds_per_parent_round + local_round_ + 1};
+    round_ = Round{(parent_key_.round.value - 1) * settings_.local_rounds + local_round_ + 1};
     if (local_commits_ > 0) { model_ = own_model_; }
   }
   cohort_ = settings_.policy->choose(settings_.children.size(),
@@ -104,7 +104,7 @@ void InnerNode::open_round(NodeContext& context) {
   refused_ = 0;
   open_ = true;
   round_scale_ = choose_scale();
-  settings_.aggregator->begin(*settings_.spec, round_scale_);
+  settings_.rule->begin(*settings_.spec, round_scale_);
 
   std::chrono::nanoseconds deadline = cohort_.deadline;
   std::chrono::nanoseconds hard_deadline = cohort_.hard_deadline;
@@ -129,7 +129,7 @@ std::chrono::nanoseconds InnerNode::time_for_children() const {
   const double ways = static_cast<double>(settings_.way.count());
   const double usable = ways > 0.0 ? left * (1.0 - kShareBesideKnownWays) - ways : left * (1.0 - kShareForUnknownWays);
   return std::chrono::nanoseconds(
-      std::max<std::int64_t>(1, static_cast<std::int64_t>(usable / settings_.rounds_per_parent_round)));
+      std::max<std::int64_t>(1, static_cast<std::int64_t>(usable / settings_.local_rounds)));
 }
 
 // Who is asked first often answers first. Where not all answers are counted, that must not be the same children in
@@ -154,7 +154,7 @@ void InnerNode::ask(NodeContext& context, NodeId child, const Member& member) {
   context.send(child, TaskMessage{.key = key(),
                                   .attempt = member.attempt,
                                   .version = version_,
-                                  .root_round = root_round_,
+                                  .global_round = global_round_,
                                   .model = model_,
                                   .evaluate_first = evaluate_first_ && local_round_ == 0,
                                   .remaining = remaining});
@@ -174,7 +174,7 @@ void InnerNode::on_forgotten(NodeContext& context, NodeId child, Member& member)
   }
   mark(member, MemberState::kFailed);
   const std::string why = fmt::format("started again {} times during one task", member.restarts);
-  context.note({NodeNote::Kind::kTaskFailed, child, round_, why});
+  context.note({NodeEvent::Kind::kTaskFailed, child, round_, why});
   last_trouble_ = unavailable(why);
   decide(context);
 }
@@ -210,7 +210,7 @@ void InnerNode::heard_from(NodeContext& context, NodeId child, Member& member) {
   member.unanswered = 0;
   if (member.state == MemberState::kLost) {
     mark(member, MemberState::kAsked);
-    context.note({NodeNote::Kind::kReturned, child, round_, "answers again"});
+    context.note({NodeEvent::Kind::kReturned, child, round_, "answers again"});
   }
 }
 
@@ -230,13 +230,13 @@ void InnerNode::on_message(NodeContext& context, NodeId from, Message message) {
     }
     cancel_round(context);
     auto& task = std::get<TaskMessage>(message);
-    if (task.key.round <= parent_key_.round) { ++epoch_; }
+    if (task.key.round <= parent_key_.round) { ++task_generation_; }
     parent_key_ = task.key;
     parent_model_ = std::move(task.model);
     model_ = parent_model_;
     own_model_.reset();
     version_ = task.version;
-    root_round_ = task.root_round;
+    global_round_ = task.global_round;
     evaluate_first_ = task.evaluate_first;
     remaining_ = task.remaining;
     local_round_ = 0;
@@ -276,7 +276,7 @@ void InnerNode::on_message(NodeContext& context, NodeId from, Message message) {
 // What a rule cannot know: whom the update should come from, and how much that child may weigh.
 Status InnerNode::check(NodeId from, const Update& update) const {
   const UpdateId& id = update.id;
-  if (id.node != from || id.round != round_ || id.incarnation != epoch_) {
+  if (id.node != from || id.round != round_ || id.incarnation != task_generation_) {
     return invalid_argument("the update is not the one that was asked for");
   }
   if (!settings_.weight_bounds) { return {}; }
@@ -289,23 +289,23 @@ Status InnerNode::check(NodeId from, const Update& update) const {
 void InnerNode::on_update(NodeContext& context, NodeId from, const UpdateMessage& message) {
   Member* const member = message.key == key() ? find_member(from) : nullptr;
   if (member == nullptr || (!open_ && member->state != MemberState::kReported)) {
-    context.note({NodeNote::Kind::kLate, from, message.key.round, "the round had closed"});
+    context.note({NodeEvent::Kind::kLate, from, message.key.round, "the round had closed"});
     context.send(from, AcknowledgeMessage{.key = message.key, .accepted = false, .reason = "the round has closed"});
     return;
   }
   if (open_) { heard_from(context, from, *member); }
   if (member->state != MemberState::kAsked) {
     const bool counted = member->state == MemberState::kReported;
-    context.note({NodeNote::Kind::kDuplicate, from, round_, counted ? "already counted" : "already refused"});
+    context.note({NodeEvent::Kind::kDuplicate, from, round_, counted ? "already counted" : "already refused"});
     context.send(from, AcknowledgeMessage{.key = message.key, .accepted = counted, .reason = ""});
     return;
   }
   Status added = check(from, message.update);
-  if (added.ok()) { added = settings_.aggregator->add(message.update); }
+  if (added.ok()) { added = settings_.rule->add(message.update); }
   if (!added.ok()) {
     ++refused_;
     mark(*member, MemberState::kFailed);
-    context.note({NodeNote::Kind::kRefused, from, round_, added.message()});
+    context.note({NodeEvent::Kind::kRefused, from, round_, added.message()});
     remember_failure(added.with_context(fmt::format("the update of node {} in round {}", from.value, round_.value)));
   } else {
     mark(*member, MemberState::kReported);
@@ -322,7 +322,7 @@ void InnerNode::on_failed(NodeContext& context, NodeId from, const TaskFailedMes
   if (member != nullptr) {
     heard_from(context, from, *member);
     if (member->state == MemberState::kAsked && message.attempt == member->attempt) {
-      context.note({NodeNote::Kind::kTaskFailed, from, round_, message.reason});
+      context.note({NodeEvent::Kind::kTaskFailed, from, round_, message.reason});
       // The same task would fail in the same way again.
       const bool lasting = is_lasting(message.code);
       if (!lasting && member->failures++ < settings_.retries) {
@@ -366,7 +366,7 @@ void InnerNode::on_unreachable(NodeContext& context, NodeId peer, const std::str
   Member* const member = open_ ? find_member(peer) : nullptr;
   if (member == nullptr || member->state != MemberState::kAsked) { return; }
   mark(*member, MemberState::kLost);
-  context.note({NodeNote::Kind::kLost, peer, round_, why});
+  context.note({NodeEvent::Kind::kLost, peer, round_, why});
   last_trouble_ = unavailable(why);
   decide(context);
 }
@@ -378,7 +378,7 @@ void InnerNode::probe(NodeContext& context) {
     const NodeId child = settings_.children[cohort_.members[i]];
     if (member.state == MemberState::kAsked && member.unanswered++ >= settings_.liveness.silent_probes) {
       mark(member, MemberState::kLost);
-      context.note({NodeNote::Kind::kLost, child, round_,
+      context.note({NodeEvent::Kind::kLost, child, round_,
                     fmt::format("no answer to {} questions", settings_.liveness.silent_probes)});
     }
     context.send(child, ProbeMessage{key()});
@@ -393,7 +393,7 @@ void InnerNode::decide(NodeContext& context) {
   const Decision decision = settings_.policy->decide(state_);
   if (decision == Decision::kWait) { return; }
   // A policy may be content without a single update, but nothing can be divided by a weight of zero.
-  const bool commit = decision == Decision::kCommit && !settings_.aggregator->weight().zero();
+  const bool commit = decision == Decision::kCommit && !settings_.rule->weight().zero();
   const RoundReport report = close_round(context, commit);
   if (is_root()) {
     finish_root_round(context, report);
@@ -421,7 +421,7 @@ void InnerNode::note_cut_off(NodeContext& context) const {
   for (std::size_t i = 0; i < members_.size() && noted < kMostCutOffNotes; ++i) {
     if (members_[i].state != MemberState::kAsked) { continue; }
     ++noted;
-    context.note({NodeNote::Kind::kCutOff, settings_.children[cohort_.members[i]], round_,
+    context.note({NodeEvent::Kind::kCutOff, settings_.children[cohort_.members[i]], round_,
                   noted < kMostCutOffNotes || state_.expected() == noted
                       ? "had not answered by the deadline"
                       : fmt::format("had not answered by the deadline; nor had {} others, which are not listed",
@@ -456,15 +456,15 @@ RoundReport InnerNode::close_round(NodeContext& context, bool commit) {
   cancel_round(context);
   model_.reset();
   if (commit) {
-    report.contributors = settings_.aggregator->contributors();
-    report.weight = settings_.aggregator->weight();
-    report.scalars = settings_.aggregator->scalars();
+    report.contributors = settings_.rule->contributors();
+    report.weight = settings_.rule->weight();
+    report.scalars = settings_.rule->scalars();
     report.weight_bound = round_scale_.weight_bound;
     std::uint64_t terms = 0;
     for (const Member& member : members_) { terms += member.state == MemberState::kReported ? member.terms : 0; }
     report.resolution = round_scale_.resolution(report.weight) * static_cast<double>(terms);
   } else {
-    context.note({NodeNote::Kind::kAbandoned, settings_.self, round_, shortfall().message()});
+    context.note({NodeEvent::Kind::kAbandoned, settings_.self, round_, shortfall().message()});
   }
   return report;
 }
@@ -473,7 +473,7 @@ RoundReport InnerNode::close_round(NodeContext& context, bool commit) {
 // other threads give their references back by TrainingPool::release() and the like.
 void InnerNode::move_model() {
   if (own_model_.use_count() > 1) { own_model_ = std::make_shared<std::vector<float>>(*own_model_); }
-  apply_mean(*settings_.spec, *settings_.aggregator, *settings_.optimizer, *own_model_);
+  apply_mean(*settings_.spec, *settings_.rule, *settings_.optimizer, *own_model_);
 }
 
 void InnerNode::finish_root_round(NodeContext& context, const RoundReport& report) {
@@ -527,11 +527,11 @@ void InnerNode::commit_local_round(const RoundReport& report) {
 
 void InnerNode::finish_aggregator_round(NodeContext& context, const RoundReport& report) {
   ++local_round_;
-  const bool last = local_round_ >= settings_.rounds_per_parent_round;
-  if (settings_.rounds_per_parent_round == 1) {
+  const bool last = local_round_ >= settings_.local_rounds;
+  if (settings_.local_rounds == 1) {
     if (report.committed) {
       parent_model_.reset();
-      link_->report(context, settings_.aggregator->forward());
+      link_->report(context, settings_.rule->forward());
     }
   } else if (report.committed) {
     commit_local_round(report);
@@ -541,7 +541,7 @@ void InnerNode::finish_aggregator_round(NodeContext& context, const RoundReport&
     open_round(context);
     return;
   }
-  if (settings_.rounds_per_parent_round == 1 && report.committed) { return; }
+  if (settings_.local_rounds == 1 && report.committed) { return; }
   if (local_commits_ == 0) {
     parent_model_.reset();
     link_->fail(context, shortfall());

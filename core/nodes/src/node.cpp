@@ -5,7 +5,7 @@
 
 namespace tributary {
 
-std::string_view to_string(NodeNote::Kind kind) noexcept {
+std::string_view to_string(NodeEvent::Kind kind) noexcept {
   static constexpr std::array<std::string_view, 9> kNames{"task-failed", "refused",   "lost", "returned", "late",
                                                           "abandoned",   "duplicate", "kill", "cut-off"};
   return kNames.at(static_cast<std::size_t>(kind));

@@ -47,9 +47,9 @@ Result<std::unique_ptr<TierPolicy>> ExtensionRegistry::make_policy(const std::st
   return make<TierPolicy>("policy", policies_, name, tier);
 }
 
-Result<std::unique_ptr<Aggregator>> ExtensionRegistry::make_rule(const std::string& name,
-                                                                 const AlgorithmConfig& algorithm) const {
-  return make<Aggregator>("rule", rules_, name, algorithm);
+Result<std::unique_ptr<AggregationRule>> ExtensionRegistry::make_rule(const std::string& name,
+                                                                      const AlgorithmConfig& algorithm) const {
+  return make<AggregationRule>("rule", rules_, name, algorithm);
 }
 
 Result<std::unique_ptr<ServerOptimizer>> ExtensionRegistry::make_server_optimizer(const std::string& name,

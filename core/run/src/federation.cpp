@@ -103,13 +103,13 @@ Status Federation::write_round(const std::vector<Record>& records) {
 }
 
 // Below an aggregator with local rounds several of its rounds belong to one of its parent.
-Round Federation::root_round(const NodeNote& note) const {
+Round Federation::global_round(const NodeEvent& note) const {
   if (note.round.value == 0) { return Round{round_.value + 1}; }
   const Tree& tree = plan_.tree();
-  const NodeId at = note.kind == NodeNote::Kind::kAbandoned ? note.node : tree.parent(note.node);
+  const NodeId at = note.kind == NodeEvent::Kind::kAbandoned ? note.node : tree.parent(note.node);
   std::uint64_t round = note.round.value;
   for (std::uint32_t tier = tree.tier(at); tier > 0; --tier) {
-    round = (round - 1) / plan_.tier(tier).rounds_per_parent_round + 1;
+    round = (round - 1) / plan_.tier(tier).local_rounds + 1;
   }
   return Round{round};
 }
@@ -127,30 +127,30 @@ void Federation::keep_error(Status status) {
   if (note_error_.ok()) { note_error_ = std::move(status); }
 }
 
-void Federation::noted(const NodeNote& note) {
+void Federation::noted(const NodeEvent& note) {
   Record record("fault");
-  record.set("round", root_round(note).value).set("node", plan_.tree().name(note.node));
+  record.set("round", global_round(note).value).set("node", plan_.tree().name(note.node));
   record.set("kind", std::string(to_string(note.kind))).set("detail", note.detail);
   write_between_rounds(std::move(record));
-  if (note.kind == NodeNote::Kind::kAbandoned && note.node == plan_.tree().root()) {
-    abandoned_[root_round(note)] = note.detail;
+  if (note.kind == NodeEvent::Kind::kAbandoned && note.node == plan_.tree().root()) {
+    abandoned_[global_round(note)] = note.detail;
   }
   // The first of each kind is a warning at once: what is wrong may be wrong with every task.
-  const bool telling = note.kind == NodeNote::Kind::kTaskFailed || note.kind == NodeNote::Kind::kRefused;
-  if (!telling || !warned_of_.emplace("fault " + std::string(to_string(note.kind)), root_round(note)).second) {
+  const bool telling = note.kind == NodeEvent::Kind::kTaskFailed || note.kind == NodeEvent::Kind::kRefused;
+  if (!telling || !warned_of_.emplace("fault " + std::string(to_string(note.kind)), global_round(note)).second) {
     return;
   }
   write_between_rounds(fault_warning(note));
 }
 
-Record Federation::fault_warning(const NodeNote& note) const {
+Record Federation::fault_warning(const NodeEvent& note) const {
   const std::string node = plan_.tree().name(note.node);
-  const bool refused = note.kind == NodeNote::Kind::kRefused;
+  const bool refused = note.kind == NodeEvent::Kind::kRefused;
   return Record("warning")
       .set("text", fmt::format("{} of {} {} in round {}: {} (the first of its kind; records.jsonl holds all)",
                                refused ? "the update" : "the task", node, refused ? "was refused" : "failed",
-                               root_round(note).value, note.detail))
-      .set("round", root_round(note).value)
+                               global_round(note).value, note.detail))
+      .set("round", global_round(note).value)
       .set("about", "fault " + std::string(to_string(note.kind)));
 }
 

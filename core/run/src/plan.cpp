@@ -130,7 +130,7 @@ Result<Plan> Plan::create(Configuration configuration, Tree tree, const TrainerF
 
 // The sums that come together at `node` end there: it moves a model by their mean, and sends up what that changed.
 bool Plan::divides(NodeId node) const {
-  return node == tree_.root() || configuration_.tier(tree_.tier(node)).rounds_per_parent_round > 1;
+  return node == tree_.root() || configuration_.tier(tree_.tier(node)).local_rounds > 1;
 }
 
 bool Plan::every_child_sends_one_term(NodeId node) const {
@@ -222,12 +222,12 @@ InnerNodeSettings Plan::inner_node(NodeId node, std::uint32_t incarnation) const
   settings.way = ways_time(tree_.attributes(node).link, payload_bytes());
   settings.liveness = liveness_;
   settings.retries = tier.retries;
-  settings.rounds_per_parent_round = root ? 1 : tier.rounds_per_parent_round;
+  settings.local_rounds = root ? 1 : tier.local_rounds;
   settings.evaluate_clients = configuration_.evaluation.at_clients;
   settings.rounds = configuration_.rounds;
   // create() made one of each, so these names are known.
   settings.policy = registry_->make_policy(tier.policy, tier).value();
-  settings.aggregator = registry_->make_rule(std::string(kRule), configuration_.algorithm).value();
+  settings.rule = registry_->make_rule(std::string(kRule), configuration_.algorithm).value();
   settings.optimizer =
       registry_->make_server_optimizer(std::string(kServerOptimizer), root ? configuration_.algorithm.server_lr : 1.0)
           .value();
@@ -242,7 +242,7 @@ TrainTask Plan::train_task(NodeId node, TrainRequest request) const {
   TrainTask task;
   task.client = tree_.client_index(node);
   task.round = request.key.round;
-  task.root_round = request.root_round;
+  task.global_round = request.global_round;
   task.base = std::move(request.base);
   task.seed = task_seed(task.client, request.key.round);
   task.evaluate_first = request.evaluate_first;

@@ -182,7 +182,7 @@ class TorchTrainer final : public Trainer {
     optimizer_->begin(*task.base);
     // Left over only if an earlier task was cancelled or threw.
     static_cast<void>(network_->take_loss());
-    const double lr = internal::learning_rate(settings_->optimizer, task.root_round.value, settings_->rounds);
+    const double lr = internal::learning_rate(settings_->optimizer, task.global_round.value, settings_->rounds);
     TRIBUTARY_ASSIGN_OR_RETURN(const std::uint64_t seen, settings_->algorithm.kind == AlgorithmConfig::Kind::kFedSgd
                                                              ? full_batch_step(task, rows, lr, outcome)
                                                              : minibatch_steps(task, rows, lr, outcome));

@@ -136,7 +136,7 @@ Result<ProgramReport> read_report(const SafetensorsMetadata& metadata) {
   for (const auto& [key, text] : metadata) {
     // Ours ("tributary.kinds", "option.lr", "trainer.epochs"), PyTorch's, and what a program merely passed on from its
     // input.
-    constexpr std::array<std::string_view, 7> kPassed{"format", "client", "round",         "root_round",
+    constexpr std::array<std::string_view, 7> kPassed{"format", "client", "round",         "global_round",
                                                       "rounds", "seed",   "evaluate_first"};
     constexpr std::array<std::string_view, 4> kOurs{"tributary.", "option.", "trainer.", "algorithm."};
     const bool ours = std::ranges::any_of(kOurs, [&](std::string_view start) { return key.starts_with(start); });
@@ -166,7 +166,7 @@ class CommandTrainer final : public Trainer {
     Result<TrainOutcome> outcome = train_with(task, files, *workspace);
     if (outcome.ok()) { return outcome; }
     return Status(outcome.status().code(),
-                  fmt::format("client {}, round {}: {}", task.client.value, task.root_round.value,
+                  fmt::format("client {}, round {}: {}", task.client.value, task.global_round.value,
                               files.taken_out_of(outcome.status().message())));
   }
 
@@ -180,7 +180,7 @@ class CommandTrainer final : public Trainer {
                                   const internal::ProgramWorkspace& workspace) {
     SafetensorsMetadata metadata{{"client", std::to_string(task.client.value)},
                                  {"round", std::to_string(task.round.value)},
-                                 {"root_round", std::to_string(task.root_round.value)},
+                                 {"global_round", std::to_string(task.global_round.value)},
                                  {"seed", std::to_string(task.seed)},
                                  {"evaluate_first", task.evaluate_first ? "1" : "0"}};
     metadata.insert(settings_->training.begin(), settings_->training.end());

@@ -2,10 +2,10 @@
 // Trains by running a program of the user's, in any language: safetensors in, safetensors out.
 //
 // Per task: a private directory (mode 0700) below the system's directory for temporary files, removed afterwards. In it
-//           input.safetensors: the model, and in its metadata client, round, root_round, seed, evaluate_first (0 or 1)
-//           and every entry of trainer.options as option.<key>. The program writes output.safetensors: the model with
-//           the same tensors, and in its metadata weight (> 0), samples, steps, and any other number as a metric: loss,
-//           accuracy, ...
+//           input.safetensors: the model, and in its metadata client, round, global_round, seed, evaluate_first (0 or
+//           1) and every entry of trainer.options as option.<key>. The program writes output.safetensors: the model
+//           with the same tensors, and in its metadata weight (> 0), samples, steps, and any other number as a metric:
+//           loss, accuracy, ...
 // Weight:   algorithm.weighting uniform: 1. Otherwise the program's weight, or else its samples, or else 1, with capped
 //           at most weight_cap. More than trainer.weight_bound (1 unless given) fails the task.
 // Program:  trainer.command, a fixed list of arguments; {input} and {output} in one become the two files. No shell. A

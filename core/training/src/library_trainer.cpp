@@ -64,7 +64,7 @@ class GuardedTrainer final : public Trainer {
 
   Result<TrainOutcome> train(const TrainTask& task) override {
     auto outcome = guarded<Result<TrainOutcome>>(
-        fmt::format("{}: client {}, round {}", who_, task.client.value, task.root_round.value),
+        fmt::format("{}: client {}, round {}", who_, task.client.value, task.global_round.value),
         [&] { return trainer_->train(task); });
     if (!outcome.ok() || !(outcome->weight > 0.0)) { return outcome; }
     const double announced = bounds_->announced_by(task.client);

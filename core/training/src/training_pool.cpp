@@ -125,15 +125,15 @@ TrainingPool::JobId TrainingPool::submit(TrainTask task, JobOrder order, std::fu
   return id;
 }
 
-Result<Contribution> TrainingPool::train(Trainer& trainer, Job& job) {
+Result<ClientUpdate> TrainingPool::train(Trainer& trainer, Job& job) {
   const auto start = std::chrono::steady_clock::now();
-  Result<Contribution> result = guarded([&]() -> Result<Contribution> {
+  Result<ClientUpdate> result = guarded([&]() -> Result<ClientUpdate> {
     Result<TrainOutcome> outcome = trainer.train(job.task);
     if (!outcome.ok()) { return outcome.status(); }
-    Result<Contribution> made = make_contribution(factory_.spec(), job.task.base, std::move(outcome).value());
+    Result<ClientUpdate> made = make_client_update(factory_.spec(), job.task.base, std::move(outcome).value());
     if (made.ok()) { return made; }
     return made.status().with_context(
-        fmt::format("client {}, round {}", job.task.client.value, job.task.root_round.value));
+        fmt::format("client {}, round {}", job.task.client.value, job.task.global_round.value));
   });
   train_ns_ += std::chrono::nanoseconds(std::chrono::steady_clock::now() - start).count();
   ++jobs_done_;
@@ -169,7 +169,7 @@ void TrainingPool::run(std::shared_ptr<Job> job, Trainer& trainer, std::unique_l
   job->started = true;
   ++untaken_;
   lock.unlock();
-  Result<Contribution> result = train(trainer, *job);
+  Result<ClientUpdate> result = train(trainer, *job);
   lock.lock();
   job->result = std::move(result);
   job->done = true;
@@ -199,13 +199,13 @@ void TrainingPool::work(Trainer& trainer) {
   }
 }
 
-Result<Contribution> TrainingPool::take(JobId id) {
-  Result<Contribution> result = wait_for(id);
+Result<ClientUpdate> TrainingPool::take(JobId id) {
+  Result<ClientUpdate> result = wait_for(id);
   drop_released();
   return result;
 }
 
-Result<Contribution> TrainingPool::wait_for(JobId id) {
+Result<ClientUpdate> TrainingPool::wait_for(JobId id) {
   std::unique_lock lock(mutex_);
   const auto found = jobs_.find(id);
   if (found == jobs_.end()) { return internal_error(fmt::format("there is no job {}", id)); }

@@ -375,11 +375,11 @@ TEST(Configuration, TiersStartFromTheDefaultWhereverItStands) {
 }
 
 TEST(Configuration, LocalRoundsOfTheDefaultLeaveTheRootOut) {
-  const Configuration c = parsed(kSmallest + "tiers: {default: {rounds_per_parent_round: 3, retries: 5}}\n");
+  const Configuration c = parsed(kSmallest + "tiers: {default: {local_rounds: 3, retries: 5}}\n");
 
-  EXPECT_EQ(c.tier(0).rounds_per_parent_round, 1U);
+  EXPECT_EQ(c.tier(0).local_rounds, 1U);
   EXPECT_EQ(c.tier(0).retries, 5U);
-  EXPECT_EQ(c.tier(1).rounds_per_parent_round, 3U);
+  EXPECT_EQ(c.tier(1).local_rounds, 3U);
 }
 
 TEST(Configuration, SectionsWithoutKeysHaveTheirDefaults) {

@@ -10,7 +10,7 @@
 #include "support/federation.hpp"
 #include "support/scratch_directory.hpp"
 #include "tributary/data/model_file.hpp"
-#include "tributary/run/composition.hpp"
+#include "tributary/run/prepared_run.hpp"
 
 namespace tributary {
 namespace {
@@ -58,7 +58,7 @@ TEST(Finite, AFileToStartFromIsCheckedBeforeTheRun) {
   TrainerRegistry trainers;
   register_builtin_trainers(trainers);
 
-  const auto composition = compose(configuration, testing::make_tree({1, 0}), extensions, trainers);
+  const auto composition = prepare_run(configuration, testing::make_tree({1, 0}), extensions, trainers);
 
   EXPECT_EQ(composition.status(),
             bad_data("model.initial: " + file.string() +

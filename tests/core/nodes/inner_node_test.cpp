@@ -35,7 +35,7 @@ InnerNodeSettings settings(NodeId self, NodeId parent, Tree::Children children) 
   made.scale = ExactScale::fine(Weight::from(100).value(), 100);
   made.rounds = 2;
   made.policy = std::make_unique<SynchronousPolicy>(TierConfig{});
-  made.aggregator = std::make_unique<WeightedSum>();
+  made.rule = std::make_unique<WeightedSum>();
   made.optimizer = std::make_unique<ServerStep>(1.0);
   return made;
 }
@@ -46,7 +46,7 @@ InnerNode make_root() {
 }
 
 Message report(NodeId from, const TaskMessage& task, float change) {
-  Contribution contribution;
+  ClientUpdate contribution;
   contribution.delta = Payload::floats(std::make_shared<const std::vector<float>>(2, change));
   contribution.weight = Weight::from(1).value();
   Update update = make_update(spec(), std::move(contribution));
@@ -87,7 +87,7 @@ TEST(InnerNode, ARepeatedUpdateIsAcknowledgedAndNotCounted) {
   ASSERT_EQ(answers.size(), 1U);
   EXPECT_TRUE(answers[0].second.accepted);
   EXPECT_FALSE(context.published);
-  EXPECT_EQ(context.notes.back().kind, NodeNote::Kind::kDuplicate);
+  EXPECT_EQ(context.notes.back().kind, NodeEvent::Kind::kDuplicate);
 }
 
 TEST(InnerNode, AnUpdateInSomebodyElsesNameIsRefused) {
@@ -412,7 +412,7 @@ TEST(InnerNode, LocalRoundsKeepWhatAnyOfThemMeasured) {
   Recorder context;
   InnerNodeSettings made = settings(NodeId{1}, NodeId{0}, {3, 3});
   made.policy = std::make_unique<SynchronousPolicy>(TierConfig{.cohort_count = 2});
-  made.rounds_per_parent_round = 3;
+  made.local_rounds = 3;
   InnerNode aggregator(std::move(made));
   TaskMessage first = task_with(std::chrono::nanoseconds{0});
   first.evaluate_first = true;
@@ -448,7 +448,7 @@ TEST(ClientNode, AnswersUntilItIsHeardAndThenForgets) {
   ASSERT_TRUE(context.training);
   client.on_message(context, NodeId{0}, ProbeMessage{task.key});
   EXPECT_TRUE(context.take<WorkingMessage>().at(0).second.known);
-  Contribution work;
+  ClientUpdate work;
   work.delta = Payload::floats(std::make_shared<const std::vector<float>>(2, 1.0F));
   work.weight = Weight::from(3).value();
   client.on_trained(context, task.key, work);
@@ -489,7 +489,7 @@ TEST(ClientNode, ListensToItsParentAloneAndReportsTheTaskThatItHas) {
   client.on_message(context, NodeId{7}, task);
   EXPECT_FALSE(context.training);
   client.on_message(context, NodeId{0}, task);
-  Contribution work;
+  ClientUpdate work;
   work.delta = Payload::floats(std::make_shared<const std::vector<float>>(2, 1.0F));
   work.weight = Weight::from(3).value();
 
@@ -559,7 +559,7 @@ TEST(InnerNode, AChildThatTheDeadlineCutsOffIsNoted) {
   ASSERT_TRUE(context.published);
   EXPECT_EQ(context.published->late, 1U);
   ASSERT_EQ(context.notes.size(), 1U);
-  EXPECT_EQ(context.notes[0].kind, NodeNote::Kind::kCutOff);
+  EXPECT_EQ(context.notes[0].kind, NodeEvent::Kind::kCutOff);
   EXPECT_EQ(context.notes[0].node, NodeId{2});
   EXPECT_EQ(to_string(context.notes[0].kind), "cut-off");
 }

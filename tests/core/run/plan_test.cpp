@@ -52,7 +52,7 @@ TEST(Plan, OneGridServesATreeWhoseRootAloneDivides) {
 // An aggregator with local rounds works on the grid of what comes together there, not on that of the whole tree.
 TEST(Plan, EachNodeThatDividesHasAGridOfItsOwn) {
   Configuration configuration = rounds(1);
-  configuration.tiers[1] = TierConfig{.rounds_per_parent_round = 2};
+  configuration.tiers[1] = TierConfig{.local_rounds = 2};
   // The root has 3 aggregators, each of them 3, each of those 3 clients.
   const Plan plan =
       make_plan(configuration, make_tree(balanced_counts(3, 3)), weighing([](ClientIndex) { return 1.0; })).value();
@@ -82,7 +82,7 @@ TEST(Plan, AGridFollowsTheCohortWhereNobodyBelowSums) {
   EXPECT_EQ(make_plan(rounds(1), tree, factory)->inner_node(NodeId{0}, 0).scale_of_round, nullptr);
   EXPECT_EQ(make_plan(rounds(1), tree, factory)->inner_node(NodeId{1}, 0).scale_of_round, nullptr);
   Configuration local = rounds(1);
-  local.tiers[1] = TierConfig{.rounds_per_parent_round = 2};
+  local.tiers[1] = TierConfig{.local_rounds = 2};
   EXPECT_NE(make_plan(local, tree, factory)->inner_node(NodeId{0}, 0).scale_of_round, nullptr);
   EXPECT_NE(make_plan(local, tree, factory)->inner_node(NodeId{1}, 0).scale_of_round, nullptr);
 }

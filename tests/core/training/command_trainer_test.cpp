@@ -40,7 +40,7 @@ class CommandTrainer : public ::testing::Test {
     TrainTask task;
     task.client = ClientIndex{3};
     task.round = Round{9};
-    task.root_round = Round{7};
+    task.global_round = Round{7};
     task.seed = 42;
     task.base = std::make_shared<const std::vector<float>>(made->initial_model(1).value());
     task.cancel = cancel;

@@ -38,7 +38,7 @@ TEST(TrainingPool, GivesTheSameResultsForAnyNumberOfWorkers) {
 
     std::vector<std::vector<float>> results;
     for (const TrainingPool::JobId job : jobs) {
-      const Contribution contribution = pool->take(job).value();
+      const ClientUpdate contribution = pool->take(job).value();
       results.emplace_back(contribution.delta.values().begin(), contribution.delta.values().end());
     }
 
@@ -129,7 +129,7 @@ TEST(TrainingPool, ReturningTheBaseIsAZeroChange) {
   const auto pool = TrainingPool::create(factory, 0).value();
 
   const auto job = pool->submit(task_of(0, std::make_shared<const std::vector<float>>(3, 7.0F)));
-  const Contribution contribution = pool->take(job).value();
+  const ClientUpdate contribution = pool->take(job).value();
 
   ASSERT_EQ(contribution.delta.values().size(), 3U);
   for (const float value : contribution.delta.values()) { EXPECT_EQ(value, 0.0F); }

@@ -6,7 +6,7 @@
 #include "endpoint.hpp"
 #include "session_state.hpp"
 #include "tributary/mpi/benchmark.hpp"
-#include "wire/node_letter.hpp"
+#include "wire/node_message.hpp"
 
 namespace tributary {
 namespace {
@@ -29,7 +29,7 @@ class Inbox final : public internal::LetterReceiver {
   void on_letter(int /*from*/, std::span<const std::byte> control, std::span<Payload> payloads) override {
     ++letters;
     if (decode) {
-      Result<internal::NodeLetter> letter = internal::decode_letter(control, limits);
+      Result<internal::NodeMessage> letter = internal::decode_letter(control, limits);
       const Status whole = letter.ok() ? internal::attach(*letter, payloads) : letter.status();
       if (!whole.ok()) { trouble = whole.message(); }
     }

@@ -64,14 +64,14 @@ Status MpiDriver::start(const Plan& plan, const TrainerFactory& factory, RunObse
   Status outcome;
   bool closed = false;
   {
-    internal::Desk desk;
+    internal::ObserverQueue observer_queue;
     internal::RankLoop loop({.session = session_,
                              .settings = settings_,
                              .plan = plan,
                              .placement = *placement,
                              .pool = **pool,
                              .observer = observer,
-                             .desk = &desk,
+                             .observer_queue = &observer_queue,
                              .root = std::move(root)},
                             control->get(), data->get());
     if (observer == nullptr) {
@@ -79,9 +79,9 @@ Status MpiDriver::start(const Plan& plan, const TrainerFactory& factory, RunObse
     } else {
       std::thread mpi([&] {
         outcome = loop.run();
-        desk.close();
+        observer_queue.close();
       });
-      desk.work();
+      observer_queue.work();
       mpi.join();
     }
     statistics_ = loop.statistics();

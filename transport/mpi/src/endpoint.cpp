@@ -310,13 +310,13 @@ bool Endpoint::look_at_moving() {
 }
 
 bool Endpoint::progress() {
-  const std::span<const LetterRings::Arrival> arrived = rings_.look(!requests_.empty());
+  const std::span<const ReceiveRing::Arrival> arrived = rings_.look(!requests_.empty());
   const bool moved = look_at_moving();
   if (arrived.empty() && !moved) {
     rings_.post_again();
     return false;
   }
-  for (const LetterRings::Arrival& arrival : arrived) { take_in(arrival); }
+  for (const ReceiveRing::Arrival& arrival : arrived) { take_in(arrival); }
   if (moved) {
     for (const Happened& event : happened_) { handle(event); }
   }

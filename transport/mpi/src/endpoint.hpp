@@ -207,7 +207,7 @@ class Endpoint {
   void give_credit(int peer);
   void count_leaving(int peer, bool more);
   void count_arriving(int peer, bool more);
-  void take_in(const LetterRings::Arrival& arrival);
+  void take_in(const ReceiveRing::Arrival& arrival);
   void handle(const Happened& event);
   void complain(int peer, int error);
   [[nodiscard]] Buffer spare_buffer();
@@ -218,7 +218,7 @@ class Endpoint {
   EndpointSettings settings_;
   LetterReceiver& receiver_;
   std::vector<Peer> peers_;
-  LetterRings rings_;
+  ReceiveRing rings_;
   // What is moving: requests and what they are for.
   std::vector<MPI_Request> requests_;
   std::vector<Activity> activities_;

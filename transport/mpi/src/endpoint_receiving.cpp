@@ -212,7 +212,7 @@ void Endpoint::finish(Incoming letter) {
   admit_waiting();
 }
 
-void Endpoint::take_in(const LetterRings::Arrival& arrival) {
+void Endpoint::take_in(const ReceiveRing::Arrival& arrival) {
   const int from = arrival.status.MPI_SOURCE;
   ++messages_received_;
   if (arrival.error != MPI_SUCCESS) {

@@ -41,7 +41,7 @@ void RankLoop::duties(Clock::time_point now) {
     // Also to who is silent, while that leaves: it may wake up and wonder whether we are there.
     const bool reachable = !peer(r).silent || !endpoint_.sending_to(r);
     if (peer(r).watched && reachable && now - endpoint_.last_sent(r) >= kBeat && phase_ == Phase::kRunning) {
-      endpoint_.send(r, rank_letter(RankLetter::kBeat, BeatLetter{pool_.jobs_done()}));
+      endpoint_.send(r, rank_letter(ControlMessage::kBeat, BeatLetter{pool_.jobs_done()}));
     }
   }
   if (phase_ != Phase::kRunning) { return; }
@@ -64,30 +64,30 @@ void RankLoop::watch(Clock::time_point now) {
     if (!peer(r).watched) { continue; }
     const nanoseconds silence = now - std::max(endpoint_.last_heard(r), judged_from_);
     if (!peer(r).silent && silence > settings_.silence) { lose(r, silence); }
-    if (peer(r).silent && now - endpoint_.last_heard(r) <= settings_.silence) { hear_again(r); }
+    if (peer(r).silent && now - endpoint_.last_heard(r) <= settings_.silence) { readmit_peer(r); }
   }
 }
 
 void RankLoop::lose(int rank, nanoseconds silence) {
   const std::string what = fmt::format("{} has been silent for {:.1f} s", describe(rank), seconds(silence));
-  do_without(rank, what);
+  exclude_peer(rank, what);
   if (rank == 0) {
     outcome_ = unavailable(what + "; without the root there is nothing to do");
     phase_ = Phase::kOver;
     return;
   }
-  const std::uint64_t round = host_.root_round().value;
+  const std::uint64_t round = host_.global_round().value;
   if (!settings_.recovery) {
     halt(unavailable(
         fmt::format("{} in round {}; start mpirun with --enable-recovery to go on with a quorum", what, round)));
     return;
   }
   warn(fmt::format("{} in round {}; going on without it", what, round));
-  tell_others(RankLetter::kLost, {static_cast<std::uint32_t>(rank), what});
+  tell_others(ControlMessage::kLost, {static_cast<std::uint32_t>(rank), what});
 }
 
 // Nothing is sent to the rank, and nobody waits for it.
-void RankLoop::do_without(int rank, const std::string& what) {
+void RankLoop::exclude_peer(int rank, const std::string& what) {
   peer(rank).silent = true;
   endpoint_.set_silent(rank, true);
   for (auto offer = offers_.begin(); offer != offers_.end();) {
@@ -96,20 +96,20 @@ void RankLoop::do_without(int rank, const std::string& what) {
   host_.unreachable([this, rank](NodeId node) { return rank_of(node) == rank; }, what);
 }
 
-void RankLoop::tell_others(RankLetter kind, const LostLetter& letter) {
+void RankLoop::tell_others(ControlMessage kind, const LostLetter& letter) {
   for (int r = 1; r < size_; ++r) {
     if (!peer(r).silent && r != static_cast<int>(letter.rank)) { endpoint_.send(r, rank_letter(kind, letter)); }
   }
 }
 
 void RankLoop::warn(std::string text) {
-  desk_->put([observer = observer_, text = std::move(text)] { observer->warned(text); });
+  observer_queue_->put([observer = observer_, text = std::move(text)] { observer->warned(text); });
 }
 
-void RankLoop::hear_again(int rank) {
+void RankLoop::readmit_peer(int rank) {
   if (is_root()) {
-    warn(fmt::format("{} answers again in round {}", describe(rank), host_.root_round().value));
-    tell_others(RankLetter::kBack, {static_cast<std::uint32_t>(rank), ""});
+    warn(fmt::format("{} answers again in round {}", describe(rank), host_.global_round().value));
+    tell_others(ControlMessage::kBack, {static_cast<std::uint32_t>(rank), ""});
   }
   peer(rank).silent = false;
   endpoint_.set_silent(rank, false);

@@ -13,7 +13,7 @@
 
 namespace tributary::internal {
 
-class Desk {
+class ObserverQueue {
  public:
   void put(std::function<void()> job) {
     {
@@ -32,7 +32,7 @@ class Desk {
     ready_.notify_one();
   }
 
-  // Does the jobs in their order, until the desk is closed and empty.
+  // Does the jobs in their order, until the observer_queue is closed and empty.
   void work() {
     std::unique_lock lock(mutex_);
     for (;;) {

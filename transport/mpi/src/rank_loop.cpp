@@ -46,7 +46,7 @@ RankLoop::RankLoop(Parts parts, MPI_Comm control, MPI_Comm data)
       placement_(parts.placement),
       pool_(parts.pool),
       observer_(parts.observer),
-      desk_(parts.desk),
+      observer_queue_(parts.observer_queue),
       root_(std::move(parts.root)),
       rank_(parts.session.rank()),
       size_(parts.session.size()),
@@ -113,7 +113,7 @@ void RankLoop::pace(bool moved) {
 
 // Nodes' messages.
 
-HostDriver::Sent RankLoop::send(NodeId from, NodeId to, Message message) {
+RuntimeDriver::Sent RankLoop::send(NodeId from, NodeId to, Message message) {
   const int rank = rank_of(to);
   if (peer(rank).silent) {
     // Dropped, as every message may be: the nodes ask again when the rank is back. What was offered may not be there.
@@ -151,7 +151,7 @@ HostDriver::Sent RankLoop::send(NodeId from, NodeId to, Message message) {
     moving_.emplace(token, Moving{from, from, rank, false, Clock::now()});
   }
   const std::vector<std::byte> control =
-      rank_letter(RankLetter::kNode, encode_letter(from, to, message, payloads, ids));
+      rank_letter(ControlMessage::kNode, encode_letter(from, to, message, payloads, ids));
   endpoint_.send(rank, control, carried ? std::span<const Payload>(payloads) : std::span<const Payload>(), token);
   return {};
 }
@@ -170,7 +170,7 @@ void RankLoop::on_sent(std::uint64_t token) {
 }
 
 void RankLoop::on_node_letter(int from, std::span<const std::byte> bytes, std::span<Payload> payloads) {
-  Result<NodeLetter> letter = decode_letter(bytes, limits_);
+  Result<NodeMessage> letter = decode_letter(bytes, limits_);
   if (!letter.ok()) {
     on_trouble(from, letter.status().message());
     return;
@@ -202,12 +202,12 @@ void RankLoop::on_node_letter(int from, std::span<const std::byte> bytes, std::s
 }
 
 // A model comes with the first task that names it; letters may overtake each other, so a later one may be here before.
-void RankLoop::deliver_task(int from, NodeLetter letter, std::span<const Payload> payloads) {
+void RankLoop::deliver_task(int from, NodeMessage letter, std::span<const Payload> payloads) {
   Received& received = received_[{from, letter.from}];
   const std::uint64_t id = letter.references.front().id;
   if (id < received.id) { return; }  // of a round that is over
   if (id > received.id) {
-    std::erase_if(received.waiting, [id](const NodeLetter& task) { return task.references.front().id < id; });
+    std::erase_if(received.waiting, [id](const NodeMessage& task) { return task.references.front().id < id; });
     received.id = id;
     received.model.reset();
   }
@@ -219,12 +219,12 @@ void RankLoop::deliver_task(int from, NodeLetter letter, std::span<const Payload
     }
   }
   // A child's newest task is enough, so that no more of them wait than there are children.
-  const auto age = [](const NodeLetter& task) {
+  const auto age = [](const NodeMessage& task) {
     const auto& content = std::get<TaskMessage>(task.message);
     return std::pair(content.key, content.attempt);
   };
   const auto earlier = std::find_if(received.waiting.begin(), received.waiting.end(),
-                                    [&letter](const NodeLetter& task) { return task.to == letter.to; });
+                                    [&letter](const NodeMessage& task) { return task.to == letter.to; });
   if (earlier == received.waiting.end()) {
     // The task that brings the model was sent first.
     received.waiting.insert(payloads.empty() ? received.waiting.end() : received.waiting.begin(), std::move(letter));
@@ -232,7 +232,7 @@ void RankLoop::deliver_task(int from, NodeLetter letter, std::span<const Payload
     *earlier = std::move(letter);
   }
   if (!received.model) { return; }
-  for (NodeLetter& task : std::exchange(received.waiting, {})) {
+  for (NodeMessage& task : std::exchange(received.waiting, {})) {
     std::get<TaskMessage>(task.message).model = received.model;
     host_.deliver(task.from, task.to, std::move(task.message));
   }
@@ -242,7 +242,7 @@ void RankLoop::deliver_task(int from, NodeLetter letter, std::span<const Payload
 
 void RankLoop::on_letter(int from, std::span<const std::byte> control, std::span<Payload> payloads) {
   if (phase_ == Phase::kOver || control.empty()) { return; }
-  const auto kind = static_cast<RankLetter>(control.front());
+  const auto kind = static_cast<ControlMessage>(control.front());
   const std::span<const std::byte> bytes = control.subspan(1);
   const auto read = [&]<typename T>(const T& /*as*/) {
     Result<T> value = decode<T>(bytes);
@@ -253,32 +253,32 @@ void RankLoop::on_letter(int from, std::span<const std::byte> control, std::span
     return value;
   };
   switch (kind) {
-    case RankLetter::kNode:
+    case ControlMessage::kNode:
       if (phase_ == Phase::kRunning) { on_node_letter(from, bytes, payloads); }
       return;
-    case RankLetter::kBeat:
+    case ControlMessage::kBeat:
       if (const auto beat = read(BeatLetter()); beat.ok()) {
         peer(from).tasks_trained = beat->tasks_trained;
         if (is_root()) { tell_progress(); }
       }
       return;
-    case RankLetter::kNote:
+    case ControlMessage::kNote:
       ++peer(from).reports;
       if (const auto note = read(NoteLetter()); note.ok() && is_root()) {
-        this->note({static_cast<NodeNote::Kind>(note->kind), NodeId{note->node}, Round{note->round}, note->detail});
+        this->note({static_cast<NodeEvent::Kind>(note->kind), NodeId{note->node}, Round{note->round}, note->detail});
       }
       return;
-    case RankLetter::kCount:
+    case ControlMessage::kCount:
       if (const auto question = read(BeatLetter()); question.ok() && from == 0) {
-        endpoint_.send(from, rank_letter(RankLetter::kCounted, own_numbers(question->tasks_trained)));
+        endpoint_.send(from, rank_letter(ControlMessage::kCounted, own_numbers(question->tasks_trained)));
       }
       return;
-    case RankLetter::kCounted:
+    case ControlMessage::kCounted:
       if (auto numbers = read(RankNumbers()); numbers.ok() && is_root()) {
         on_counted(from, std::move(numbers).value());
       }
       return;
-    case RankLetter::kEnd:
+    case ControlMessage::kEnd:
       if (const auto end = read(EndLetter()); end.ok() && from == 0 && !is_root()) {
         outcome_ = end->code == 0 ? Status() : Status(failure_from(end->code), end->message);
         for (const std::uint32_t lost : end->lost) {
@@ -290,25 +290,25 @@ void RankLoop::on_letter(int from, std::span<const std::byte> control, std::span
         end_deadline_ = Clock::now() + kEndPatience;
       }
       return;
-    case RankLetter::kEdges:
+    case ControlMessage::kEdges:
       ++peer(from).reports;
       if (const auto part = read(EdgesLetter()); part.ok() && is_root()) {
         // A rank tells each edge once.
         for (const auto& [child, numbers] : part->edges) { edges_of_others_[{from, child}] = numbers.traffic(); }
       }
       return;
-    case RankLetter::kLost:
-    case RankLetter::kBack:
+    case ControlMessage::kLost:
+    case ControlMessage::kBack:
       if (const auto lost = read(LostLetter()); lost.ok() && from == 0 && !is_root()) {
         if (static_cast<int>(lost->rank) == rank_) { return; }
-        if (kind == RankLetter::kLost) {
-          do_without(static_cast<int>(lost->rank), lost->what);
+        if (kind == ControlMessage::kLost) {
+          exclude_peer(static_cast<int>(lost->rank), lost->what);
         } else {
-          hear_again(static_cast<int>(lost->rank));
+          readmit_peer(static_cast<int>(lost->rank));
         }
       }
       return;
-    case RankLetter::kBye:
+    case ControlMessage::kBye:
       if (auto numbers = read(RankNumbers()); numbers.ok() && is_root()) {
         peer(from).numbers = std::move(numbers).value();
         peer(from).tasks_trained = peer(from).numbers.tasks_trained;
@@ -332,22 +332,22 @@ void RankLoop::on_trouble(int from, std::string what) {
   phase_ = Phase::kOver;
 }
 
-void RankLoop::note(NodeNote note) {
+void RankLoop::note(NodeEvent note) {
   if (is_root()) {
-    desk_->put([observer = observer_, note = std::move(note)] { observer->noted(note); });
+    observer_queue_->put([observer = observer_, note = std::move(note)] { observer->noted(note); });
     return;
   }
   std::string detail = note.detail.substr(0, 2000);
   ++reports_;
-  endpoint_.send(0, rank_letter(RankLetter::kNote, NoteLetter{static_cast<std::uint8_t>(note.kind), note.node.value,
-                                                              note.round.value, std::move(detail)}));
+  endpoint_.send(0, rank_letter(ControlMessage::kNote, NoteLetter{static_cast<std::uint8_t>(note.kind), note.node.value,
+                                                                  note.round.value, std::move(detail)}));
 }
 
 void RankLoop::tell_progress() {
   std::uint64_t tasks = pool_.jobs_done();
   for (const Watched& other : peers_) { tasks += other.tasks_trained; }
   if (tasks <= tasks_told_) { return; }
-  desk_->put([observer = observer_, more = tasks - tasks_told_] { observer->trained(more); });
+  observer_queue_->put([observer = observer_, more = tasks - tasks_told_] { observer->trained(more); });
   tasks_told_ = tasks;
 }
 
@@ -375,7 +375,7 @@ void RankLoop::ask_for_numbers() {
     const bool heard = Clock::now() - endpoint_.last_heard(r) < kCountSilence;
     if (peer(r).silent || !heard || load.clients + load.inner_nodes == 0) { continue; }
     ++answers_missing_;
-    endpoint_.send(r, rank_letter(RankLetter::kCount, BeatLetter{question_}));
+    endpoint_.send(r, rank_letter(ControlMessage::kCount, BeatLetter{question_}));
   }
   if (answers_missing_ == 0) { continue_publication(); }
 }
@@ -392,7 +392,7 @@ void RankLoop::on_counted(int from, RankNumbers numbers) {
 void RankLoop::continue_publication() {
   answers_missing_ = 0;
   tell_progress();
-  desk_->put([this, publication = std::move(*publication_), statistics = collected(false)]() mutable {
+  observer_queue_->put([this, publication = std::move(*publication_), statistics = collected(false)]() mutable {
     Result<bool> stop = observer_->published(publication.report, publication.model, pool_, statistics);
     publication.model.reset();
     {
@@ -434,7 +434,7 @@ void RankLoop::halt(Status outcome) {
   publication_.reset();
   halted_ = true;
   outcome_ = std::move(outcome);
-  desk_->put([this, model = host_.published_model()] {
+  observer_queue_->put([this, model = host_.published_model()] {
     Status kept = observer_->halted(model);
     {
       const std::lock_guard lock(answer_.mutex);
@@ -462,7 +462,7 @@ void RankLoop::begin_end(Status outcome) {
   EndLetter end{static_cast<std::uint8_t>(outcome_.code()), outcome_.message().substr(0, 8000), {}};
   for (const int lost : lost_ranks()) { end.lost.push_back(static_cast<std::uint32_t>(lost)); }
   for (int r = 1; r < size_; ++r) {
-    if (!peer(r).silent) { endpoint_.send(r, rank_letter(RankLetter::kEnd, end)); }
+    if (!peer(r).silent) { endpoint_.send(r, rank_letter(ControlMessage::kEnd, end)); }
   }
 }
 
@@ -471,7 +471,7 @@ void RankLoop::say_bye() {
     EdgesLetter part;
     const auto tell = [&] {
       ++reports_;
-      endpoint_.send(0, rank_letter(RankLetter::kEdges, std::exchange(part, {})));
+      endpoint_.send(0, rank_letter(ControlMessage::kEdges, std::exchange(part, {})));
     };
     Traffic own = host_.statistics().traffic;
     own += timed_;
@@ -481,7 +481,7 @@ void RankLoop::say_bye() {
     }
     if (!part.edges.empty()) { tell(); }
   }
-  endpoint_.send(0, rank_letter(RankLetter::kBye, own_numbers(0)));
+  endpoint_.send(0, rank_letter(ControlMessage::kBye, own_numbers(0)));
 }
 
 // Nothing more will come: its last letter is here, and those before it, which may be slower. What was sent while a rank
@@ -508,7 +508,7 @@ void RankLoop::check_end(Clock::time_point now) {
 // Numbers.
 
 RankNumbers RankLoop::own_numbers(std::uint64_t question) const {
-  const HostStatistics& host = host_.statistics();
+  const RuntimeStatistics& host = host_.statistics();
   const EndpointStatistics& letters = endpoint_.statistics();
   RankNumbers numbers;
   numbers.question = question;

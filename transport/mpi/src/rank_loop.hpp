@@ -3,8 +3,9 @@
 // numbers when the root closes a round, and ends the run.
 //
 // Life cycle: made with everything it needs; run() once.
-// Threads:    run() on one thread, which is the only one to call MPI meanwhile. The observer is called at the desk.
-// Waiting:    awake while letters move, and for some microseconds after; then asleep for at most a millisecond at a
+// Threads:    run() on one thread, which is the only one to call MPI meanwhile. The observer is called at the
+// observer_queue. Waiting:    awake while letters move, and for some microseconds after; then asleep for at most a
+// millisecond at a
 //             time, or until training here has finished something. Other ranks cannot wake it: MPI has no way to sleep
 //             until a letter comes.
 #pragma once
@@ -21,17 +22,17 @@
 #include <utility>
 #include <vector>
 
+#include "control_message.hpp"
+#include "control_message_checks.hpp"
 #include "endpoint.hpp"
 #include "observer_queue.hpp"
-#include "rank_letter.hpp"
-#include "rank_letter_checks.hpp"
-#include "runtime/node_host.hpp"
+#include "runtime/node_runtime.hpp"
 #include "tributary/mpi/driver.hpp"
-#include "wire/node_letter.hpp"
+#include "wire/node_message.hpp"
 
 namespace tributary::internal {
 
-class RankLoop final : private HostDriver, private LetterReceiver {
+class RankLoop final : private RuntimeDriver, private LetterReceiver {
  public:
   struct Parts {
     MpiSession& session;
@@ -41,7 +42,7 @@ class RankLoop final : private HostDriver, private LetterReceiver {
     TrainingPool& pool;
     // Rank 0 only.
     RunObserver* observer = nullptr;
-    Desk* desk = nullptr;
+    ObserverQueue* observer_queue = nullptr;
     std::optional<RootState> root;
   };
 
@@ -80,7 +81,7 @@ class RankLoop final : private HostDriver, private LetterReceiver {
   struct Received {
     std::uint64_t id = 0;
     ModelValues model;
-    std::vector<NodeLetter> waiting;
+    std::vector<NodeMessage> waiting;
   };
   struct Moving {
     NodeId child;  // of the edge
@@ -94,12 +95,12 @@ class RankLoop final : private HostDriver, private LetterReceiver {
     ModelValues model;
   };
 
-  // HostDriver
+  // RuntimeDriver
   [[nodiscard]] bool lives_here(NodeId node) const override { return rank_of(node) == rank_; }
   Sent send(NodeId from, NodeId to, Message message) override;
   void publish(const RoundReport& report, ModelValues model) override;
   void finished(Status status) override;
-  void note(NodeNote note) override;
+  void note(NodeEvent note) override;
 
   // LetterReceiver
   void on_letter(int from, std::span<const std::byte> control, std::span<Payload> payloads) override;
@@ -107,7 +108,7 @@ class RankLoop final : private HostDriver, private LetterReceiver {
   void on_trouble(int peer, std::string what) override;
 
   void on_node_letter(int from, std::span<const std::byte> bytes, std::span<Payload> payloads);
-  void deliver_task(int from, NodeLetter letter, std::span<const Payload> payloads);
+  void deliver_task(int from, NodeMessage letter, std::span<const Payload> payloads);
   void on_counted(int from, RankNumbers numbers);
 
   [[nodiscard]] int rank_of(NodeId node) const { return static_cast<int>(placement_.rank_of(node)); }
@@ -118,9 +119,9 @@ class RankLoop final : private HostDriver, private LetterReceiver {
   void duties(Clock::time_point now);
   void watch(Clock::time_point now);
   void lose(int rank, std::chrono::nanoseconds silence);
-  void do_without(int rank, const std::string& what);
-  void tell_others(RankLetter kind, const LostLetter& letter);
-  void hear_again(int rank);
+  void exclude_peer(int rank, const std::string& what);
+  void tell_others(ControlMessage kind, const LostLetter& letter);
+  void readmit_peer(int rank);
   void warn(std::string text);
   void ask_for_numbers();
   void continue_publication();
@@ -143,7 +144,7 @@ class RankLoop final : private HostDriver, private LetterReceiver {
   const Placement& placement_;
   TrainingPool& pool_;
   RunObserver* observer_;
-  Desk* desk_;
+  ObserverQueue* observer_queue_;
   std::optional<RootState> root_;
   int rank_;
   int size_;
@@ -151,7 +152,7 @@ class RankLoop final : private HostDriver, private LetterReceiver {
   LetterLimits limits_;
   RankLetterLimits letter_limits_;
   Endpoint endpoint_;
-  NodeHost host_;
+  NodeRuntime host_;
 
   Phase phase_ = Phase::kRunning;
   Status outcome_;

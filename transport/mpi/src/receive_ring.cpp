@@ -17,7 +17,7 @@ constexpr std::array kPlanes{Plane::kControl, Plane::kData};
 
 }  // namespace
 
-LetterRings::LetterRings(const PlaneSettings& control, const PlaneSettings& data) : settings_{control, data} {
+ReceiveRing::ReceiveRing(const PlaneSettings& control, const PlaneSettings& data) : settings_{control, data} {
   others_.fill(MPI_REQUEST_NULL);
   for (const Plane plane : kPlanes) {
     for (std::size_t slot = 0; slot < kSlots; ++slot) { post({plane, slot}); }
@@ -26,7 +26,7 @@ LetterRings::LetterRings(const PlaneSettings& control, const PlaneSettings& data
 }
 
 // A receive that a letter has begun to arrive in cannot be taken back: it is waited for, a while.
-LetterRings::~LetterRings() {
+ReceiveRing::~ReceiveRing() {
   const auto deadline = std::chrono::steady_clock::now() + kTakeBackPatience;
   for (Ring& ring : rings_) {
     for (Slot& slot : ring.slots) {
@@ -46,7 +46,7 @@ LetterRings::~LetterRings() {
   }
 }
 
-void LetterRings::post(Place place) {
+void ReceiveRing::post(Place place) {
   Slot& slot = at(place);
   if (slot.receive == MPI_REQUEST_NULL) {
     const PlaneSettings& plane = settings_[index(place.plane)];
@@ -60,7 +60,7 @@ void LetterRings::post(Place place) {
   others_[index(place)] = slot.receive;
 }
 
-void LetterRings::post_again() {
+void ReceiveRing::post_again() {
   if (idle_.empty()) { return; }
   for (const Place& place : idle_) { post(place); }
   idle_.clear();
@@ -69,11 +69,11 @@ void LetterRings::post_again() {
   }
 }
 
-void LetterRings::Ring::add(std::size_t slot) {
+void ReceiveRing::Ring::add(std::size_t slot) {
   order[(first + posted++) % kSlots] = slot;
 }
 
-void LetterRings::Ring::remove(std::size_t slot) {
+void ReceiveRing::Ring::remove(std::size_t slot) {
   std::size_t place = first;
   while (order[place] != slot) { place = (place + 1) % kSlots; }  // mostly the first
   for (; place != first; place = (place + kSlots - 1) % kSlots) { order[place] = order[(place + kSlots - 1) % kSlots]; }
@@ -81,7 +81,7 @@ void LetterRings::Ring::remove(std::size_t slot) {
   --posted;
 }
 
-void LetterRings::pick_head(Plane plane) {
+void ReceiveRing::pick_head(Plane plane) {
   Ring& ring = rings_[index(plane)];
   heads_[index(plane)] = MPI_REQUEST_NULL;
   if (ring.posted == 0) { return; }
@@ -90,7 +90,7 @@ void LetterRings::pick_head(Plane plane) {
 }
 
 template <std::size_t kCount, typename PlaceOf>
-void LetterRings::look_at(std::array<MPI_Request, kCount>& receives, const PlaceOf& place_of) {
+void ReceiveRing::look_at(std::array<MPI_Request, kCount>& receives, const PlaceOf& place_of) {
   std::array<int, kCount> which;
   std::array<MPI_Status, kCount> statuses;
   int count = 0;
@@ -105,7 +105,7 @@ void LetterRings::look_at(std::array<MPI_Request, kCount>& receives, const Place
   }
 }
 
-std::span<const LetterRings::Arrival> LetterRings::look(bool everywhere) {
+std::span<const ReceiveRing::Arrival> ReceiveRing::look(bool everywhere) {
   arrived_.clear();
   look_at(heads_, [this](std::size_t plane) { return Place{kPlanes[plane], rings_[plane].head}; });
   if (everywhere || ++looks_ >= kLooks) {
@@ -120,14 +120,14 @@ std::span<const LetterRings::Arrival> LetterRings::look(bool everywhere) {
   return arrived_;
 }
 
-std::span<const std::byte> LetterRings::bytes(const Arrival& arrival) const {
+std::span<const std::byte> ReceiveRing::bytes(const Arrival& arrival) const {
   if (arrival.error != MPI_SUCCESS) { return {}; }
   int size = 0;
   MPI_Get_count(&arrival.status, MPI_BYTE, &size);
   return {rings_[index(arrival.plane)].slots[arrival.slot].buffer.get(), static_cast<std::size_t>(size)};
 }
 
-void LetterRings::give_back(const Arrival& arrival) {
+void ReceiveRing::give_back(const Arrival& arrival) {
   Ring& ring = rings_[index(arrival.plane)];
   ring.remove(arrival.slot);
   ring.slots[arrival.slot].posted = 0;

@@ -27,7 +27,7 @@ struct PlaneSettings {
   std::size_t largest_bytes;  // of a letter
 };
 
-class LetterRings {
+class ReceiveRing {
  public:
   struct Arrival {
     Plane plane = Plane::kControl;
@@ -36,11 +36,11 @@ class LetterRings {
     int error = MPI_SUCCESS;  // otherwise there are no bytes
   };
 
-  LetterRings(const PlaneSettings& control, const PlaneSettings& data);
+  ReceiveRing(const PlaneSettings& control, const PlaneSettings& data);
   // Takes the posted receives back.
-  ~LetterRings();
-  LetterRings(const LetterRings&) = delete;
-  LetterRings& operator=(const LetterRings&) = delete;
+  ~ReceiveRing();
+  ReceiveRing(const ReceiveRing&) = delete;
+  ReceiveRing& operator=(const ReceiveRing&) = delete;
 
   // What has arrived, in the order in which it was matched; valid until the next look. `everywhere`: also at the
   // receives behind the oldest ones, where letters lie while an earlier one is still coming in from a slow rank. That

@@ -17,7 +17,7 @@
 #include "kept_for_mpi.hpp"
 #include "session_state.hpp"
 #include "wire/control_archive.hpp"
-#include "wire/node_letter.hpp"
+#include "wire/node_message.hpp"
 
 namespace tributary {
 namespace internal {
@@ -145,7 +145,7 @@ bool is_stopped(std::int64_t process) {
 // Before ranks know each other: ends those that the same launcher has started here and that are stopped. Under
 // --enable-recovery nobody else does; otherwise mpirun does it at the first failure, and has that rank's exit code to
 // return.
-void put_out_stopped_siblings() {
+void kill_stopped_siblings() {
   std::error_code error;
   for (const auto& entry : std::filesystem::directory_iterator("/proc", error)) {
     const std::int64_t process = std::strtoll(entry.path().filename().c_str(), nullptr, 10);
@@ -206,7 +206,7 @@ Status compare(const internal::Introduction& root, const internal::Introduction&
 
 }  // namespace
 
-MpiCredentials credentials_of(const Composition& composition, std::string program) {
+MpiCredentials credentials_of(const PreparedRun& composition, std::string program) {
   MpiCredentials credentials{.program = std::move(program),
                              .configuration = composition.plan.digest(),
                              .model = composition.plan.spec().fingerprint()};
@@ -252,7 +252,7 @@ Result<std::unique_ptr<MpiSession>> MpiSession::start() {
   const internal::Watchdog watchdog(
       kStartPatience, exit_code(Code::kDeadlineExceeded),
       fmt::format("error: MPI did not start within {} s: a rank of the job is missing", kStartPatience.count()), [] {
-        if (recovery()) { put_out_stopped_siblings(); }
+        if (recovery()) { kill_stopped_siblings(); }
       });
   int provided = MPI_THREAD_SINGLE;
   if (MPI_Init_thread(nullptr, nullptr, MPI_THREAD_SERIALIZED, &provided) != MPI_SUCCESS) {
@@ -408,7 +408,7 @@ int MpiSession::end(const Status& status) {
 }
 
 // Ends a stopped process of this job on this machine, which would keep mpirun waiting for ever.
-void MpiSession::put_out(const Peer& gone) const {
+void MpiSession::kill_stopped_process(const Peer& gone) const {
   const Peer& own = peers_[at(rank_)];
   const bool near = gone.process > 0 && gone.process != own.process && gone.host == own.host;
   if (near && is_stopped(gone.process)) { ::kill(static_cast<pid_t>(gone.process), SIGKILL); }
@@ -429,7 +429,7 @@ void MpiSession::leave_in_order() const {
     if (Clock::now() >= deadline) { break; }
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
-  for (const Peer& peer : peers_) { put_out(peer); }
+  for (const Peer& peer : peers_) { kill_stopped_process(peer); }
 }
 
 int MpiSession::end(int code) {
@@ -437,7 +437,7 @@ int MpiSession::end(int code) {
     // Somebody has not come: that is a loss, though the run itself may be whole.
     const int late = code != 0 ? code : exit_code(Code::kUnavailable);
     const internal::Watchdog watchdog(kEndPatience, late, "error: a rank did not leave MPI in time", [this] {
-      for (const Peer& peer : peers_) { put_out(peer); }
+      for (const Peer& peer : peers_) { kill_stopped_process(peer); }
     });
     MPI_Comm_free(&state_->start_up);
     MPI_Finalize();
@@ -446,9 +446,9 @@ int MpiSession::end(int code) {
   }
   // Ends all, also who is stopped. Leaving without MPI_Finalize would become another exit code under srun.
   if (!recovery() && code != 0) { MPI_Abort(MPI_COMM_WORLD, code); }
-  for (const int lost : lost_) { put_out(peers_[at(lost)]); }
+  for (const int lost : lost_) { kill_stopped_process(peers_[at(lost)]); }
   if (std::any_of(lost_.begin(), lost_.end(), [this](int lost) { return peers_[at(lost)].process == 0; })) {
-    put_out_stopped_siblings();
+    kill_stopped_siblings();
   }
   std::fflush(nullptr);
   ::_exit(code);

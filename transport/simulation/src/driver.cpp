@@ -213,7 +213,7 @@ class Simulation final : public NodeContext {
   }
 
   void finished(Status status) override { outcome_ = std::move(status); }
-  void note(NodeNote note) override { observer_.noted(note); }
+  void note(NodeEvent note) override { observer_.noted(note); }
 
  private:
   [[nodiscard]] bool real_clock() const noexcept {
@@ -315,7 +315,7 @@ class Simulation final : public NodeContext {
     here.events_to_live.reset();
     here.down = true;
     ++here.incarnation;
-    observer_.noted({NodeNote::Kind::kKilled, current_, Round{},
+    observer_.noted({NodeEvent::Kind::kKilled, current_, Round{},
                      fmt::format("injected; back in {:.1f} s", std::chrono::duration<double>(away).count())});
     queue_.push(in(away), Restart{current_});
     return true;
@@ -389,7 +389,7 @@ class Simulation final : public NodeContext {
     if (dies()) { return; }
     found->second.job.reset();
     --jobs_;
-    Result<Contribution> result = pool_.take(trained.job);
+    Result<ClientUpdate> result = pool_.take(trained.job);
     observer_.trained(1);
     found->second.client->on_trained(*this, found->second.job_key, std::move(result));
     settle(trained.node);

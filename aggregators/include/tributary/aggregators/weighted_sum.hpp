@@ -2,15 +2,15 @@
 // The rule of FedSGD, FedAvg and FedProx (arXiv 1602.05629, 1812.06127): the weighted mean of the children's changes.
 //
 // Exact: any order and any tree give the same bits. Mergeable.
-// Threads, life cycle and errors: as Aggregator.
+// Threads, life cycle and errors: as AggregationRule.
 #pragma once
 
-#include "tributary/nodes/aggregator.hpp"
+#include "tributary/nodes/aggregation_rule.hpp"
 #include "tributary/nodes/exact_accumulator.hpp"
 
 namespace tributary {
 
-class WeightedSum final : public Aggregator {
+class WeightedSum final : public AggregationRule {
  public:
   void begin(const ParameterSpec& spec, const ExactScale& scale) override;
   Status add(const Update& update) override;

@@ -150,7 +150,7 @@ struct TierConfig {
   double over_selection = 1.0;                // >= 1: asks ceil(over_selection * cohort), takes the first cohort
   double quorum = 1.0;                        // (0, 1]: share of the cohort that is enough at the deadline
   double deadline_s = 0.0;                    // 0: none
-  std::uint32_t rounds_per_parent_round = 1;  // local rounds between commits upward; not at the root
+  std::uint32_t local_rounds = 1;             // local rounds between commits upward; not at the root
   std::uint32_t retries = 2;                  // of a task whose training failed
   friend bool operator==(const TierConfig&, const TierConfig&) = default;
 };

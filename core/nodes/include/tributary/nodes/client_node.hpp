@@ -5,7 +5,7 @@
 // Threads:    as Node.
 #pragma once
 
-#include "tributary/nodes/contribution.hpp"
+#include "tributary/nodes/client_update.hpp"
 #include "tributary/nodes/parent_link.hpp"
 
 namespace tributary {
@@ -20,7 +20,7 @@ class ClientNode final : public Node {
   void on_message(NodeContext& context, NodeId from, Message message) override;
   void on_timer(NodeContext& context, TimerId timer) override;
   // The answer to NodeContext::train(). Answers to requests that were replaced or cancelled are ignored.
-  void on_trained(NodeContext& context, const TaskKey& key, Result<Contribution> result);
+  void on_trained(NodeContext& context, const TaskKey& key, Result<ClientUpdate> result);
 
   [[nodiscard]] bool idle() const noexcept { return link_.idle(); }
 

@@ -20,7 +20,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "tributary/nodes/aggregator.hpp"
+#include "tributary/nodes/aggregation_rule.hpp"
 #include "tributary/nodes/parent_link.hpp"
 #include "tributary/nodes/server_optimizer.hpp"
 #include "tributary/nodes/tier_policy.hpp"
@@ -44,13 +44,13 @@ struct InnerNodeSettings {
   std::shared_ptr<const std::vector<Weight>> weight_bounds;
   std::chrono::nanoseconds way{0};  // what a task down from the parent and an update up to it take; 0: not known
   LivenessSettings liveness;
-  std::uint32_t retries = 2;                  // of a task that failed
-  std::uint32_t rounds_per_parent_round = 1;  // aggregators
-  bool evaluate_clients = false;              // root: ask clients to measure what they receive
-  std::uint64_t rounds = 0;                   // root: run up to this round
-  std::uint32_t largest_abandoned = 3;        // root: give up after so many abandoned rounds in a row
+  std::uint32_t retries = 2;            // of a task that failed
+  std::uint32_t local_rounds = 1;       // aggregators
+  bool evaluate_clients = false;        // root: ask clients to measure what they receive
+  std::uint64_t rounds = 0;             // root: run up to this round
+  std::uint32_t largest_abandoned = 3;  // root: give up after so many abandoned rounds in a row
   std::unique_ptr<TierPolicy> policy;
-  std::unique_ptr<Aggregator> aggregator;
+  std::unique_ptr<AggregationRule> rule;
   std::unique_ptr<ServerOptimizer> optimizer;
 };
 
@@ -92,7 +92,7 @@ class InnerNode final : public Node {
   };
 
   [[nodiscard]] bool is_root() const noexcept { return settings_.parent == settings_.self; }
-  [[nodiscard]] TaskKey key() const noexcept { return {.incarnation = epoch_, .round = round_}; }
+  [[nodiscard]] TaskKey key() const noexcept { return {.incarnation = task_generation_, .round = round_}; }
   // Null if `child` was not asked in this round.
   Member* find_member(NodeId child);
 
@@ -122,13 +122,13 @@ class InnerNode final : public Node {
 
   InnerNodeSettings settings_;
   std::optional<ParentLink> link_;  // aggregators
-  std::uint32_t epoch_;             // of the keys given to children: rises with restarts and repeated parent rounds
+  std::uint32_t task_generation_;   // of the keys given to children: rises with restarts and repeated parent rounds
 
   std::shared_ptr<std::vector<float>> own_model_;  // the root's, or an aggregator's between its local rounds
   ModelValues model_;                              // what children are given
   Version version_;
   Round round_;
-  Round root_round_;
+  Round global_round_;
   bool open_ = false;
   bool evaluate_first_ = false;
   Cohort cohort_;

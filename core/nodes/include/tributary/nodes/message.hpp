@@ -33,8 +33,8 @@ struct TaskKey {
 struct TaskMessage {
   TaskKey key;
   Attempt attempt;
-  Version version;   // of `model`, at the parent
-  Round root_round;  // for schedules
+  Version version;     // of `model`, at the parent
+  Round global_round;  // for schedules
   ModelValues model;
   bool evaluate_first = false;
   std::chrono::nanoseconds remaining{0};  // until the parent closes the round; 0: no deadline

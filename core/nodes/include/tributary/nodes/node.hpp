@@ -22,7 +22,7 @@ enum class TimerId : std::uint8_t { kProbe = 0, kDeadline = 1, kHardDeadline = 2
 inline constexpr std::size_t kTimers = 4;
 
 // Something worth a line in the records.
-struct NodeNote {
+struct NodeEvent {
   enum class Kind : std::uint8_t {
     kTaskFailed,
     kRefused,
@@ -41,7 +41,7 @@ struct NodeNote {
   std::string detail;
 };
 
-[[nodiscard]] std::string_view to_string(NodeNote::Kind kind) noexcept;
+[[nodiscard]] std::string_view to_string(NodeEvent::Kind kind) noexcept;
 
 // How one round of one inner node ended.
 struct RoundReport {
@@ -62,7 +62,7 @@ struct RoundReport {
 struct TrainRequest {
   TaskKey key;
   Attempt attempt;
-  Round root_round;
+  Round global_round;
   ModelValues base;
   bool evaluate_first = false;
 };
@@ -87,7 +87,7 @@ class NodeContext {
   // The root is done: with all its rounds (OK), or because it cannot go on.
   virtual void finished(Status status) = 0;
 
-  virtual void note(NodeNote note) = 0;
+  virtual void note(NodeEvent note) = 0;
 };
 
 class Node {

@@ -38,7 +38,7 @@ using Metrics = std::map<std::string, double>;
 struct TrainTask {
   ClientIndex client;
   Round round;                  // of the client's parent; with local rounds it runs ahead of the root's
-  Round root_round;             // for schedules
+  Round global_round;           // for schedules
   ModelValues base;             // the model to start from; never null
   std::uint64_t seed = 0;       // differs by run, client and round; equal when a task is repeated
   bool evaluate_first = false;  // also measure `base` on this client's samples, as metrics "base_loss", "base_accuracy"

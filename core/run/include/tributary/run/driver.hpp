@@ -63,7 +63,7 @@ class RunObserver {
   // The run halts before its end, asked to or because a part of it is lost: keep `model`, which is as it was
   // last published, or as the run began. Called at most once, and last.
   virtual Status halted(const ModelValues& /*model*/) { return {}; }
-  virtual void noted(const NodeNote& /*note*/) {}
+  virtual void noted(const NodeEvent& /*note*/) {}
   // Something that whoever started the run should read.
   virtual void warned(const std::string& /*text*/) {}
 };

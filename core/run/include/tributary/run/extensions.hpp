@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "tributary/config/configuration.hpp"
-#include "tributary/nodes/aggregator.hpp"
+#include "tributary/nodes/aggregation_rule.hpp"
 #include "tributary/nodes/server_optimizer.hpp"
 #include "tributary/nodes/tier_policy.hpp"
 
@@ -21,7 +21,7 @@ namespace tributary {
 class ExtensionRegistry {
  public:
   using PolicyMaker = std::function<std::unique_ptr<TierPolicy>(const TierConfig&)>;
-  using RuleMaker = std::function<std::unique_ptr<Aggregator>(const AlgorithmConfig&)>;
+  using RuleMaker = std::function<std::unique_ptr<AggregationRule>(const AlgorithmConfig&)>;
   using ServerOptimizerMaker = std::function<std::unique_ptr<ServerOptimizer>(double rate)>;
 
   // A later entry of the same name replaces an earlier one.
@@ -31,8 +31,8 @@ class ExtensionRegistry {
 
   // kConfiguration, with the known names, if `name` is not among them.
   [[nodiscard]] Result<std::unique_ptr<TierPolicy>> make_policy(const std::string& name, const TierConfig& tier) const;
-  [[nodiscard]] Result<std::unique_ptr<Aggregator>> make_rule(const std::string& name,
-                                                              const AlgorithmConfig& algorithm) const;
+  [[nodiscard]] Result<std::unique_ptr<AggregationRule>> make_rule(const std::string& name,
+                                                                   const AlgorithmConfig& algorithm) const;
   [[nodiscard]] Result<std::unique_ptr<ServerOptimizer>> make_server_optimizer(const std::string& name,
                                                                                double rate) const;
 

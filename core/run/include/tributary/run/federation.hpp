@@ -35,7 +35,7 @@ struct FederationOptions {
   bool resume = false;  // go on from the newest checkpoint in `directory`
   // On `directory`, if it is claimed already; open() claims it otherwise.
   std::unique_ptr<FileLock> lock;
-  // As they were before they were read (Composition::inputs); open() looks for them otherwise.
+  // As they were before they were read (PreparedRun::inputs); open() looks for them otherwise.
   std::optional<std::vector<InputFile>> inputs;
   // Besides records.jsonl: the console, say. They see a resumed run from its start, by RecordSink::replay(), and twice
   // the rounds that a simulated death of the root takes back.
@@ -77,7 +77,7 @@ class Federation final : private RunObserver {
                          const DriverStatistics& statistics) override;
   void trained(std::uint64_t tasks) override;
   Status halted(const ModelValues& model) override;
-  void noted(const NodeNote& note) override;
+  void noted(const NodeEvent& note) override;
   void warned(const std::string& text) override;
 
   // The model to start from, and what is to be done with the records, before anything is changed.
@@ -101,12 +101,12 @@ class Federation final : private RunObserver {
   [[nodiscard]] bool on_virtual_clock() const;
   [[nodiscard]] Record run_record() const;
   Status replay(std::uint64_t bytes);
-  [[nodiscard]] Round root_round(const NodeNote& note) const;
+  [[nodiscard]] Round global_round(const NodeEvent& note) const;
   std::vector<Record> round_records(const RoundReport& report, const DriverStatistics& statistics);
   void warn_once(std::vector<Record>& records, Round round, const std::string& subject, const std::string& text);
   void warn_of(const RoundReport& report, std::vector<Record>& records);
   void warn_of_metrics(const Metrics& metrics, std::vector<Record>& records);
-  [[nodiscard]] Record fault_warning(const NodeNote& note) const;
+  [[nodiscard]] Record fault_warning(const NodeEvent& note) const;
   [[nodiscard]] Record abandoned_warning() const;
   Status write_end_records(const DriverStatistics& statistics, const FederationOutcome& outcome);
   // A round that is published, and whose model is being measured while the next one goes on.

@@ -13,7 +13,7 @@
 //               of plain SGD (with trainer.optimizer.weight_decay and clip_norm) on all samples at once, FedProx adds
 //               mu * (x - base) to every gradient and reports the loss without its term. Gradients are clipped with
 //               that term and before weight decay. A tensor that no gradient reaches in a step is left alone in it.
-//               The learning rate's schedule counts TrainTask::root_round.
+//               The learning rate's schedule counts TrainTask::global_round.
 // Batches:      where a model cannot be trained on one sample (batch normalisation), a last batch of one sample joins
 //               the batch before it, and a client with one sample is refused by the factory.
 // Threads:      each Trainer computes on the thread that calls it, and on no other: many clients train side by side.

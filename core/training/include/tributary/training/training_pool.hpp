@@ -26,7 +26,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "tributary/nodes/contribution.hpp"
+#include "tributary/nodes/client_update.hpp"
 #include "tributary/nodes/trainer.hpp"
 
 namespace tributary {
@@ -79,7 +79,7 @@ class TrainingPool {
   }
   JobId submit(TrainTask task, JobOrder order, std::function<void()> done = nullptr);
   // The job's result, once. Works on the caller's thread until it is there.
-  Result<Contribution> take(JobId job);
+  Result<ClientUpdate> take(JobId job);
   // The job is not wanted any more; its result is dropped.
   void cancel(JobId job);
 
@@ -111,7 +111,7 @@ class TrainingPool {
     std::atomic<bool> cancelled{false};
     bool started = false;
     bool done = false;
-    Result<Contribution> result = internal_error("not run");
+    Result<ClientUpdate> result = internal_error("not run");
     std::function<void()> on_done;
   };
 
@@ -119,11 +119,11 @@ class TrainingPool {
   void work(Trainer& trainer);
   [[nodiscard]] bool may_start() const;
   [[nodiscard]] bool may_measure();
-  Result<Contribution> wait_for(JobId job);
+  Result<ClientUpdate> wait_for(JobId job);
   // Called and left with the lock held.
   void measure_part(Trainer& trainer, std::unique_lock<std::mutex>& lock);
   void run(std::shared_ptr<Job> job, Trainer& trainer, std::unique_lock<std::mutex>& lock);
-  Result<Contribution> train(Trainer& trainer, Job& job);
+  Result<ClientUpdate> train(Trainer& trainer, Job& job);
 
   const TrainerFactory& factory_;
   std::unique_ptr<Trainer> own_trainer_;

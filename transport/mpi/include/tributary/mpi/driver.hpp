@@ -21,8 +21,8 @@
 #include <string>
 #include <vector>
 
-#include "tributary/run/composition.hpp"
 #include "tributary/run/driver.hpp"
+#include "tributary/run/prepared_run.hpp"
 #include "tributary/topology/placement.hpp"
 
 namespace tributary {
@@ -38,7 +38,7 @@ struct MpiCredentials {
 };
 
 // `program`: what identifies the build. Reads all samples once.
-[[nodiscard]] MpiCredentials credentials_of(const Composition& composition, std::string program);
+[[nodiscard]] MpiCredentials credentials_of(const PreparedRun& composition, std::string program);
 
 // This process's part in an MPI job.
 //
@@ -94,7 +94,7 @@ class MpiSession {
 
  private:
   MpiSession();
-  void put_out(const Peer& gone) const;
+  void kill_stopped_process(const Peer& gone) const;
   void leave_in_order() const;
   std::unique_ptr<State> state_;
   int rank_ = 0;

@@ -31,12 +31,12 @@ struct JobSettings {
   const std::atomic<bool>* stop_now = nullptr;
 };
 
-class Job {
+class ProcessGroup {
  public:
-  virtual ~Job() = default;
+  virtual ~ProcessGroup() = default;
 
   // Starts MPI, at the first call. kUnsupported: this build has none.
-  static Result<Job*> join();
+  static Result<ProcessGroup*> join();
   // Ends the process with `exit_code` if a job was joined; returns it otherwise, a failure of a silent rank after a
   // moment in which the first can say what is wrong.
   static int leave(int exit_code);
@@ -44,11 +44,11 @@ class Job {
   [[nodiscard]] virtual bool is_first() const noexcept = 0;
   [[nodiscard]] virtual std::string describe() const = 0;
   // All ranks call it with what they have, or with why they have nothing, and get the same answer.
-  virtual Status agree(const Status& mine, const Composition* composition) = 0;
+  virtual Status agree(const Status& mine, const PreparedRun* composition) = 0;
   // For the first rank to run a federation with, once per run.
   virtual std::unique_ptr<Driver> driver(JobSettings settings) = 0;
   // What the other ranks do meanwhile.
-  virtual Status serve(const Composition& composition, JobSettings settings) = 0;
+  virtual Status serve(const PreparedRun& composition, JobSettings settings) = 0;
   [[nodiscard]] virtual MpiSession& session() noexcept = 0;
   // A rank was lost on the way: what was run did not have everybody.
   [[nodiscard]] virtual bool has_lost_ranks() const noexcept = 0;

@@ -26,7 +26,7 @@ struct PayloadReference {
   std::uint64_t bytes = 0;
 };
 
-struct NodeLetter {
+struct NodeMessage {
   NodeId from;
   NodeId to;
   Message message;  // without its payloads
@@ -52,8 +52,8 @@ struct LetterLimits {
                                                    std::span<const Payload> payloads,
                                                    std::span<const std::uint64_t> ids);
 // kProtocol: damaged, of another version, or beyond `limits`. Takes no more memory than a few times the bytes given.
-[[nodiscard]] Result<NodeLetter> decode_letter(std::span<const std::byte> bytes, const LetterLimits& limits);
+[[nodiscard]] Result<NodeMessage> decode_letter(std::span<const std::byte> bytes, const LetterLimits& limits);
 // Moves the payloads, one for each reference, where they belong. kProtocol: of another kind than the message needs.
-[[nodiscard]] Status attach(NodeLetter& letter, std::span<Payload> payloads);
+[[nodiscard]] Status attach(NodeMessage& letter, std::span<Payload> payloads);
 
 }  // namespace tributary::internal

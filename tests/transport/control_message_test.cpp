@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "rank_letter.hpp"
+#include "control_message.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -42,55 +42,55 @@ std::vector<Bytes> letters_of_every_kind() {
   end.lost = {2, 0xFFFFFFFF};
   EdgesLetter edges;
   edges.edges = {{1, {1, 2, 3, 4, 5}}, {77, {6, 7, 8, 9, 10}}};
-  return {rank_letter(RankLetter::kBeat, BeatLetter{kLargest}),
-          rank_letter(RankLetter::kNote, NoteLetter{3, 4, kLargest, "refused"}),
-          rank_letter(RankLetter::kCounted, some_numbers()),
-          rank_letter(RankLetter::kEnd, end),
-          rank_letter(RankLetter::kEdges, edges),
-          rank_letter(RankLetter::kLost, LostLetter{2, "rank 2 is silent"}),
-          rank_letter(RankLetter::kBack, LostLetter{2, ""}),
-          rank_letter(RankLetter::kBye, RankNumbers())};
+  return {rank_letter(ControlMessage::kBeat, BeatLetter{kLargest}),
+          rank_letter(ControlMessage::kNote, NoteLetter{3, 4, kLargest, "refused"}),
+          rank_letter(ControlMessage::kCounted, some_numbers()),
+          rank_letter(ControlMessage::kEnd, end),
+          rank_letter(ControlMessage::kEdges, edges),
+          rank_letter(ControlMessage::kLost, LostLetter{2, "rank 2 is silent"}),
+          rank_letter(ControlMessage::kBack, LostLetter{2, ""}),
+          rank_letter(ControlMessage::kBye, RankNumbers())};
 }
 
 // Decodes what follows the kind as that kind's letter, and writes it again.
 Result<Bytes> written_again(std::span<const std::byte> letter) {
   const auto again = [&]<typename T>(T /*as*/) -> Result<Bytes> {
     TRIBUTARY_ASSIGN_OR_RETURN(const T value, decode<T>(letter.subspan(1)));
-    return rank_letter(static_cast<RankLetter>(letter.front()), value);
+    return rank_letter(static_cast<ControlMessage>(letter.front()), value);
   };
-  switch (static_cast<RankLetter>(letter.front())) {
-    case RankLetter::kBeat:
-    case RankLetter::kCount:
+  switch (static_cast<ControlMessage>(letter.front())) {
+    case ControlMessage::kBeat:
+    case ControlMessage::kCount:
       return again(BeatLetter());
-    case RankLetter::kNote:
+    case ControlMessage::kNote:
       return again(NoteLetter());
-    case RankLetter::kCounted:
-    case RankLetter::kBye:
+    case ControlMessage::kCounted:
+    case ControlMessage::kBye:
       return again(RankNumbers());
-    case RankLetter::kEnd:
+    case ControlMessage::kEnd:
       return again(EndLetter());
-    case RankLetter::kEdges:
+    case ControlMessage::kEdges:
       return again(EdgesLetter());
-    case RankLetter::kLost:
-    case RankLetter::kBack:
+    case ControlMessage::kLost:
+    case ControlMessage::kBack:
       return again(LostLetter());
-    case RankLetter::kNode:
+    case ControlMessage::kNode:
       break;
   }
   return protocol_error("no such letter");
 }
 
 TEST(RankLetters, KindsKeepTheirNumbers) {
-  EXPECT_EQ(static_cast<int>(RankLetter::kNode), 1);
-  EXPECT_EQ(static_cast<int>(RankLetter::kBeat), 2);
-  EXPECT_EQ(static_cast<int>(RankLetter::kNote), 3);
-  EXPECT_EQ(static_cast<int>(RankLetter::kCount), 4);
-  EXPECT_EQ(static_cast<int>(RankLetter::kCounted), 5);
-  EXPECT_EQ(static_cast<int>(RankLetter::kEnd), 6);
-  EXPECT_EQ(static_cast<int>(RankLetter::kEdges), 7);
-  EXPECT_EQ(static_cast<int>(RankLetter::kBye), 8);
-  EXPECT_EQ(static_cast<int>(RankLetter::kLost), 9);
-  EXPECT_EQ(static_cast<int>(RankLetter::kBack), 10);
+  EXPECT_EQ(static_cast<int>(ControlMessage::kNode), 1);
+  EXPECT_EQ(static_cast<int>(ControlMessage::kBeat), 2);
+  EXPECT_EQ(static_cast<int>(ControlMessage::kNote), 3);
+  EXPECT_EQ(static_cast<int>(ControlMessage::kCount), 4);
+  EXPECT_EQ(static_cast<int>(ControlMessage::kCounted), 5);
+  EXPECT_EQ(static_cast<int>(ControlMessage::kEnd), 6);
+  EXPECT_EQ(static_cast<int>(ControlMessage::kEdges), 7);
+  EXPECT_EQ(static_cast<int>(ControlMessage::kBye), 8);
+  EXPECT_EQ(static_cast<int>(ControlMessage::kLost), 9);
+  EXPECT_EQ(static_cast<int>(ControlMessage::kBack), 10);
 }
 
 TEST(RankLetters, NumbersComeBackWithAllTheirFields) {
@@ -119,7 +119,7 @@ TEST(RankLetters, NumbersComeBackWithAllTheirFields) {
 }
 
 TEST(RankLetters, ANoteComesBackWithAllItsFields) {
-  const Bytes letter = rank_letter(RankLetter::kNote, NoteLetter{3, 4, kLargest, "because"});
+  const Bytes letter = rank_letter(ControlMessage::kNote, NoteLetter{3, 4, kLargest, "because"});
 
   const Result<NoteLetter> note = decode<NoteLetter>(std::span(letter).subspan(1));
 
@@ -171,7 +171,7 @@ TEST(RankLetters, EveryChangeOfOneByteIsRefusedOrReadAsItStands) {
 }
 
 TEST(RankLetters, ANodesMessageFollowsItsKind) {
-  const Bytes letter = rank_letter(RankLetter::kNode, Bytes{std::byte{1}, std::byte{0}});
+  const Bytes letter = rank_letter(ControlMessage::kNode, Bytes{std::byte{1}, std::byte{0}});
 
   EXPECT_EQ(letter, (Bytes{std::byte{1}, std::byte{1}, std::byte{0}}));
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "runtime/node_host.hpp"
+#include "runtime/node_runtime.hpp"
 
 #include <algorithm>
 #include <future>
@@ -20,7 +20,7 @@ constexpr std::size_t kAnswerBytes = std::size_t{64} << 20U;
 
 }  // namespace
 
-NodeHost::NodeHost(const Plan& plan, TrainingPool& pool, HostDriver& driver)
+NodeRuntime::NodeRuntime(const Plan& plan, TrainingPool& pool, RuntimeDriver& driver)
     : plan_(plan),
       pool_(pool),
       driver_(driver),
@@ -28,37 +28,37 @@ NodeHost::NodeHost(const Plan& plan, TrainingPool& pool, HostDriver& driver)
       most_answers_(std::max<std::size_t>(2 * std::size_t{pool.threads()},
                                           kAnswerBytes / std::max<std::size_t>(1, plan.payload_bytes()))) {}
 
-NodeHost::~NodeHost() {
+NodeRuntime::~NodeRuntime() {
   for (auto& [id, slot] : slots_) {
     if (slot.job) { pool_.cancel(*slot.job); }
   }
 }
 
-void NodeHost::start_root(RootState state) {
+void NodeRuntime::start_root(RootState state) {
   current_ = plan_.tree().root();
   slot().inner = std::make_unique<InnerNode>(plan_.inner_node(current_, 0), std::move(state));
   on_inner([&](InnerNode& node) { node.on_start(*this); });
 }
 
-void NodeHost::deliver(NodeId from, NodeId to, Message message) {
+void NodeRuntime::deliver(NodeId from, NodeId to, Message message) {
   Delivery delivery{from, to, std::move(message)};
   handle(delivery);
 }
 
-void NodeHost::unreachable(const std::function<bool(NodeId)>& gone, const std::string& why) {
+void NodeRuntime::unreachable(const std::function<bool(NodeId)>& gone, const std::string& why) {
   for (const auto& [child, since] : asked_) {
     if (gone(child)) { lost_.push_back({plan_.tree().parent(child), child, why}); }
   }
 }
 
-void NodeHost::published(bool stop) {
+void NodeRuntime::published(bool stop) {
   current_ = plan_.tree().root();
   on_inner([&](InnerNode& node) { node.on_published(*this, stop); });
 }
 
 // Lets the current node, an inner one, work, and counts its time.
 template <typename Call>
-void NodeHost::on_inner(const Call& call) {
+void NodeRuntime::on_inner(const Call& call) {
   const auto start = std::chrono::steady_clock::now();
   // A process without clients submits and takes nothing, and its root would never again have its model to itself.
   pool_.drop_released();
@@ -68,21 +68,21 @@ void NodeHost::on_inner(const Call& call) {
   statistics_.merge_by_tier[plan_.tree().tier(current_)] += spent;
 }
 
-ModelValues NodeHost::published_model() const {
+ModelValues NodeRuntime::published_model() const {
   const auto root = slots_.find(plan_.tree().root().value);
   return root != slots_.end() && root->second.inner ? root->second.inner->published_model() : nullptr;
 }
 
-Round NodeHost::root_round() const {
+Round NodeRuntime::global_round() const {
   const auto root = slots_.find(plan_.tree().root().value);
   return root != slots_.end() && root->second.inner ? root->second.inner->round() : Round{};
 }
 
-Instant NodeHost::next_timer() const {
+Instant NodeRuntime::next_timer() const {
   return timers_.empty() ? Instant::max() : timers_.next_time();
 }
 
-bool NodeHost::run_due() {
+bool NodeRuntime::run_due() {
   {
     const std::lock_guard lock(inbox_->mutex);
     trained_.insert(trained_.end(), inbox_->done.begin(), inbox_->done.end());
@@ -113,7 +113,7 @@ bool NodeHost::run_due() {
   return any;
 }
 
-void NodeHost::wait(nanoseconds longest) {
+void NodeRuntime::wait(nanoseconds longest) {
   if (!letters_.empty() || !lost_.empty() || (!trained_.empty() && may_answer())) { return; }
   const nanoseconds patience = std::min(longest, next_timer() - now());
   if (patience <= nanoseconds{0}) { return; }
@@ -121,7 +121,7 @@ void NodeHost::wait(nanoseconds longest) {
   inbox_->ready.wait_for(lock, patience, [this] { return inbox_->woken || !inbox_->done.empty(); });
 }
 
-void NodeHost::wake() {
+void NodeRuntime::wake() {
   {
     const std::lock_guard lock(inbox_->mutex);
     inbox_->woken = true;
@@ -129,7 +129,7 @@ void NodeHost::wake() {
   inbox_->ready.notify_one();
 }
 
-void NodeHost::send(NodeId to, Message message) {
+void NodeRuntime::send(NodeId to, Message message) {
   const bool down = plan_.tree().parent(to) == current_ && to != plan_.tree().root();
   const NodeId child = down ? to : current_;
   const std::uint64_t bytes = payload_bytes(message) + control_bytes(message);
@@ -138,7 +138,7 @@ void NodeHost::send(NodeId to, Message message) {
     const auto [asked, fresh] = asked_.try_emplace(to, task->key, now());
     if (!fresh && asked->second.first != task->key) { asked->second = {task->key, now()}; }
   }
-  HostDriver::Sent sent;
+  RuntimeDriver::Sent sent;
   if (driver_.lives_here(to)) {
     letters_.push_back({current_, to, std::move(message)});
   } else {
@@ -149,25 +149,25 @@ void NodeHost::send(NodeId to, Message message) {
   if (sent.counts) { statistics_.traffic.count(child, plan_.tree().tier(child), down, bytes); }
 }
 
-void NodeHost::set_timer(TimerId timer, nanoseconds after) {
+void NodeRuntime::set_timer(TimerId timer, nanoseconds after) {
   cancel_timer(timer);
   slot().timers[static_cast<std::size_t>(timer)] = timers_.push_timer(later_by(now(), after), {current_, timer});
 }
 
-void NodeHost::cancel_timer(TimerId timer) {
+void NodeRuntime::cancel_timer(TimerId timer) {
   auto& handle = slot().timers[static_cast<std::size_t>(timer)];
   if (handle) { timers_.cancel(*handle); }
   handle.reset();
 }
 
-nanoseconds NodeHost::time_left(TimerId timer) const {
+nanoseconds NodeRuntime::time_left(TimerId timer) const {
   const auto found = slots_.find(current_.value);
   if (found == slots_.end()) { return nanoseconds{0}; }
   const auto& handle = found->second.timers[static_cast<std::size_t>(timer)];
   return handle ? std::max(nanoseconds{0}, handle->at - now()) : nanoseconds{0};
 }
 
-void NodeHost::train(TrainRequest request) {
+void NodeRuntime::train(TrainRequest request) {
   cancel_training();
   slot().job_key = request.key;
   TrainTask task = plan_.train_task(current_, std::move(request));
@@ -185,7 +185,7 @@ void NodeHost::train(TrainRequest request) {
   ++jobs_;
 }
 
-void NodeHost::cancel_training() {
+void NodeRuntime::cancel_training() {
   if (slot().job) {
     pool_.cancel(*slot().job);
     --jobs_;
@@ -193,17 +193,17 @@ void NodeHost::cancel_training() {
   slot().job.reset();
 }
 
-void NodeHost::publish(const RoundReport& report, ModelValues model) {
+void NodeRuntime::publish(const RoundReport& report, ModelValues model) {
   driver_.publish(report, std::move(model));
 }
-void NodeHost::finished(Status status) {
+void NodeRuntime::finished(Status status) {
   driver_.finished(std::move(status));
 }
-void NodeHost::note(NodeNote note) {
+void NodeRuntime::note(NodeEvent note) {
   driver_.note(std::move(note));
 }
 
-void NodeHost::wake_node(NodeId node) {
+void NodeRuntime::wake_node(NodeId node) {
   current_ = node;
   Slot& here = slot();
   if (here.inner || here.client) { return; }
@@ -215,7 +215,7 @@ void NodeHost::wake_node(NodeId node) {
 }
 
 // Drops a client that has nothing to do: a population costs nothing, a cohort does.
-void NodeHost::settle(NodeId node) {
+void NodeRuntime::settle(NodeId node) {
   const auto found = slots_.find(node.value);
   if (found == slots_.end() || !found->second.client) { return; }
   Slot& here = found->second;
@@ -228,7 +228,7 @@ void NodeHost::settle(NodeId node) {
   if (here.client->idle()) { slots_.erase(found); }
 }
 
-void NodeHost::handle(Delivery& delivery) {
+void NodeRuntime::handle(Delivery& delivery) {
   if (delivery.to == plan_.tree().root() && slots_.find(delivery.to.value) == slots_.end()) { return; }
   wake_node(delivery.to);
   Slot& here = slot();
@@ -241,7 +241,7 @@ void NodeHost::handle(Delivery& delivery) {
   on_inner([&](InnerNode& node) { node.on_message(*this, delivery.from, std::move(delivery.message)); });
 }
 
-void NodeHost::count_waiting(NodeId child, const TaskKey& key) {
+void NodeRuntime::count_waiting(NodeId child, const TaskKey& key) {
   const auto asked = asked_.find(child);
   // A repeated answer of the round before does not end the wait for this round's.
   if (asked == asked_.end() || asked->second.first != key) { return; }
@@ -251,14 +251,14 @@ void NodeHost::count_waiting(NodeId child, const TaskKey& key) {
   statistics_.traffic.tiers[plan_.tree().tier(child)].wait_time += waited;
 }
 
-void NodeHost::handle(const Unreachable& lost) {
+void NodeRuntime::handle(const Unreachable& lost) {
   const auto found = slots_.find(lost.node.value);
   if (found == slots_.end() || !found->second.inner) { return; }
   current_ = lost.node;
   on_inner([&](InnerNode& node) { node.on_unreachable(*this, lost.peer, lost.why); });
 }
 
-void NodeHost::handle(const TimerFired& fired) {
+void NodeRuntime::handle(const TimerFired& fired) {
   current_ = fired.node;
   const auto found = slots_.find(fired.node.value);
   if (found == slots_.end()) { return; }
@@ -271,14 +271,14 @@ void NodeHost::handle(const TimerFired& fired) {
   }
 }
 
-void NodeHost::handle(const Trained& trained) {
+void NodeRuntime::handle(const Trained& trained) {
   current_ = trained.node;
   const auto found = slots_.find(trained.node.value);
   // A job that was cancelled is nobody's any more.
   if (found == slots_.end() || found->second.job != trained.job) { return; }
   found->second.job.reset();
   --jobs_;
-  Result<Contribution> result = pool_.take(trained.job);
+  Result<ClientUpdate> result = pool_.take(trained.job);
   found->second.client->on_trained(*this, found->second.job_key, std::move(result));
   settle(trained.node);
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "tributary/nodes/contribution.hpp"
+#include "tributary/nodes/client_update.hpp"
 
 #include <fmt/format.h>
 
@@ -68,7 +68,7 @@ Status check_finite(const ParameterSpec& spec, const std::vector<float>& delta) 
 
 }  // namespace
 
-Result<Contribution> make_contribution(const ParameterSpec& spec, const ModelValues& base, TrainOutcome outcome) {
+Result<ClientUpdate> make_client_update(const ParameterSpec& spec, const ModelValues& base, TrainOutcome outcome) {
   if (!outcome.model || outcome.model->size() != spec.parameters()) {
     return invalid_argument(fmt::format("the trainer returned a model of {} values, not of {}",
                                         outcome.model ? outcome.model->size() : 0, spec.parameters()));
@@ -80,7 +80,7 @@ Result<Contribution> make_contribution(const ParameterSpec& spec, const ModelVal
         fmt::format("the trainer reported {} metrics: at most {} are carried, with names of at most {} bytes",
                     outcome.metrics.size(), kMostClientScalars, kLongestMetricName));
   }
-  Contribution contribution;
+  ClientUpdate contribution;
   TRIBUTARY_ASSIGN_OR_RETURN(contribution.weight, Weight::from(outcome.weight));
   contribution.samples = outcome.samples;
   contribution.metrics = std::move(outcome.metrics);
@@ -94,7 +94,7 @@ Result<Contribution> make_contribution(const ParameterSpec& spec, const ModelVal
   return contribution;
 }
 
-Update make_update(const ParameterSpec& spec, Contribution contribution) {
+Update make_update(const ParameterSpec& spec, ClientUpdate contribution) {
   Update update;
   update.fingerprint = spec.fingerprint();
   update.weight = contribution.weight;
@@ -104,17 +104,17 @@ Update make_update(const ParameterSpec& spec, Contribution contribution) {
   return update;
 }
 
-void apply_mean(const ParameterSpec& spec, const Aggregator& aggregator, ServerOptimizer& optimizer,
+void apply_mean(const ParameterSpec& spec, const AggregationRule& rule, ServerOptimizer& optimizer,
                 std::span<float> model) {
   if (!has_statistics(spec)) {
-    aggregator.mean([&](std::size_t offset, std::span<const double> means) {
+    rule.mean([&](std::size_t offset, std::span<const double> means) {
       optimizer.step(offset, means, model.subspan(offset, means.size()));
     });
     return;
   }
   // Statistics need the whole mean change of a tensor pair at once; models that have them are small enough to hold it.
   std::vector<double> change(spec.parameters());
-  aggregator.mean([&](std::size_t offset, std::span<const double> means) {
+  rule.mean([&](std::size_t offset, std::span<const double> means) {
     std::copy(means.begin(), means.end(), change.begin() + static_cast<std::ptrdiff_t>(offset));
   });
   for (std::size_t t = 0; t < spec.tensors().size(); ++t) {

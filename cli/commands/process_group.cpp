@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "commands/job.hpp"
+#include "commands/process_group.hpp"
 
 #ifdef TRIBUTARY_WITH_MPI
 
@@ -22,7 +22,7 @@ namespace {
 // The first rank may be slower to fail than the others; a rank that fails alone does not hold the job up for long.
 constexpr std::chrono::seconds kTimeToSayWhy{3};
 
-class MpiJob final : public Job {
+class MpiJob final : public ProcessGroup {
  public:
   explicit MpiJob(std::unique_ptr<MpiSession> session) : session_(std::move(session)) {}
 
@@ -32,7 +32,7 @@ class MpiJob final : public Job {
                        session_->peer(session_->rank()).host);
   }
 
-  Status agree(const Status& mine, const Composition* composition) override {
+  Status agree(const Status& mine, const PreparedRun* composition) override {
     std::string program = fmt::format("{} {} {}", version_text(), kRevision, kBuildType);
     if (composition == nullptr) { return session_->agree(mine, {.program = std::move(program)}); }
     MpiCredentials credentials = credentials_of(*composition, std::move(program));
@@ -47,7 +47,7 @@ class MpiJob final : public Job {
   std::unique_ptr<Driver> driver(JobSettings settings) override {
     return std::make_unique<MpiDriver>(*session_, of(std::move(settings)));
   }
-  Status serve(const Composition& composition, JobSettings settings) override {
+  Status serve(const PreparedRun& composition, JobSettings settings) override {
     return MpiDriver(*session_, of(std::move(settings))).serve(composition.plan, *composition.factory);
   }
 
@@ -83,7 +83,7 @@ bool speaks_for_job() noexcept {
   return !MpiSession::launched() || MpiSession::announced_rank() == 0;
 }
 
-Result<Job*> Job::join() {
+Result<ProcessGroup*> ProcessGroup::join() {
   if (!joined()) {
     TRIBUTARY_ASSIGN_OR_RETURN(std::unique_ptr<MpiSession> session, MpiSession::start());
     joined() = std::make_unique<MpiJob>(std::move(session));
@@ -91,7 +91,7 @@ Result<Job*> Job::join() {
   return joined().get();
 }
 
-int Job::leave(int exit_code) {
+int ProcessGroup::leave(int exit_code) {
   if (!joined()) {
     // mpirun ends a job at its first failure: a rank that says nothing lets the one that speaks fail first.
     if (exit_code != 0 && !speaks_for_job()) { std::this_thread::sleep_for(kTimeToSayWhy); }
@@ -116,10 +116,10 @@ bool in_job() noexcept {
 bool speaks_for_job() noexcept {
   return true;
 }
-Result<Job*> Job::join() {
+Result<ProcessGroup*> ProcessGroup::join() {
   return unsupported("this build has no MPI: configure it with -DTRIBUTARY_WITH_MPI=ON");
 }
-int Job::leave(int exit_code) {
+int ProcessGroup::leave(int exit_code) {
   return exit_code;
 }
 

@@ -16,9 +16,9 @@
 
 namespace tributary {
 
-class Aggregator {
+class AggregationRule {
  public:
-  virtual ~Aggregator() = default;
+  virtual ~AggregationRule() = default;
 
   // Starts a round over models of `spec`, which must stay alive until the next begin().
   virtual void begin(const ParameterSpec& spec, const ExactScale& scale) = 0;

@@ -18,8 +18,8 @@
 namespace tributary::internal {
 
 // Never renumber: on the wire.
-enum class RankLetter : std::uint8_t {
-  kNode = 1,     // a node's message: NodeLetter
+enum class ControlMessage : std::uint8_t {
+  kNode = 1,     // a node's message: NodeMessage
   kBeat = 2,     // "I am here": BeatLetter
   kNote = 3,     // to rank 0, for the records: NoteLetter
   kCount = 4,    // of rank 0: send your numbers
@@ -119,7 +119,7 @@ struct EdgesLetter {
 };
 
 template <typename T>
-std::vector<std::byte> rank_letter(RankLetter kind, const T& value) {
+std::vector<std::byte> rank_letter(ControlMessage kind, const T& value) {
   std::vector<std::byte> bytes;
   bytes.reserve(64);
   bytes.push_back(static_cast<std::byte>(kind));
@@ -127,7 +127,7 @@ std::vector<std::byte> rank_letter(RankLetter kind, const T& value) {
   writer(value);
   return bytes;
 }
-inline std::vector<std::byte> rank_letter(RankLetter kind, std::vector<std::byte> encoded) {
+inline std::vector<std::byte> rank_letter(ControlMessage kind, std::vector<std::byte> encoded) {
   encoded.insert(encoded.begin(), static_cast<std::byte>(kind));
   return encoded;
 }

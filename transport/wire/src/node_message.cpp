@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "wire/node_letter.hpp"
+#include "wire/node_message.hpp"
 
 #include <fmt/format.h>
 
@@ -68,13 +68,13 @@ void save_duration(Archive& archive, std::chrono::nanoseconds duration) {
 }
 template <typename Archive>
 void CEREAL_SAVE_FUNCTION_NAME(Archive& archive, const TaskMessage& task) {
-  archive(task.key, task.attempt, task.version, task.root_round, task.evaluate_first);
+  archive(task.key, task.attempt, task.version, task.global_round, task.evaluate_first);
   save_duration(archive, task.remaining);
 }
 template <typename Archive>
 void CEREAL_LOAD_FUNCTION_NAME(Archive& archive, TaskMessage& task) {
   std::int64_t remaining = 0;
-  archive(task.key, task.attempt, task.version, task.root_round, task.evaluate_first, remaining);
+  archive(task.key, task.attempt, task.version, task.global_round, task.evaluate_first, remaining);
   task.remaining = std::chrono::nanoseconds(remaining);
 }
 template <typename Archive>
@@ -148,7 +148,7 @@ void CEREAL_LOAD_FUNCTION_NAME(Archive& archive, PayloadReference& reference) {
   reference.encoding = static_cast<Encoding>(encoding);
 }
 template <typename Archive>
-void CEREAL_LOAD_FUNCTION_NAME(Archive& archive, NodeLetter& letter) {
+void CEREAL_LOAD_FUNCTION_NAME(Archive& archive, NodeMessage& letter) {
   std::uint16_t version = 0;
   std::uint8_t kind = 0;
   archive(version);
@@ -223,7 +223,7 @@ Status check_update(const Update& update, const LetterLimits& limits) {
   return {};
 }
 
-Status check_task(const NodeLetter& letter, const LetterLimits& limits) {
+Status check_task(const NodeMessage& letter, const LetterLimits& limits) {
   const PayloadReference& model = letter.references.front();
   if (model.encoding != Encoding::kFloat32 || model.elements != limits.elements) {
     return protocol_error(fmt::format("a task whose model has {} values in encoding {}, not {} in encoding {}",
@@ -238,8 +238,8 @@ Status check_task(const NodeLetter& letter, const LetterLimits& limits) {
 
 }  // namespace
 
-Result<NodeLetter> decode_letter(std::span<const std::byte> bytes, const LetterLimits& limits) {
-  TRIBUTARY_ASSIGN_OR_RETURN(NodeLetter letter, decode<NodeLetter>(bytes, limits.references));
+Result<NodeMessage> decode_letter(std::span<const std::byte> bytes, const LetterLimits& limits) {
+  TRIBUTARY_ASSIGN_OR_RETURN(NodeMessage letter, decode<NodeMessage>(bytes, limits.references));
   std::size_t expected = 0;
   if (std::holds_alternative<TaskMessage>(letter.message)) {
     expected = 1;
@@ -271,7 +271,7 @@ Result<NodeLetter> decode_letter(std::span<const std::byte> bytes, const LetterL
   return letter;
 }
 
-Status attach(NodeLetter& letter, std::span<Payload> payloads) {
+Status attach(NodeMessage& letter, std::span<Payload> payloads) {
   if (auto* task = std::get_if<TaskMessage>(&letter.message)) {
     if (payloads.size() != 1 || !payloads[0].shared_floats()) { return protocol_error("a task without a model"); }
     task->model = payloads[0].shared_floats();

@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "tributary/nodes/aggregator.hpp"
+#include "tributary/nodes/aggregation_rule.hpp"
 #include "tributary/nodes/exact_accumulator.hpp"
 #include "tributary/nodes/server_optimizer.hpp"
 #include "tributary/nodes/trainer.hpp"
@@ -20,7 +20,7 @@
 namespace tributary {
 
 // One client's work, ready to be sent.
-struct Contribution {
+struct ClientUpdate {
   Payload delta;
   Weight weight;
   std::uint64_t samples = 0;
@@ -29,7 +29,7 @@ struct Contribution {
 
 // kInvalidArgument: a model of another size, a weight outside its range, too many metrics; kBadData: a model with
 // values that are not finite.
-Result<Contribution> make_contribution(const ParameterSpec& spec, const ModelValues& base, TrainOutcome outcome);
+Result<ClientUpdate> make_client_update(const ParameterSpec& spec, const ModelValues& base, TrainOutcome outcome);
 
 // after - before.
 [[nodiscard]] std::vector<float> model_difference(std::span<const float> before, std::span<const float> after);
@@ -38,10 +38,10 @@ Result<Contribution> make_contribution(const ParameterSpec& spec, const ModelVal
 [[nodiscard]] std::vector<SecondMoments> second_moments(const ParameterSpec& spec);
 
 // The update that a client sends for its work.
-[[nodiscard]] Update make_update(const ParameterSpec& spec, Contribution contribution);
+[[nodiscard]] Update make_update(const ParameterSpec& spec, ClientUpdate contribution);
 
-// Moves `model` by the mean of what `aggregator` holds: trainable tensors through `optimizer`, statistics directly.
-void apply_mean(const ParameterSpec& spec, const Aggregator& aggregator, ServerOptimizer& optimizer,
+// Moves `model` by the mean of what `rule` holds: trainable tensors through `optimizer`, statistics directly.
+void apply_mean(const ParameterSpec& spec, const AggregationRule& rule, ServerOptimizer& optimizer,
                 std::span<float> model);
 
 }  // namespace tributary

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "wire/node_letter.hpp"
+#include "wire/node_message.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -45,7 +45,7 @@ std::size_t fair_share(std::size_t input) {
 }
 
 std::string why_refused(const Bytes& bytes, const LetterLimits& limits = kLimits) {
-  const Result<NodeLetter> letter = decode_letter(bytes, limits);
+  const Result<NodeMessage> letter = decode_letter(bytes, limits);
   if (letter.ok()) { return "accepted: " + described(*letter); }
   EXPECT_EQ(letter.status().code(), Code::kProtocol);
   return letter.status().message();
@@ -58,7 +58,7 @@ void overwrite(Bytes& bytes, std::size_t place, std::uint32_t value) {
 // Refused, or a letter within the limits; in either case without much memory. A letter that is accepted and could have
 // been sent has these very bytes.
 void expect_harmless(const Bytes& bytes, const std::string& what) {
-  Result<NodeLetter> letter = protocol_error("");
+  Result<NodeMessage> letter = protocol_error("");
   const std::size_t taken = bytes_allocated_by([&] { letter = decode_letter(bytes, kLimits); });
   ASSERT_LE(taken, fair_share(bytes.size())) << what;
   if (!letter.ok()) {
@@ -76,22 +76,22 @@ void expect_harmless(const Bytes& bytes, const std::string& what) {
   ASSERT_EQ(*again, bytes) << what;
 }
 
-TEST(NodeLetter, EveryKindOfMessageComesBackWithAllItsFields) {
+TEST(NodeMessage, EveryKindOfMessageComesBackWithAllItsFields) {
   for (const Message& message : messages_of_every_kind()) {
     const std::vector<Payload> payloads = payloads_of(message);
-    NodeLetter sent{kFrom, kTo, message, {}};
+    NodeMessage sent{kFrom, kTo, message, {}};
     for (std::size_t i = 0; i < payloads.size(); ++i) {
       sent.references.push_back({kLargest - i, payloads[i].encoding(), payloads[i].elements(), payloads[i].size()});
     }
 
-    const Result<NodeLetter> received = decode_letter(letter_of(message), kLimits);
+    const Result<NodeMessage> received = decode_letter(letter_of(message), kLimits);
 
     ASSERT_TRUE(received.ok()) << received.status().message() << "\n" << described(sent);
     EXPECT_EQ(described(*received), described(sent));
   }
 }
 
-TEST(NodeLetter, NumbersOfVersionAndKindsStayAsTheyAre) {
+TEST(NodeMessage, NumbersOfVersionAndKindsStayAsTheyAre) {
   for (const Message& message : messages_of_every_kind()) {
     const Bytes bytes = letter_of(message);
 
@@ -101,10 +101,10 @@ TEST(NodeLetter, NumbersOfVersionAndKindsStayAsTheyAre) {
   }
 }
 
-TEST(NodeLetter, PayloadsReturnToTheirSegments) {
+TEST(NodeMessage, PayloadsReturnToTheirSegments) {
   const Message message = messages_of_every_kind()[10];
   const std::vector<Payload> payloads = payloads_of(message);
-  Result<NodeLetter> letter = decode_letter(letter_of(message), kLimits);
+  Result<NodeMessage> letter = decode_letter(letter_of(message), kLimits);
   ASSERT_TRUE(letter.ok());
   ASSERT_EQ(payloads.size(), 3U);
 
@@ -117,9 +117,9 @@ TEST(NodeLetter, PayloadsReturnToTheirSegments) {
   for (std::size_t i = 0; i < back.size(); ++i) { EXPECT_EQ(back[i].bytes().data(), payloads[i].bytes().data()); }
 }
 
-TEST(NodeLetter, ATaskIsGivenItsModelWithoutACopy) {
+TEST(NodeMessage, ATaskIsGivenItsModelWithoutACopy) {
   const TaskMessage task = a_task();
-  Result<NodeLetter> letter = decode_letter(letter_of(task), kLimits);
+  Result<NodeMessage> letter = decode_letter(letter_of(task), kLimits);
   ASSERT_TRUE(letter.ok());
 
   std::array model{Payload::floats(task.model)};
@@ -129,9 +129,9 @@ TEST(NodeLetter, ATaskIsGivenItsModelWithoutACopy) {
   EXPECT_EQ(std::get<TaskMessage>(letter->message).model, task.model);
 }
 
-TEST(NodeLetter, PayloadsOfAnotherKindAreNotAttached) {
-  Result<NodeLetter> task = decode_letter(letter_of(a_task()), kLimits);
-  Result<NodeLetter> update = decode_letter(letter_of(an_update()), kLimits);
+TEST(NodeMessage, PayloadsOfAnotherKindAreNotAttached) {
+  Result<NodeMessage> task = decode_letter(letter_of(a_task()), kLimits);
+  Result<NodeMessage> update = decode_letter(letter_of(an_update()), kLimits);
   ASSERT_TRUE(task.ok() && update.ok());
 
   EXPECT_EQ(attach(*task, {}).code(), Code::kProtocol);
@@ -140,13 +140,13 @@ TEST(NodeLetter, PayloadsOfAnotherKindAreNotAttached) {
   EXPECT_EQ(attach(*update, {}).code(), Code::kProtocol);
 }
 
-TEST(NodeLetter, LongReasonsAreCutBetweenCharacters) {
+TEST(NodeMessage, LongReasonsAreCutBetweenCharacters) {
   std::string reason(1999, 'a');
   reason += "\xC3\xA4 and more";  // the 2000th byte is within a character
 
-  const Result<NodeLetter> failed =
+  const Result<NodeMessage> failed =
       decode_letter(letter_of(TaskFailedMessage{{1, Round{1}}, Attempt{1}, Code::kIo, reason}), kLimits);
-  const Result<NodeLetter> refused =
+  const Result<NodeMessage> refused =
       decode_letter(letter_of(AcknowledgeMessage{{1, Round{1}}, false, std::string(100'000, 'b')}), kLimits);
 
   ASSERT_TRUE(failed.ok() && refused.ok());
@@ -154,7 +154,7 @@ TEST(NodeLetter, LongReasonsAreCutBetweenCharacters) {
   EXPECT_EQ(std::get<AcknowledgeMessage>(refused->message).reason, std::string(2000, 'b'));
 }
 
-TEST(NodeLetter, ACodeThatIsNotKnownHereIsStillAFailure) {
+TEST(NodeMessage, ACodeThatIsNotKnownHereIsStillAFailure) {
   const Message message = TaskFailedMessage{{1, Round{1}}, Attempt{1}, Code::kIo, "no space"};
   const std::size_t code_place = 11 + 12 + 4;
   Bytes bytes = letter_of(message);
@@ -162,14 +162,14 @@ TEST(NodeLetter, ACodeThatIsNotKnownHereIsStillAFailure) {
 
   for (const int code : {0, 14, 200, 255}) {
     bytes[code_place] = static_cast<std::byte>(code);
-    const Result<NodeLetter> letter = decode_letter(bytes, kLimits);
+    const Result<NodeMessage> letter = decode_letter(bytes, kLimits);
 
     ASSERT_TRUE(letter.ok());
     EXPECT_EQ(std::get<TaskFailedMessage>(letter->message).code, Code::kInternal) << code;
   }
 }
 
-TEST(NodeLetter, EveryTruncationIsRefused) {
+TEST(NodeMessage, EveryTruncationIsRefused) {
   for (const Message& message : messages_of_every_kind()) {
     const Bytes whole = letter_of(message);
     for (std::size_t size = 0; size < whole.size(); ++size) {
@@ -180,7 +180,7 @@ TEST(NodeLetter, EveryTruncationIsRefused) {
   }
 }
 
-TEST(NodeLetter, BytesAfterTheEndAreRefused) {
+TEST(NodeMessage, BytesAfterTheEndAreRefused) {
   for (const Message& message : messages_of_every_kind()) {
     Bytes bytes = letter_of(message);
     bytes.push_back(std::byte{0});
@@ -189,7 +189,7 @@ TEST(NodeLetter, BytesAfterTheEndAreRefused) {
   }
 }
 
-TEST(NodeLetter, EveryChangeOfOneByteIsHarmless) {
+TEST(NodeMessage, EveryChangeOfOneByteIsHarmless) {
   for (const Message& message : messages_of_every_kind()) {
     Bytes bytes = letter_of(message);
     for (std::size_t place = 0; place < bytes.size(); ++place) {
@@ -206,7 +206,7 @@ TEST(NodeLetter, EveryChangeOfOneByteIsHarmless) {
   }
 }
 
-TEST(NodeLetter, TheLargestLengthAnywhereIsHarmless) {
+TEST(NodeMessage, TheLargestLengthAnywhereIsHarmless) {
   for (const Message& message : messages_of_every_kind()) {
     const Bytes whole = letter_of(message);
     for (std::size_t place = 0; place + 4 <= whole.size(); ++place) {
@@ -217,7 +217,7 @@ TEST(NodeLetter, TheLargestLengthAnywhereIsHarmless) {
   }
 }
 
-TEST(NodeLetter, LengthsBeyondTheMessageAreRefusedBeforeMemoryIsTaken) {
+TEST(NodeMessage, LengthsBeyondTheMessageAreRefusedBeforeMemoryIsTaken) {
   Bytes reason = letter_of(AcknowledgeMessage{{1, Round{1}}, false, "why"});
   overwrite(reason, 11 + 12 + 1, testing::kLargest32);
   Bytes segments = letter_of(an_update());
@@ -234,7 +234,7 @@ TEST(NodeLetter, LengthsBeyondTheMessageAreRefusedBeforeMemoryIsTaken) {
   }
 }
 
-TEST(NodeLetter, AListOfManySmallElementsTakesNoMemory) {
+TEST(NodeMessage, AListOfManySmallElementsTakesNoMemory) {
   UpdateMessage message = an_update();
   const std::size_t list = 11 + 12 + 20 + 8 + 32 + 8 + 4;
   Bytes bytes = letter_of(message);
@@ -250,7 +250,7 @@ TEST(NodeLetter, AListOfManySmallElementsTakesNoMemory) {
   EXPECT_LE(taken, 2048U);
 }
 
-TEST(NodeLetter, ManyScalarsTakeMemoryAsTheirBytesDo) {
+TEST(NodeMessage, ManyScalarsTakeMemoryAsTheirBytesDo) {
   UpdateMessage message = an_update();
   for (int i = 0; i < 1000; ++i) { message.update.scalars[fmt::format("{:x}", i)].add(1.0, message.update.weight); }
   const Bytes bytes = letter_of(message);
@@ -262,7 +262,7 @@ TEST(NodeLetter, ManyScalarsTakeMemoryAsTheirBytesDo) {
   EXPECT_LE(taken, fair_share(bytes.size()));
 }
 
-TEST(NodeLetter, AnotherVersionIsRefused) {
+TEST(NodeMessage, AnotherVersionIsRefused) {
   for (const int version : {0, 1, 3, 0x0102, 0xFFFF}) {
     Bytes bytes = letter_of(HelloMessage{});
     bytes[0] = static_cast<std::byte>(version & 0xFF);
@@ -272,7 +272,7 @@ TEST(NodeLetter, AnotherVersionIsRefused) {
   }
 }
 
-TEST(NodeLetter, AnUnknownKindIsRefused) {
+TEST(NodeMessage, AnUnknownKindIsRefused) {
   for (const int kind : {0, 9, 128, 255}) {
     Bytes bytes = letter_of(HelloMessage{});
     bytes[kKindPlace] = static_cast<std::byte>(kind);
@@ -281,7 +281,7 @@ TEST(NodeLetter, AnUnknownKindIsRefused) {
   }
 }
 
-TEST(NodeLetter, MorePayloadsThanAllowedAreRefused) {
+TEST(NodeMessage, MorePayloadsThanAllowedAreRefused) {
   UpdateMessage message = an_update();
   const Segment segment = message.update.segments.front();
   message.update.segments.assign(16, segment);
@@ -294,7 +294,7 @@ TEST(NodeLetter, MorePayloadsThanAllowedAreRefused) {
   EXPECT_FALSE(decode_letter(most, {.elements = kModelSize, .references = 15}).ok());
 }
 
-TEST(NodeLetter, AsManyReferencesAsTheMessageHasPayloads) {
+TEST(NodeMessage, AsManyReferencesAsTheMessageHasPayloads) {
   const std::vector<Payload> one{testing::floats({1, 2, 3, 4, 5})};
   const std::vector<std::uint64_t> id{1};
 
@@ -304,14 +304,14 @@ TEST(NodeLetter, AsManyReferencesAsTheMessageHasPayloads) {
   EXPECT_THAT(why_refused(encode_letter(kFrom, kTo, an_update(), {}, {})), HasSubstr("refers to 0 payloads, not to 1"));
 }
 
-TEST(NodeLetter, APayloadLargerThanTheModelIsRefused) {
+TEST(NodeMessage, APayloadLargerThanTheModelIsRefused) {
   TaskMessage task = a_task();
   task.model = std::make_shared<const std::vector<float>>(kModelSize + 1);
 
   EXPECT_THAT(why_refused(letter_of(task)), HasSubstr("a payload of 6 values, the model has 5"));
 }
 
-TEST(NodeLetter, ATaskWhoseModelHasAnotherSizeOrEncodingIsRefused) {
+TEST(NodeMessage, ATaskWhoseModelHasAnotherSizeOrEncodingIsRefused) {
   for (const std::size_t size : {std::size_t{0}, std::size_t{1}, kModelSize - 1}) {
     TaskMessage task = a_task();
     task.model = std::make_shared<const std::vector<float>>(size);
@@ -324,7 +324,7 @@ TEST(NodeLetter, ATaskWhoseModelHasAnotherSizeOrEncodingIsRefused) {
   EXPECT_THAT(why_refused(encode_letter(kFrom, kTo, a_task(), sums, id)), HasSubstr("in encoding 2, not 5"));
 }
 
-TEST(NodeLetter, ATaskWhoseTimeIsNegativeIsRefused) {
+TEST(NodeMessage, ATaskWhoseTimeIsNegativeIsRefused) {
   for (const std::int64_t left : {std::int64_t{-1}, std::numeric_limits<std::int64_t>::min()}) {
     TaskMessage task = a_task();
     task.remaining = std::chrono::nanoseconds(left);
@@ -333,7 +333,7 @@ TEST(NodeLetter, ATaskWhoseTimeIsNegativeIsRefused) {
   }
 }
 
-TEST(NodeLetter, MoreMetricsThanTheLimitAreRefused) {
+TEST(NodeMessage, MoreMetricsThanTheLimitAreRefused) {
   UpdateMessage message = an_update();
   message.update.scalars.clear();
   for (std::size_t i = 0; i < kLimits.scalars; ++i) { message.update.scalars[fmt::format("{:04}", i)]; }
@@ -343,7 +343,7 @@ TEST(NodeLetter, MoreMetricsThanTheLimitAreRefused) {
   EXPECT_THAT(why_refused(letter_of(message)), HasSubstr("an update with 1025 metrics, at most 1024 are taken"));
 }
 
-TEST(NodeLetter, NamesLongerThanTheLimitAreRefused) {
+TEST(NodeMessage, NamesLongerThanTheLimitAreRefused) {
   UpdateMessage metric = an_update();
   metric.update.scalars[std::string(256, 'm')];
   UpdateMessage segment = an_update();
@@ -359,7 +359,7 @@ TEST(NodeLetter, NamesLongerThanTheLimitAreRefused) {
   }
 }
 
-TEST(NodeLetter, BytesOfAPayloadMustFitItsValues) {
+TEST(NodeMessage, BytesOfAPayloadMustFitItsValues) {
   struct Case {
     Encoding encoding;
     std::uint64_t elements;
@@ -386,7 +386,7 @@ TEST(NodeLetter, BytesOfAPayloadMustFitItsValues) {
   }
 }
 
-TEST(NodeLetter, SumsOfManyBlocksHaveSizesThatAreExpected) {
+TEST(NodeMessage, SumsOfManyBlocksHaveSizesThatAreExpected) {
   const LetterLimits large{.elements = 3 * Payload::kBlock};
   for (const std::size_t elements :
        {std::size_t{0}, std::size_t{1}, Payload::kBlock, Payload::kBlock + 1, 3 * Payload::kBlock}) {
@@ -399,7 +399,7 @@ TEST(NodeLetter, SumsOfManyBlocksHaveSizesThatAreExpected) {
   }
 }
 
-TEST(NodeLetter, ScalarsOutOfOrderOrTwiceAreRefused) {
+TEST(NodeMessage, ScalarsOutOfOrderOrTwiceAreRefused) {
   UpdateMessage message = an_update();
   message.update.scalars.clear();
   message.update.scalars["a"].add(1.0, message.update.weight);
@@ -430,7 +430,7 @@ Bytes documented_bytes(const std::string& heading) {
   return bytes;
 }
 
-TEST(NodeLetter, TheDocumentedExamplesAreWhatIsSent) {
+TEST(NodeMessage, TheDocumentedExamplesAreWhatIsSent) {
   const std::vector<Payload> task = payloads_of(a_task());
   const std::vector<Payload> update = payloads_of(an_update());
   const std::vector<std::uint64_t> ids{0x2A};

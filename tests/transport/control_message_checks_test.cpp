@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "rank_letter_checks.hpp"
+#include "control_message_checks.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -7,7 +7,7 @@
 #include <limits>
 #include <string>
 
-#include "wire/node_letter.hpp"
+#include "wire/node_message.hpp"
 
 namespace tributary::internal {
 namespace {
@@ -41,12 +41,12 @@ TEST(RankLetterChecks, WhatRanksSayIsAccepted) {
   EXPECT_TRUE(check(kLimits, end).ok());
   EXPECT_TRUE(check(kLimits, EndLetter()).ok());
   EXPECT_TRUE(check(kLimits, LostLetter{3, "silent"}).ok());
-  EXPECT_TRUE(check(kLimits, NoteLetter{static_cast<std::uint8_t>(NodeNote::kLastKind), 9, 1, "why"}).ok());
+  EXPECT_TRUE(check(kLimits, NoteLetter{static_cast<std::uint8_t>(NodeEvent::kLastKind), 9, 1, "why"}).ok());
   EXPECT_TRUE(check(kLimits, BeatLetter{5}).ok());
 }
 
 TEST(RankLetterChecks, ANoteOfAnUnknownKindOrNodeIsRefused) {
-  const auto next = static_cast<std::uint8_t>(static_cast<int>(NodeNote::kLastKind) + 1);
+  const auto next = static_cast<std::uint8_t>(static_cast<int>(NodeEvent::kLastKind) + 1);
   expect_refused(NoteLetter{next, 1, 1, ""}, "unknown kind " + std::to_string(next));
   expect_refused(NoteLetter{255, 1, 1, ""}, "unknown kind 255");
   expect_refused(NoteLetter{0, 10, 1, ""}, "a note about node 10 of 10");

@@ -11,7 +11,7 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "rank_letter.hpp"
+#include "control_message.hpp"
 #include "tributary/base/status.hpp"
 
 namespace tributary::internal {
@@ -40,7 +40,7 @@ inline Status check(const RankLetterLimits& limits, const NoteLetter& note) {
   if (note.node >= limits.nodes) {
     return protocol_error(fmt::format("a note about node {} of {}", note.node, limits.nodes));
   }
-  if (note.kind > static_cast<std::uint8_t>(NodeNote::kLastKind)) {
+  if (note.kind > static_cast<std::uint8_t>(NodeEvent::kLastKind)) {
     return protocol_error(fmt::format("a note of unknown kind {}", note.kind));
   }
   return {};

@@ -27,9 +27,9 @@
 namespace tributary::internal {
 
 // What lies beyond the nodes of one process.
-class HostDriver {
+class RuntimeDriver {
  public:
-  virtual ~HostDriver() = default;
+  virtual ~RuntimeDriver() = default;
 
   [[nodiscard]] virtual bool lives_here(NodeId node) const = 0;
   struct Sent {
@@ -38,31 +38,31 @@ class HostDriver {
   };
   // To a node elsewhere.
   virtual Sent send(NodeId from, NodeId to, Message message) = 0;
-  // The root closed a round: answer with NodeHost::published().
+  // The root closed a round: answer with NodeRuntime::published().
   virtual void publish(const RoundReport& report, ModelValues model) = 0;
   virtual void finished(Status status) = 0;
-  virtual void note(NodeNote note) = 0;
+  virtual void note(NodeEvent note) = 0;
 };
 
-struct HostStatistics {
+struct RuntimeStatistics {
   std::chrono::nanoseconds merge_time{0};
   std::map<std::uint32_t, std::chrono::nanoseconds> merge_by_tier;
   Traffic traffic;  // counted where a message is sent
 };
 
-class NodeHost final : private NodeContext {
+class NodeRuntime final : private NodeContext {
  public:
   // All must outlive the host.
-  NodeHost(const Plan& plan, TrainingPool& pool, HostDriver& driver);
-  ~NodeHost() override;
-  NodeHost(const NodeHost&) = delete;
-  NodeHost& operator=(const NodeHost&) = delete;
+  NodeRuntime(const Plan& plan, TrainingPool& pool, RuntimeDriver& driver);
+  ~NodeRuntime() override;
+  NodeRuntime(const NodeRuntime&) = delete;
+  NodeRuntime& operator=(const NodeRuntime&) = delete;
 
   void start_root(RootState state);
   // A message from a node elsewhere: taken at once, so that its payload is free again when this returns. Not to be
-  // called from within HostDriver.
+  // called from within RuntimeDriver.
   void deliver(NodeId from, NodeId to, Message message);
-  // Answers HostDriver::publish().
+  // Answers RuntimeDriver::publish().
   void published(bool stop);
 
   // Nothing reaches the nodes of which `gone` is true: tells their parents here that wait for them.
@@ -80,8 +80,8 @@ class NodeHost final : private NodeContext {
   [[nodiscard]] bool training() const noexcept { return jobs_ > 0; }
   // Of the root; null elsewhere or before it has started.
   [[nodiscard]] ModelValues published_model() const;
-  [[nodiscard]] Round root_round() const;
-  [[nodiscard]] const HostStatistics& statistics() const noexcept { return statistics_; }
+  [[nodiscard]] Round global_round() const;
+  [[nodiscard]] const RuntimeStatistics& statistics() const noexcept { return statistics_; }
 
  private:
   struct Delivery {
@@ -122,7 +122,7 @@ class NodeHost final : private NodeContext {
   void cancel_training() override;
   void publish(const RoundReport& report, ModelValues model) override;
   void finished(Status status) override;
-  void note(NodeNote note) override;
+  void note(NodeEvent note) override;
 
   [[nodiscard]] Instant now() const { return std::chrono::steady_clock::now() - start_; }
   Slot& slot() { return slots_[current_.value]; }
@@ -141,7 +141,7 @@ class NodeHost final : private NodeContext {
 
   const Plan& plan_;
   TrainingPool& pool_;
-  HostDriver& driver_;
+  RuntimeDriver& driver_;
   const bool all_count_;  // every answer is counted, so no job is begun in vain
   const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
   std::unordered_map<std::uint32_t, Slot> slots_;
@@ -154,7 +154,7 @@ class NodeHost final : private NodeContext {
   std::size_t jobs_ = 0;
   std::size_t answering_ = 0;
   std::size_t most_answers_;
-  HostStatistics statistics_;
+  RuntimeStatistics statistics_;
 
   // Shared with workers, who may finish after the host has gone.
   struct Inbox {

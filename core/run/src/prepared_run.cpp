@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "tributary/run/composition.hpp"
+#include "tributary/run/prepared_run.hpp"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -22,7 +22,7 @@ constexpr std::uint32_t kMostSummarised = 10000;
 constexpr std::size_t kMostClassRecords = 1000;
 
 // A task that takes longer than the virtual clock can count would stand for any other.
-Status check_virtual_time(const Composition& made) {
+Status check_virtual_time(const PreparedRun& made) {
   const Configuration& configuration = made.plan.configuration();
   const double per_sample = configuration.simulation.compute_seconds_per_sample;
   const Tree& tree = made.plan.tree();
@@ -44,7 +44,7 @@ std::string dumped(const nlohmann::json& json) {
 }
 
 // How labels are spread: one record per client, or a summary for many.
-void add_label_records(const Composition& made, std::vector<Record>& records) {
+void add_label_records(const PreparedRun& made, std::vector<Record>& records) {
   const Partition& partition = *made.partition;
   const Dataset& train = *made.data.train;
   const auto classes = static_cast<std::size_t>(train.classes);
@@ -77,11 +77,11 @@ void add_label_records(const Composition& made, std::vector<Record>& records) {
 
 }  // namespace
 
-std::uint64_t Composition::samples(ClientIndex client) const {
+std::uint64_t PreparedRun::samples(ClientIndex client) const {
   return partition ? partition->count(client) : 0;
 }
 
-std::vector<Record> Composition::data_records() const {
+std::vector<Record> PreparedRun::data_records() const {
   std::vector<Record> records;
   for (const std::string& text : warnings) { records.push_back(Record("warning").set("text", text)); }
   if (!partition || !data.train) { return records; }
@@ -93,7 +93,7 @@ std::vector<Record> Composition::data_records() const {
   return records;
 }
 
-SafetensorsMetadata Composition::model_metadata() const {
+SafetensorsMetadata PreparedRun::model_metadata() const {
   SafetensorsMetadata metadata;
   if (!data.train) { return metadata; }
   if (!data.train->class_names.empty()) { metadata["tributary.classes"] = dumped(data.train->class_names); }
@@ -103,16 +103,16 @@ SafetensorsMetadata Composition::model_metadata() const {
   return metadata;
 }
 
-std::vector<std::string> Composition::all_warnings() const {
+std::vector<std::string> PreparedRun::all_warnings() const {
   std::vector<std::string> all = warnings;
   for (std::string& warning : factory->warnings()) { all.push_back(std::move(warning)); }
   return all;
 }
 
-Result<Composition> compose(Configuration configuration, Tree tree, const ExtensionRegistry& extensions,
-                            const TrainerRegistry& trainers) {
+Result<PreparedRun> prepare_run(Configuration configuration, Tree tree, const ExtensionRegistry& extensions,
+                                const TrainerRegistry& trainers) {
   TRIBUTARY_RETURN_IF_ERROR(internal::check_node_settings(tree, configuration.trainer));
-  Composition made;
+  PreparedRun made;
   made.inputs = input_files(configuration);
   TRIBUTARY_ASSIGN_OR_RETURN(made.data, load_data(configuration));
   if (made.data.train) {
@@ -146,10 +146,10 @@ Result<Composition> compose(Configuration configuration, Tree tree, const Extens
   return made;
 }
 
-Result<Composition> compose(Configuration configuration, Tree tree, const ExtensionRegistry& extensions,
-                            std::unique_ptr<TrainerFactory> factory) {
+Result<PreparedRun> prepare_run(Configuration configuration, Tree tree, const ExtensionRegistry& extensions,
+                                std::unique_ptr<TrainerFactory> factory) {
   TRIBUTARY_RETURN_IF_ERROR(internal::check_node_settings(tree, configuration.trainer));
-  Composition made;
+  PreparedRun made;
   made.inputs = input_files(configuration);
   made.factory = std::move(factory);
   TRIBUTARY_ASSIGN_OR_RETURN(made.plan,

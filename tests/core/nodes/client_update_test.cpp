@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "tributary/nodes/contribution.hpp"
+#include "tributary/nodes/client_update.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -30,7 +30,7 @@ std::vector<float> merge(const std::vector<float>& base,
   for (const auto& [model, weight] : clients) {
     TrainOutcome outcome{.model = std::make_shared<const std::vector<float>>(model), .weight = weight, .metrics = {}};
     const Update update =
-        make_update(batch_norm_spec(), make_contribution(batch_norm_spec(), shared, std::move(outcome)).value());
+        make_update(batch_norm_spec(), make_client_update(batch_norm_spec(), shared, std::move(outcome)).value());
     EXPECT_TRUE(sum.add(update).ok());
   }
   std::vector<float> model = base;
@@ -39,7 +39,7 @@ std::vector<float> merge(const std::vector<float>& base,
   return model;
 }
 
-TEST(Contribution, MergesRunningVariancesThroughTheSecondMoment) {
+TEST(ClientUpdate, MergesRunningVariancesThroughTheSecondMoment) {
   const std::vector<float> base{1.0F, 2.0F, 0.5F, 2.0F};
 
   const std::vector<float> merged = merge(base, {{{2.0F, 2.0F, 1.0F, 1.0F}, 1.0}, {{4.0F, 4.0F, 3.0F, 2.0F}, 3.0}});
@@ -51,7 +51,7 @@ TEST(Contribution, MergesRunningVariancesThroughTheSecondMoment) {
 }
 
 // A mean of 1e4 and more beside a variance near 1: float32 holds neither mean^2 + variance nor its sum.
-TEST(Contribution, AVarianceSurvivesBesideALargeMean) {
+TEST(ClientUpdate, AVarianceSurvivesBesideALargeMean) {
   for (const float mean : {1e4F, 3e6F}) {
     const std::vector<float> base{0.0F, 0.0F, mean, 1.0F};
 
@@ -65,7 +65,7 @@ TEST(Contribution, AVarianceSurvivesBesideALargeMean) {
 
 // The first round on inputs far from 0: the mean has come a long way, and its square goes into the sums beside the
 // variance. Clients send floats, which do not hold the two together.
-TEST(Contribution, AVarianceSurvivesAMeanThatMovesFar) {
+TEST(ClientUpdate, AVarianceSurvivesAMeanThatMovesFar) {
   struct Case {
     float mean;
     std::size_t clients;
@@ -85,21 +85,21 @@ TEST(Contribution, AVarianceSurvivesAMeanThatMovesFar) {
   }
 }
 
-TEST(Contribution, NamesTheTensorThatDiverged) {
+TEST(ClientUpdate, NamesTheTensorThatDiverged) {
   const auto base = std::make_shared<const std::vector<float>>(4, 0.0F);
   for (const float wrong : {std::numeric_limits<float>::quiet_NaN(), -std::numeric_limits<float>::infinity()}) {
     TrainOutcome outcome{.model = std::make_shared<const std::vector<float>>(std::vector<float>{0, 0, wrong, 1}),
                          .weight = 1.0,
                          .metrics = {}};
 
-    const Status refused = make_contribution(batch_norm_spec(), base, std::move(outcome)).status();
+    const Status refused = make_client_update(batch_norm_spec(), base, std::move(outcome)).status();
 
     EXPECT_EQ(refused.code(), Code::kBadData);
     EXPECT_THAT(refused.message(), ::testing::StartsWith("training diverged: the change of tensor running_mean is "));
   }
 }
 
-TEST(Contribution, UnchangedModelsLeaveEveryBitAlone) {
+TEST(ClientUpdate, UnchangedModelsLeaveEveryBitAlone) {
   const std::vector<float> base{0.1F, -0.3F, 0.7F, 1.3F};
 
   EXPECT_EQ(merge(base, {{base, 5.0}, {base, 2.0}}), base);

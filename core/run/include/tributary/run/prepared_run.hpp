@@ -2,8 +2,8 @@
 // From a configuration and its tree to a plan that can be run: loads the data, spreads it over the clients, makes the
 // trainer's factory, and checks everything against everything.
 //
-// Ownership: the parts belong together; keep the Composition as long as anything uses its plan or factory.
-// Threads:   after compose(), const use from any thread.
+// Ownership: the parts belong together; keep the PreparedRun as long as anything uses its plan or factory.
+// Threads:   after prepare_run(), const use from any thread.
 #pragma once
 
 #include <memory>
@@ -19,7 +19,7 @@
 
 namespace tributary {
 
-struct Composition {
+struct PreparedRun {
   std::vector<InputFile> inputs;  // as they were before anything of them was read
   LoadedData data;
   std::shared_ptr<const Partition> partition;  // null without data
@@ -42,11 +42,11 @@ struct Composition {
 };
 
 // kConfiguration: see Plan::create(); errors of load_data(), make_partition() and of the trainer's maker as they are.
-Result<Composition> compose(Configuration configuration, Tree tree, const ExtensionRegistry& extensions,
-                            const TrainerRegistry& trainers);
+Result<PreparedRun> prepare_run(Configuration configuration, Tree tree, const ExtensionRegistry& extensions,
+                                const TrainerRegistry& trainers);
 
 // The same with a factory of one's own, which brings its data itself.
-Result<Composition> compose(Configuration configuration, Tree tree, const ExtensionRegistry& extensions,
-                            std::unique_ptr<TrainerFactory> factory);
+Result<PreparedRun> prepare_run(Configuration configuration, Tree tree, const ExtensionRegistry& extensions,
+                                std::unique_ptr<TrainerFactory> factory);
 
 }  // namespace tributary
