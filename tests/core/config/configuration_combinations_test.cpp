@@ -292,7 +292,7 @@ const std::vector<WrongConfiguration> kMistakesOfCombination{
     {"LocalRoundsAtTheRoot",
      "schema: 1\ntopology: {star: 4}\ntiers:\n  0: {local_rounds: 2}\n",
      {},
-     "c.yaml:4:32: tiers.0.local_rounds must be 1, as the root has no parent; got 2"},
+     "c.yaml:4:21: tiers.0.local_rounds must be 1, as the root has no parent; got 2"},
     {"QuorumWithoutDeadline",
      "schema: 1\ntopology: {star: 4}\ntiers:\n  default: {quorum: 0.8}\n  0: {retries: 1}\n",
      {},

@@ -2,7 +2,7 @@
 // Everything this folder adds to a registry.
 #pragma once
 
-#include "tributary/run/extensions.hpp"
+#include "tributary/nodes/extensions.hpp"
 
 namespace tributary {
 

@@ -11,7 +11,7 @@
 #include <memory>
 
 #include "tributary/base/status.hpp"
-#include "tributary/config/configuration.hpp"
+#include "tributary/nodes/tier_config.hpp"
 #include "tributary/nodes/tier_policy.hpp"
 
 namespace tributary {

@@ -13,10 +13,10 @@
 
 #include "tributary/config/configuration.hpp"
 #include "tributary/nodes/exact_accumulator.hpp"
+#include "tributary/nodes/extensions.hpp"
 #include "tributary/nodes/inner_node.hpp"
 #include "tributary/nodes/trainer.hpp"
 #include "tributary/nodes/tree.hpp"
-#include "tributary/run/extensions.hpp"
 
 namespace tributary {
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "tributary/run/extensions.hpp"
+#include "tributary/nodes/extensions.hpp"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>

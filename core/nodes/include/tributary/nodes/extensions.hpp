@@ -11,9 +11,10 @@
 #include <string>
 #include <vector>
 
-#include "tributary/config/configuration.hpp"
 #include "tributary/nodes/aggregation_rule.hpp"
+#include "tributary/nodes/algorithm_config.hpp"
 #include "tributary/nodes/server_optimizer.hpp"
+#include "tributary/nodes/tier_config.hpp"
 #include "tributary/nodes/tier_policy.hpp"
 
 namespace tributary {
