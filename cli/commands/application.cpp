@@ -15,9 +15,9 @@
 #include <system_error>
 #include <vector>
 
+#include "base/words.hpp"
 #include "commands/command.hpp"
 #include "commands/process_group.hpp"
-#include "console/suggest.hpp"
 #include "tributary/base/printable.hpp"
 
 namespace tributary::cli {
@@ -67,7 +67,8 @@ const CLI::App* find_subcommand(const CLI::App& app, const std::string& name) {
 }
 
 std::string did_you_mean(const std::string& word, std::span<const std::string> candidates) {
-  const std::string near = nearest(word, candidates);
+  const std::vector<std::string_view> views(candidates.begin(), candidates.end());
+  const std::string_view near = internal::nearest_word(word, views);
   return near.empty() ? std::string() : fmt::format(". Did you mean '{}'?", near);
 }
 

@@ -8,11 +8,11 @@
 #include <string>
 #include <vector>
 
+#include "base/words.hpp"
 #include "commands/catalog.hpp"
 #include "commands/command.hpp"
 #include "commands/load.hpp"
 #include "console/json_output.hpp"
-#include "console/suggest.hpp"
 #include "console/text_table.hpp"
 
 namespace tributary::cli {
@@ -54,10 +54,10 @@ std::vector<CatalogSection> whole_catalog() {
 Status act(const Options& options, const Context& context) {
   std::vector<CatalogSection> catalog = whole_catalog();
   if (!options.section.empty()) {
-    std::vector<std::string> names;
+    std::vector<std::string_view> names;
     for (const CatalogSection& section : catalog) { names.push_back(section.name); }
     if (std::find(names.begin(), names.end(), options.section) == names.end()) {
-      const std::string near = nearest(options.section, names);
+      const std::string_view near = internal::nearest_word(options.section, names);
       return invalid_argument(fmt::format("nothing is called '{}'{}; there are {}", options.section,
                                           near.empty() ? std::string() : fmt::format(" (did you mean '{}'?)", near),
                                           fmt::join(names, ", ")));

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "tributary/config/configuration.hpp"
-#include "tributary/run/extensions.hpp"
+#include "tributary/nodes/extensions.hpp"
 #include "tributary/run/prepared_run.hpp"
 #include "tributary/topology/topology.hpp"
 #include "tributary/training/trainer_registry.hpp"

@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "commands/command.hpp"
-#include "console/suggest.hpp"
 #include "program.hpp"
 
 namespace tributary::cli {
@@ -159,19 +158,6 @@ TEST(Application, TheVersionIsTheSameInEveryForm) {
   EXPECT_TRUE(run({"version"}).out.starts_with("tributary " + version));
   EXPECT_EQ(run({"--version"}).out, run({"version"}).out);
   EXPECT_EQ(run({"version", "--json"}).json().at("schema"), 1);
-}
-
-TEST(Suggestions, SwappedMissingWrongAndAdditionalLettersAreForgiven) {
-  const std::vector<std::string> words{"run", "validate", "report", "version"};
-
-  EXPECT_EQ(nearest("rnu", words), "run");
-  EXPECT_EQ(nearest("validat", words), "validate");
-  EXPECT_EQ(nearest("repport", words), "report");
-  EXPECT_EQ(nearest("vers", words), "version");
-  EXPECT_EQ(nearest("VALIDATE", words), "validate");
-  EXPECT_EQ(nearest("", words), "");
-  EXPECT_EQ(nearest("completely different", words), "");
-  EXPECT_EQ(nearest(std::string(10'000, 'x'), words), "");
 }
 
 TEST(Application, WrongAndMissingArgumentsAreNamedInWords) {

@@ -2,15 +2,11 @@
 #include "document.hpp"
 
 #include <fmt/format.h>
-#include <yaml-cpp/eventhandler.h>
-#include <yaml-cpp/exceptions.h>
-#include <yaml-cpp/parser.h>
 
 #include <algorithm>
-#include <istream>
 #include <nlohmann/json.hpp>
-#include <streambuf>
 
+#include "config/yaml_reader.hpp"
 #include "text.hpp"
 #include "tributary/base/printable.hpp"
 
@@ -20,69 +16,32 @@ namespace {
 // Two levels per tier, and room for mistakes to be reported as such.
 constexpr std::size_t kDepth = 256;
 
-// Ends a parse from inside a callback of yaml-cpp; never leaves this file.
-struct ParseStopped {
-  Place place;
-  std::string message;
-};
-
-Place place_of(const YAML::Mark& mark) {
-  if (mark.is_null()) { return {}; }
-  return {static_cast<std::uint32_t>(mark.line + 1), static_cast<std::uint32_t>(mark.column + 1)};
-}
-
-// Whether a tab stands before the first letter of the line of `place`.
-bool is_indented_by_tab(std::string_view text, Place place) {
-  for (std::uint32_t line = 1; line < place.line; ++line) {
-    text.remove_prefix(std::min(text.find('\n'), text.size() - 1) + 1);
-    if (text.empty()) { return false; }
-  }
-  const std::string_view margin = text.substr(0, std::min(text.find_first_not_of(" \t"), text.size()));
-  return margin.find('\t') != std::string_view::npos;
-}
-
-class YamlEvents final : public YAML::EventHandler {
+// A text's events as values of a document.
+class DocumentBuilder final : public YamlEvents {
  public:
-  explicit YamlEvents(Document& document) : document_(document) {}
+  explicit DocumentBuilder(Document& document) : document_(document) {}
 
-  void OnDocumentStart(const YAML::Mark& /*mark*/) override {}
-  void OnDocumentEnd() override {}
-  void OnNull(const YAML::Mark& mark, YAML::anchor_t /*anchor*/) override { add(Document::Kind::kNull, mark, {}, {}); }
-  void OnAlias(const YAML::Mark& mark, YAML::anchor_t /*anchor*/) override {
-    throw ParseStopped{place_of(mark), "aliases (*name) are not supported; like clients can be one group with a count"};
+  [[nodiscard]] bool full() const noexcept { return full_; }
+
+  void null(YamlPlace place) override { add(Document::Kind::kNull, place, {}, false); }
+  void scalar(YamlPlace place, const std::string& text, bool plain) override {
+    add(Document::Kind::kScalar, place, text, !plain);
   }
-  void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t /*anchor*/,
-                const std::string& value) override {
-    add(Document::Kind::kScalar, mark, value, tag);
+  void open(Kind kind, YamlPlace place, bool /*flow*/) override {
+    add(kind == Kind::kMap ? Document::Kind::kMap : Document::Kind::kList, place, {}, false);
   }
-  void OnSequenceStart(const YAML::Mark& mark, const std::string& /*tag*/, YAML::anchor_t /*anchor*/,
-                       YAML::EmitterStyle::value /*style*/) override {
-    add(Document::Kind::kList, mark, {}, {});
-  }
-  void OnSequenceEnd() override { document_.close(); }
-  void OnMapStart(const YAML::Mark& mark, const std::string& /*tag*/, YAML::anchor_t /*anchor*/,
-                  YAML::EmitterStyle::value /*style*/) override {
-    add(Document::Kind::kMap, mark, {}, {});
-  }
-  void OnMapEnd() override { document_.close(); }
+  void close() override { document_.close(); }
 
  private:
-  void add(Document::Kind kind, const YAML::Mark& mark, std::string_view text, std::string_view tag) {
-    if (!document_.add(kind, place_of(mark), text, tag == "!")) {
-      throw ParseStopped{place_of(mark), document_.full()};
-    }
+  void add(Document::Kind kind, YamlPlace place, std::string_view text, bool quoted) {
+    const Place at{static_cast<std::uint32_t>(place.line), static_cast<std::uint32_t>(place.column)};
+    if (document_.add(kind, at, text, quoted)) { return; }
+    full_ = true;
+    throw YamlMistake{place, document_.full()};
   }
 
   Document& document_;
-};
-
-// Reads a string_view without copying it.
-class ViewBuffer final : public std::streambuf {
- public:
-  explicit ViewBuffer(std::string_view text) {
-    char* begin = const_cast<char*>(text.data());  // NOLINT(cppcoreguidelines-pro-type-const-cast): only read
-    setg(begin, begin, begin + text.size());
-  }
+  bool full_ = false;
 };
 
 // Line and column of growing offsets into a text.
@@ -258,29 +217,15 @@ std::string Document::describe(std::uint32_t value) const {
 
 std::optional<Document> Document::parse_yaml(std::string_view text, IssueList& issues) {
   Document document;
-  try {
-    ViewBuffer buffer(text);
-    std::istream input(&buffer);
-    YAML::Parser parser(input);
-    YamlEvents events(document);
-    if (!parser.HandleNextDocument(events)) { return document; }
-    const std::size_t size = document.values_.size();
-    if (parser.HandleNextDocument(events) && document.values_.size() > size) {
-      issues.add(TopologyError::kSyntax, document.values_[size].place,
-                 "a second YAML document; a file holds one topology");
-      return std::nullopt;
-    }
-    return document;
-  } catch (const ParseStopped& stopped) {
-    const bool full = stopped.message == document.full();
-    issues.add(full ? TopologyError::kTooLarge : TopologyError::kSyntax, stopped.place, stopped.message);
-  } catch (const YAML::Exception& error) {
-    const Place place = place_of(error.mark);
-    const std::string why = is_indented_by_tab(text, place) ? "a tab cannot indent, use spaces" : error.msg;
-    issues.add(TopologyError::kSyntax, place, fmt::format("not YAML: {}", why));
-  } catch (const std::exception& error) {
-    issues.add(TopologyError::kSyntax, {}, "not YAML: " + printable_text(error.what()));
-  }
+  DocumentBuilder builder(document);
+  // One more than the document takes, which says so in words of its own.
+  const YamlLimits limits{
+      .bytes = TopologyLimits::kFileBytes, .depth = kDepth + 1, .values = TopologyLimits::kValues + 1};
+  const std::optional<YamlMistake> mistake = read_yaml(text, limits, builder);
+  if (!mistake) { return document; }
+  issues.add(builder.full() ? TopologyError::kTooLarge : TopologyError::kSyntax,
+             {static_cast<std::uint32_t>(mistake->place.line), static_cast<std::uint32_t>(mistake->place.column)},
+             mistake->text);
   return std::nullopt;
 }
 

@@ -24,30 +24,6 @@ bool is_digit(char c) noexcept {
 bool is_name_character(char c) noexcept {
   return is_letter(c) || is_digit(c) || c == '.' || c == '_' || c == '-';
 }
-char lower(char c) noexcept {
-  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-}
-
-// Optimal string alignment: insert, delete, replace, swap neighbours; letters compare without case.
-std::size_t distance(std::string_view a, std::string_view b) {
-  std::vector<std::size_t> before(b.size() + 1);
-  std::vector<std::size_t> last(b.size() + 1);
-  std::vector<std::size_t> row(b.size() + 1);
-  for (std::size_t j = 0; j <= b.size(); ++j) { last[j] = j; }
-  for (std::size_t i = 1; i <= a.size(); ++i) {
-    row[0] = i;
-    for (std::size_t j = 1; j <= b.size(); ++j) {
-      const bool same = lower(a[i - 1]) == lower(b[j - 1]);
-      row[j] = std::min({last[j] + 1, row[j - 1] + 1, last[j - 1] + (same ? 0U : 1U)});
-      const bool swapped = i > 1 && j > 1 && lower(a[i - 1]) == lower(b[j - 2]) && lower(a[i - 2]) == lower(b[j - 1]);
-      if (swapped) { row[j] = std::min(row[j], before[j - 2] + 1); }
-    }
-    before.swap(last);
-    last.swap(row);
-  }
-  return last[b.size()];
-}
-
 struct Unit {
   std::string_view name;
   double factor;
@@ -107,25 +83,8 @@ std::string with_commas(std::uint64_t number) {
 }
 
 std::string did_you_mean(std::string_view word, std::span<const std::string_view> known) {
-  if (word.empty() || word.size() > 64) { return {}; }
-  std::string_view best;
-  std::size_t best_distance = std::min<std::size_t>(3, word.size() / 3 + 1) + 1;
-  for (const std::string_view candidate : known) {
-    const std::size_t longer = std::max(candidate.size(), word.size());
-    if (candidate.empty() || longer - std::min(candidate.size(), word.size()) >= best_distance) { continue; }
-    const std::size_t found = distance(word, candidate);
-    if (found < best_distance && found < longer) { best = candidate, best_distance = found; }
-  }
-  return best.empty() ? std::string{} : fmt::format("; did you mean {}?", quoted(best));
-}
-
-std::string one_of(std::span<const std::string_view> words) {
-  std::string text;
-  for (std::size_t i = 0; i < words.size(); ++i) {
-    if (i > 0) { text += i + 1 == words.size() ? " or " : ", "; }
-    text += words[i];
-  }
-  return text;
+  const std::string_view meant = nearest_word(word, known);
+  return meant.empty() ? std::string{} : fmt::format("; did you mean {}?", quoted(meant));
 }
 
 std::optional<double> parse_rate(std::string_view text) {

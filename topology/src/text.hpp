@@ -9,6 +9,8 @@
 #include <string>
 #include <string_view>
 
+#include "base/words.hpp"
+
 namespace tributary::internal {
 
 // 1 to 64 of [A-Za-z0-9._-].
@@ -20,8 +22,6 @@ namespace tributary::internal {
 
 // "; did you mean "x"?", or nothing if no known word is close.
 [[nodiscard]] std::string did_you_mean(std::string_view word, std::span<const std::string_view> known);
-// "a, b or c".
-[[nodiscard]] std::string one_of(std::span<const std::string_view> words);
 
 // "100 Mbit/s", "12.5 MB/s", "1Gbps", "unlimited" (0): bytes per second. Nothing if it is no rate.
 [[nodiscard]] std::optional<double> parse_rate(std::string_view text);

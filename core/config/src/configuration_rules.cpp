@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <initializer_list>
 
+#include "base/words.hpp"
 #include "configuration_effects.hpp"
 #include "configuration_reading.hpp"
 #include "yaml_text.hpp"
@@ -38,7 +39,7 @@ void check_condition(const Key& key, const std::string& path, const Given& given
     const std::string selector(condition.selector);
     const Key& selecting = *find_key(selector);
     if (reading.is_broken(selector)) { return; }
-    const std::string belongs = fmt::format("{} belongs to {} {}", path, selector, enumerate(condition.values));
+    const std::string belongs = fmt::format("{} belongs to {} {}", path, selector, one_of(condition.values));
     if (const std::string rival = given_rival(selecting, selector, reading); !rival.empty()) {
       if (!reading.is_given(selector)) {
         reading.mistake(given.key, fmt::format("{}, but {} is given", belongs, rival));
@@ -253,7 +254,7 @@ class Rules {
     const auto needs = [&](std::string_view path, std::initializer_list<std::string_view> causes, bool holds) {
       if (!reading_.is_given(path) || !usable({path}) || !usable(causes) || holds) { return; }
       const std::vector<std::string_view> words(causes);
-      mistake(path, fmt::format("{} has no effect unless {} is > 0", path, enumerate(words)));
+      mistake(path, fmt::format("{} has no effect unless {} is > 0", path, one_of(words)));
     };
     needs("simulation.faults.delay_s", {"simulation.faults.delay", "simulation.faults.duplicate"},
           faults.delay > 0.0 || faults.duplicate > 0.0);

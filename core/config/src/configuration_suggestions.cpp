@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "configuration_suggestions.hpp"
+#include "base/words.hpp"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -140,7 +141,7 @@ std::string known_elsewhere(std::string_view word, std::string_view section = {}
 std::string meant_key(const std::string& section, std::string_view word, std::span<const std::string_view> known) {
   static constexpr std::size_t kMost = 3;
   const std::string plain = lower(word);
-  if (const std::string_view meant = nearest(word, known); !meant.empty()) { return join(section, meant); }
+  if (const std::string_view meant = nearest_word(word, known); !meant.empty()) { return join(section, meant); }
   if (const std::string_view meant = entry_of(kForeignWords, join(section, plain)); !meant.empty()) {
     return std::string(meant);
   }
@@ -149,7 +150,7 @@ std::string meant_key(const std::string& section, std::string_view word, std::sp
   if (!longer.empty() && longer.size() <= kMost) {
     std::vector<std::string> paths;
     for (const std::string_view form : longer) { paths.push_back(join(section, form)); }
-    return enumerate(std::vector<std::string_view>(paths.begin(), paths.end()));
+    return one_of(std::vector<std::string_view>(paths.begin(), paths.end()));
   }
   return known_elsewhere(plain, section);
 }
@@ -171,7 +172,7 @@ std::string unknown_variable(std::string_view name) {
   for (const Key& key : schema()) { names.push_back(environment_name(as_written(key.path)).substr(prefix)); }
   const std::vector<std::string_view> candidates(names.begin(), names.end());
   const std::string_view rest = name.substr(std::min(prefix, name.size()));
-  std::string meant(nearest(rest, candidates));
+  std::string meant(nearest_word(rest, candidates));
   if (meant.empty()) {
     // Some or all of the sections left out: TRIBUTARY_LR, TRIBUTARY_OPTIMIZER_LR.
     const auto ends_so = std::ranges::find_if(
@@ -183,7 +184,7 @@ std::string unknown_variable(std::string_view name) {
 }
 
 std::string meant_choice(std::string_view word, std::span<const std::string_view> choices) {
-  if (const std::string_view near = nearest(word, choices); !near.empty()) { return std::string(near); }
+  if (const std::string_view near = nearest_word(word, choices); !near.empty()) { return std::string(near); }
   const std::string plain = lower(word);
   if (const std::string_view foreign = entry_of(kForeignChoices, plain); is_known(choices, foreign)) {
     return std::string(foreign);
@@ -192,7 +193,7 @@ std::string meant_choice(std::string_view word, std::span<const std::string_view
   for (const std::string_view choice : choices) {
     if (plain.size() >= kShortestPart && choice.find(plain) != std::string_view::npos) { longer.push_back(choice); }
   }
-  return enumerate(longer);
+  return one_of(longer);
 }
 
 std::string_view meant_truth(std::string_view word) {
@@ -206,7 +207,7 @@ std::string as_section(std::string_view path, std::string_view value) {
   const std::string section = pattern_of(path);
   for (const Key& key : schema()) {
     if (key.parent() != section || key.choices.empty()) { continue; }
-    if (const std::string_view meant = nearest(value, key.choices); !meant.empty()) {
+    if (const std::string_view meant = nearest_word(value, key.choices); !meant.empty()) {
       return fmt::format("{{{}: {}}}", key.word(), meant);
     }
   }

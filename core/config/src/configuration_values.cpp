@@ -7,6 +7,7 @@
 #include <limits>
 #include <system_error>
 
+#include "base/words.hpp"
 #include "configuration_reading.hpp"
 #include "configuration_suggestions.hpp"
 #include "yaml_text.hpp"
@@ -150,7 +151,7 @@ class ValueReader {
       return true;
     }
     const std::string meant = meant_choice(node.text, key_.choices);
-    reading_.mistake(node.place, fmt::format("{} must be {}, got {}{}", path, enumerate(key_.choices), describe(node),
+    reading_.mistake(node.place, fmt::format("{} must be {}, got {}{}", path, one_of(key_.choices), describe(node),
                                              meant.empty() ? "" : fmt::format("; did you mean {}?", meant)));
     return false;
   }

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <iterator>
 
+#include "base/words.hpp"
 #include "config/configuration_schema.hpp"
 #include "yaml_text.hpp"
 
@@ -120,7 +121,7 @@ std::string condition_sentence(const Key& key) {
   std::string sentence;
   for (const Condition& condition : conditions_of(key)) {
     sentence += fmt::format("{} with `{}` {}", sentence.empty() ? " Only" : ", and", condition.selector,
-                            enumerate(condition.values));
+                            internal::one_of(condition.values));
   }
   if (sentence.empty()) { return sentence; }
   return sentence + (key.off.empty() ? "." : fmt::format("; elsewhere only `{}` is allowed.", key.off));

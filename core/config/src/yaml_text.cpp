@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "yaml_text.hpp"
+#include "base/words.hpp"
 
 #include <fmt/format.h>
 
@@ -112,13 +113,6 @@ class PlacedWriter {
 };
 
 }  // namespace
-
-std::string lower(std::string_view text) {
-  std::string result(text);
-  std::ranges::transform(result, result.begin(),
-                         [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
-  return result;
-}
 
 std::string quoted(std::string_view text) {
   std::string result = "\"";

@@ -11,9 +11,6 @@
 
 namespace tributary::internal::config {
 
-// With the letters A to Z in lower case.
-[[nodiscard]] std::string lower(std::string_view text);
-
 // In double quotes, with escapes for whatever is not printable.
 [[nodiscard]] std::string quoted(std::string_view text);
 

@@ -15,9 +15,9 @@
 #include "base/decimal_number.hpp"
 #include "base/reading.hpp"
 #include "base/utf8.hpp"
+#include "base/words.hpp"
 #include "class_labels.hpp"
 #include "column_values.hpp"
-#include "config/configuration_schema.hpp"
 #include "config/number_advice.hpp"
 #include "csv_records.hpp"
 #include "table_text.hpp"
@@ -109,7 +109,7 @@ class TableReader {
     std::vector<std::string> names;
     for (const CsvField& field : fields_) { names.emplace_back(trimmed(field.text)); }
     const std::vector<std::string_view> views(names.begin(), names.end());
-    const std::string_view near = internal::config::nearest(column, views);
+    const std::string_view near = internal::nearest_word(column, views);
     return bad_data(
         fmt::format("{}:1: there is no column {}, which {} names{}; the columns are {}", name_, printable(column), key,
                     near.empty() ? "" : fmt::format(" (did you mean {}?)", printable(near)), list_columns(fields_)));

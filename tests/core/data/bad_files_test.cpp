@@ -289,7 +289,8 @@ INSTANTIATE_TEST_SUITE_P(
         csv("NoLabelColumn", "x,y\n1,2\n",
             "1: there is no column label, which data.label_column names; the columns are x, y"),
         csv("NoIdColumn", "x,label,who else\n1,2,3\n",
-            "1: there is no column who, which data.id_column names; the columns are x, label, who else"),
+            "1: there is no column who, which data.id_column names (did you mean who else?); the columns are x, label, "
+            "who else"),
         csv("NoFeatures", "label\n1\n", "1: there is no feature column"),
         csv("ColumnWithoutName", "x,,label\n", "1:3: column 2 of 3 has no name; name it in the header line"),
         csv("IndexColumnOfPandas", ",x,label\n0,1,0\n",

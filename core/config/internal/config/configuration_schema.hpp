@@ -132,11 +132,4 @@ void reset(const Key& key, Target& target);
 // What a client's training should obey, by key: "trainer.optimizer.lr" to "0.01". Only keys that apply.
 [[nodiscard]] std::map<std::string, std::string> training_values(const Configuration& configuration);
 
-// "a, b or c"
-[[nodiscard]] std::string enumerate(std::span<const std::string_view> words);
-
-// The candidate with the fewest edits from `word`, if it is near enough to be a slip; otherwise empty. Upper and lower
-// case count as the same.
-[[nodiscard]] std::string_view nearest(std::string_view word, std::span<const std::string_view> candidates);
-
 }  // namespace tributary::internal::config
