@@ -19,6 +19,7 @@
 #include "console/console_sink.hpp"
 #include "report/report.hpp"
 #include "tributary/base/file_digest.hpp"
+#include "tributary/base/log.hpp"
 #include "tributary/base/printable.hpp"
 #include "tributary/run/federation.hpp"
 #include "tributary/run/record_sinks.hpp"
@@ -80,6 +81,7 @@ struct RunOptions {
   std::shared_ptr<ConfigurationOptions> configuration;
   std::string directory;
   std::string resume;
+  std::string log_level = "off";
   bool print_configuration = false;
 };
 
@@ -164,9 +166,10 @@ struct Audience {
                                             ConsoleOptions{.out = context.out_terminal,
                                                            .notes = context.err_terminal,
                                                            .show_faults = context.verbosity > 0,
-                                                           .only_end = context.quiet});
+                                                           .only_end = context.quiet,
+                                                           .logged = logs(LogLevel::kWarning)});
     options.sinks.push_back(console.get());
-    if (context.quiet) { return; }
+    if (context.quiet || logs(LogLevel::kError)) { return; }
     options.on_progress = [this](std::uint64_t done, std::uint64_t of) { console->show_tasks(done, of); };
   }
 };
@@ -305,6 +308,8 @@ Status run_in_job(const Context& context, ProcessGroup& job, Result<Prepared>& p
 }
 
 Status run(const Context& context, const RunOptions& options) {
+  TRIBUTARY_ASSIGN_OR_RETURN(const LogLevel log_level, log_level_from(options.log_level));
+  set_log_level(log_level);
   // Before MPI starts: until then SIGUSR1 would end the process.
   const SignalWatch signals(in_job());
   ProcessGroup* job = nullptr;
@@ -349,6 +354,9 @@ Command run_command() {
             app.add_option("-o,--output", options->directory, "Run directory (default: runs/<name>)")->type_name("DIR");
             app.add_option("--resume", options->resume, "Go on from the newest checkpoint of this run directory")
                 ->type_name("DIR");
+            app.add_option("--log-level", options->log_level,
+                           "Write log lines to standard error: off, error, warning, info, debug or trace")
+                ->type_name("LEVEL");
             app.add_flag("--print-config", options->print_configuration,
                          "Print the configuration with every default written out, and stop");
             app.footer(

@@ -329,6 +329,7 @@ void ConsoleSink::write_end(const Record& end) {
 }
 
 void ConsoleSink::write_note(std::string_view label, std::string_view text) {
+  if (options_.logged) { return; }
   remove_bar();
   out_.flush();
   notes_ << label << ' ' << text << '\n';

@@ -27,6 +27,7 @@ struct ConsoleOptions {
   TerminalTraits notes;
   bool show_faults = false;  // one line each; otherwise only their number at the end
   bool only_end = false;     // the summary at the end and warnings, without the table
+  bool logged = false;       // warnings and faults are log lines on `notes`, so they are not written again
 };
 
 class ConsoleSink final : public RecordSink {

@@ -2,12 +2,12 @@
 #include "report/run_data.hpp"
 
 #include <fmt/format.h>
-#include <yaml-cpp/yaml.h>
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
 
+#include "config/yaml_document.hpp"
 #include "tributary/base/human.hpp"
 #include "tributary/run/record_sinks.hpp"
 #include "tributary/run/run_lock.hpp"
@@ -80,37 +80,31 @@ void keep_last_of_each(std::vector<Record>& records, Key key) {
   records = std::move(kept);
 }
 
-void flatten(const YAML::Node& node, const std::string& prefix, std::map<std::string, std::string>& out) {
-  if (node.IsMap()) {
-    for (const auto& entry : node) {
-      std::string path = prefix;
-      if (!path.empty()) { path += '.'; }
-      path += entry.first.Scalar();
-      flatten(entry.second, path, out);
+using internal::config::YamlEntry;
+using internal::config::YamlNode;
+
+void flatten(const YamlNode& node, const std::string& path, std::map<std::string, std::string>& out) {
+  if (node.kind == YamlNode::Kind::kMap) {
+    for (const YamlEntry& entry : node.entries) {
+      flatten(entry.value, path.empty() ? entry.key : path + '.' + entry.key, out);
     }
-    return;
+  } else if (node.kind != YamlNode::Kind::kSequence) {
+    out[path] = node.kind == YamlNode::Kind::kScalar ? node.text : "~";
+  } else if (std::ranges::all_of(node.items, [](const YamlNode& i) { return i.kind == YamlNode::Kind::kScalar; })) {
+    std::string list;
+    for (const YamlNode& item : node.items) { list += (list.empty() ? "" : ", ") + item.text; }
+    out[path] = "[" + list + "]";
+  } else {
+    for (std::size_t i = 0; i < node.items.size(); ++i) { flatten(node.items[i], fmt::format("{}[{}]", path, i), out); }
   }
-  if (node.IsSequence()) {
-    const bool plain = std::all_of(node.begin(), node.end(), [](const YAML::Node& item) { return item.IsScalar(); });
-    if (plain) {
-      std::string list;
-      for (const YAML::Node& item : node) { list += (list.empty() ? "" : ", ") + item.Scalar(); }
-      out[prefix] = "[" + list + "]";
-      return;
-    }
-    for (std::size_t i = 0; i < node.size(); ++i) { flatten(node[i], fmt::format("{}[{}]", prefix, i), out); }
-    return;
-  }
-  out[prefix] = node.IsScalar() ? node.Scalar() : "~";
 }
 
 }  // namespace
 
 std::map<std::string, std::string> flatten_yaml(const std::string& text) {
   std::map<std::string, std::string> settings;
-  try {
-    flatten(YAML::Load(text), "", settings);
-  } catch (const YAML::Exception&) { settings.clear(); }
+  const internal::config::YamlDocument document = internal::config::parse_yaml(text, 0);
+  if (document.readable) { flatten(document.root, "", settings); }
   return settings;
 }
 

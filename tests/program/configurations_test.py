@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every file in configs/ is valid and runs; every command says what it does with an example."""
 import json
+import re
 import struct
 import unittest
 
@@ -112,6 +113,25 @@ class ConfigurationsTest(ProgramTest):
                 out, _ = self.run_program(*command.split(), "--help")
                 self.assertIn("Example", out)
                 self.assertIn("tributary " + command.split()[0], out)
+
+    def test_log_lines_say_when_how_bad_about_whom_and_what(self):
+        file = self.configuration(
+            "schema: 1\nrounds: 3\ntopology: {sites: {north: 3, south: 3}}\nmodel: {kind: echo}\ntrainer: {kind: echo}\n"
+            "simulation: {faults: {kill: 0.5, down_s: 1, seed: 2}}\n")
+        out, err = self.run_program("run", file, "--output", self.work / "logged", "--log-level", "debug")
+        plain_out, plain_err = self.run_program("run", file, "--output", self.work / "plain")
+
+        lines = err.splitlines()
+        line = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (error|warning|info|debug) "
+                          r"\[(root|aggregator \S+|client \S+)(, round \d+)?\] \S.*$")
+        about_the_run = [each for each in lines if not each.startswith(("model ", "report ", "data "))]
+        self.assertEqual([each for each in about_the_run if not line.match(each)], [])
+        for wanted in ("the run begins", "round 3] committed: ", "the checkpoint is saved", "kill: injected", "the run has ended"):
+            self.assertTrue(any(wanted in each for each in lines), f"{wanted}\n{err}")
+        self.assertNotIn("[root", plain_err)
+        self.assertEqual(self.model_digest(self.work / "logged"), self.model_digest(self.work / "plain"))
+        self.assertIn("round", out)
+        self.run_program("run", file, "--output", self.work / "wrong", "--log-level", "loud", expect=64)
 
     def test_an_unknown_command_gets_a_suggestion(self):
         _, err = self.run_program("rum", expect=64)

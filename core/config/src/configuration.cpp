@@ -6,9 +6,9 @@
 #include <algorithm>
 #include <system_error>
 
+#include "config/yaml_document.hpp"
 #include "configuration_reading.hpp"
 #include "tributary/base/file_system.hpp"
-#include "yaml_document.hpp"
 #include "yaml_text.hpp"
 
 namespace tributary {

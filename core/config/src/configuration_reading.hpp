@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "config/configuration_schema.hpp"
-#include "yaml_document.hpp"
+#include "config/yaml_document.hpp"
 
 namespace tributary::internal::config {
 

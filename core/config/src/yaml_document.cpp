@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "yaml_document.hpp"
+#include "config/yaml_document.hpp"
 
 #include <fmt/format.h>
 

@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-#include "yaml_document.hpp"
+#include "config/yaml_document.hpp"
 
 namespace tributary::internal::config {
 

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "config/configuration_changes.hpp"
+#include "federation_log.hpp"
 #include "record_values.hpp"
 #include "tributary/base/file_digest.hpp"
 #include "tributary/base/human.hpp"
@@ -74,6 +75,10 @@ Result<std::unique_ptr<Federation>> Federation::open(const Plan& plan, const Tra
 }
 
 Status Federation::show(const Record& record) {
+  if (record.event() == "warning") {
+    internal::log_run(plan_.tree(), LogLevel::kWarning, Round{saturated_count(record.number("round"))},
+                      std::string(record.text("text")));
+  }
   for (RecordSink* const sink : options_.sinks) { TRIBUTARY_RETURN_IF_ERROR(sink->write(record)); }
   return {};
 }
@@ -128,6 +133,7 @@ void Federation::keep_error(Status status) {
 }
 
 void Federation::noted(const NodeEvent& note) {
+  internal::log_event(plan_.tree(), note, global_round(note));
   Record record("fault");
   record.set("round", global_round(note).value).set("node", plan_.tree().name(note.node));
   record.set("kind", std::string(to_string(note.kind))).set("detail", note.detail);
@@ -298,6 +304,8 @@ Result<RootState> Federation::restore() {
   for (std::string& warning : start.warnings) { warn(std::move(warning)); }
   for (const Record& record : shown) { TRIBUTARY_RETURN_IF_ERROR(show(record)); }
   if (!options_.resume || !first_time) { TRIBUTARY_RETURN_IF_ERROR(begin_records()); }
+  internal::log_run(plan_.tree(), LogLevel::kInfo, round_,
+                    round_.value == 0 ? "the run begins" : "the run goes on after this round");
   round_start_ = Clock::now();
   checkpoint_time_ = {};
   if (done_) { kind_ = FederationOutcome::Kind::kStoppedAtAccuracy; }
@@ -387,6 +395,7 @@ Status Federation::save(const ModelValues& model) {
   TRIBUTARY_RETURN_IF_ERROR(checkpoints_.save(plan_.spec(), *model, state));
   checkpoint_time_ = Clock::now() - start;
   saved_ = round_;
+  internal::log_run(plan_.tree(), LogLevel::kDebug, round_, "the checkpoint is saved");
   return {};
 }
 
@@ -412,6 +421,7 @@ Result<bool> Federation::published(const RoundReport& report, const ModelValues&
   if (report.committed) { TRIBUTARY_RETURN_IF_ERROR(check_model(model, report.round)); }
   round_ = report.round;
   version_ = report.version;
+  internal::log_round(plan_.tree(), report);
   const Configuration& configuration = plan_.configuration();
   const bool interrupted = options_.stop != nullptr && options_.stop->load();
   const bool last = report.round.value >= configuration.rounds;
@@ -475,6 +485,7 @@ Result<FederationOutcome> Federation::run(Driver& driver) {
   keep_error(complete_round().status());
   if (ran.ok()) { ran = note_error_; }
   if (!ran.ok()) {
+    internal::log_run(plan_.tree(), LogLevel::kError, round_, "the run has failed: " + ran.message());
     if (records_) {
       // The first error is the one to report, also where it keeps this record from being written.
       [[maybe_unused]] const Status told = write(Record("end")
@@ -496,6 +507,7 @@ Result<FederationOutcome> Federation::run(Driver& driver) {
     if (!abandoned_.empty()) { TRIBUTARY_RETURN_IF_ERROR(write(abandoned_warning())); }
   }
   outcome.wall_time = Clock::now() - start_;
+  internal::log_run(plan_.tree(), LogLevel::kInfo, round_, fmt::format("the run has ended: {}", to_string(kind_)));
   TRIBUTARY_RETURN_IF_ERROR(write_end_records(driver.statistics(), outcome));
   return outcome;
 }
