@@ -139,7 +139,8 @@ Result<ProgramReport> read_report(const SafetensorsMetadata& metadata) {
     constexpr std::array<std::string_view, 7> kPassed{"format", "client", "round",         "global_round",
                                                       "rounds", "seed",   "evaluate_first"};
     constexpr std::array<std::string_view, 4> kOurs{"tributary.", "option.", "trainer.", "algorithm."};
-    const bool ours = std::ranges::any_of(kOurs, [&](std::string_view start) { return key.starts_with(start); });
+    const bool ours = std::ranges::any_of(
+        kOurs, [name = std::string_view(key)](std::string_view start) { return name.starts_with(start); });
     if (ours || std::ranges::find(kPassed, key) != kPassed.end()) { continue; }
     if (key == "weight") {
       TRIBUTARY_ASSIGN_OR_RETURN(report.weight, finite_number_of(key, text));
