@@ -9,9 +9,9 @@ namespace tributary {
 
 void register_builtin_aggregators(ExtensionRegistry& registry) {
   registry.add_policy("synchronous", "ask a cohort, wait for all of it, or for a quorum at a deadline",
-                      [](const TierConfig& tier) { return std::make_unique<SynchronousPolicy>(tier); });
+                      [](const PolicySettings& settings) { return std::make_unique<SynchronousPolicy>(settings); });
   registry.add_rule("weighted-sum", "exact weighted mean of the children's changes",
-                    [](const AlgorithmConfig&) { return std::make_unique<WeightedSum>(); });
+                    [] { return std::make_unique<WeightedSum>(); });
   registry.add_server_optimizer("step", "moves the model by server_lr times the mean change",
                                 [](double rate) { return std::make_unique<ServerStep>(rate); });
 }

@@ -21,22 +21,22 @@ std::uint32_t ceiling_share(double share, std::uint32_t of) {
 }  // namespace
 
 std::uint32_t SynchronousPolicy::largest_target(std::uint32_t children) const noexcept {
-  if (config_.cohort_count) { return std::min(*config_.cohort_count, children); }
-  if (config_.cohort_fraction) { return std::min(ceiling_share(*config_.cohort_fraction, children), children); }
+  if (settings_.cohort_count) { return std::min(*settings_.cohort_count, children); }
+  if (settings_.cohort_fraction) { return std::min(ceiling_share(*settings_.cohort_fraction, children), children); }
   return children;
 }
 
 Cohort SynchronousPolicy::choose(std::uint32_t children, std::uint64_t seed) const {
   Cohort cohort;
   cohort.target = largest_target(children);
-  const double wanted = std::ceil(config_.over_selection * static_cast<double>(cohort.target) - kRoundingSlack);
+  const double wanted = std::ceil(settings_.over_selection * static_cast<double>(cohort.target) - kRoundingSlack);
   const auto asked = static_cast<std::uint32_t>(std::min(wanted, static_cast<double>(children)));
   Rng rng(seed);
   cohort.members = rng.sample_without_replacement(children, asked);
-  cohort.quorum = ceiling_share(config_.quorum, cohort.target);
+  cohort.quorum = ceiling_share(settings_.quorum, cohort.target);
   // 0 would mean that there is none.
-  if (config_.deadline_s > 0.0) {
-    cohort.deadline = std::max(std::chrono::nanoseconds{1}, to_nanoseconds(config_.deadline_s));
+  if (settings_.deadline_s > 0.0) {
+    cohort.deadline = std::max(std::chrono::nanoseconds{1}, to_nanoseconds(settings_.deadline_s));
   }
   cohort.hard_deadline = later_by(cohort.deadline, cohort.deadline);
   return cohort;

@@ -11,6 +11,7 @@
 #include <string>
 
 #include "tributary/aggregators/synchronous.hpp"
+#include "tributary/run/policy_settings.hpp"
 
 namespace tributary::cli {
 namespace {
@@ -65,7 +66,7 @@ std::set<std::uint32_t> child_counts(const Tree& tree, std::uint32_t tier) {
 void add_about_cohorts(const TierConfig& config, std::uint32_t tier, const std::set<std::uint32_t>& counts,
                        std::vector<std::string>& sentences) {
   if (config.over_selection <= 1.0 && config.quorum >= 1.0) { return; }
-  const SynchronousPolicy policy(config);
+  const SynchronousPolicy policy(policy_settings(config));
   bool asks_more = false;
   bool waits_for_fewer = false;
   for (const std::uint32_t children : counts) {

@@ -21,7 +21,7 @@
 #include "tributary/base/printable.hpp"
 #include "tributary/nodes/message.hpp"
 #include "tributary/topology/cost.hpp"
-#include "tributary/topology/placement.hpp"
+#include "tributary/topology/place_nodes.hpp"
 #include "tributary/topology/read.hpp"
 #include "tributary/training/training_time.hpp"
 
@@ -409,8 +409,7 @@ Command plan_command() {
           const CostEstimate cost = estimate_cost(plan.tree(), cost_options(loaded.composition));
           std::optional<Placement> placement;
           if (!hosts.empty()) {
-            TRIBUTARY_ASSIGN_OR_RETURN(placement,
-                                       Placement::create(plan.tree(), hosts, client_work(loaded.composition)));
+            TRIBUTARY_ASSIGN_OR_RETURN(placement, place_nodes(plan.tree(), hosts, client_work(loaded.composition)));
           }
           const std::vector<std::string> warnings = warn(context, loaded.composition, placement.has_value());
           if (*json) {

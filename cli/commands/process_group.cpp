@@ -15,6 +15,7 @@
 #include "build_information.hpp"
 #include "tributary/base/version.hpp"
 #include "tributary/mpi/driver.hpp"
+#include "tributary/topology/place_nodes.hpp"
 
 namespace tributary::cli {
 namespace {
@@ -39,7 +40,7 @@ class MpiJob final : public ProcessGroup {
     TRIBUTARY_RETURN_IF_ERROR(session_->agree(mine, credentials));
     // Only now every rank's host is known.
     const Result<Placement> placement =
-        Placement::create(composition->plan.tree(), session_->hosts(), client_work(*composition));
+        place_nodes(composition->plan.tree(), session_->hosts(), client_work(*composition));
     if (placement.ok()) { credentials.placement = placement->digest(); }
     return session_->agree(placement.status(), credentials);
   }
@@ -59,7 +60,7 @@ class MpiJob final : public ProcessGroup {
   static MpiDriverSettings of(JobSettings settings) {
     return {.threads = settings.threads,
             .silence = std::chrono::nanoseconds(static_cast<std::int64_t>(settings.lost_after_s * 1e9)),
-            .work = std::move(settings.work),
+            .place = node_placer(std::move(settings.work)),
             .stop_now = settings.stop_now};
   }
 

@@ -24,6 +24,7 @@
 #include "tributary/run/federation.hpp"
 #include "tributary/run/prepared_run.hpp"
 #include "tributary/topology/generate.hpp"
+#include "tributary/topology/place_nodes.hpp"
 
 namespace {
 
@@ -114,7 +115,7 @@ tributary::Status run(tributary::MpiSession& session) {
   // Whoever could not make it, or made something else, is named on all ranks before anything starts.
   TRIBUTARY_RETURN_IF_ERROR(session.agree(
       made.status(), made.ok() ? tributary::credentials_of(*made, "hello 1") : tributary::MpiCredentials{}));
-  tributary::MpiDriver driver(session, {.threads = 1});
+  tributary::MpiDriver driver(session, {.threads = 1, .place = tributary::node_placer()});
   if (session.rank() != 0) { return driver.serve(made->plan, *made->factory); }
 
   const std::filesystem::path directory = std::filesystem::temp_directory_path() / "tributary-hello-mpi";

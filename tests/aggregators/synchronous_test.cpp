@@ -26,7 +26,7 @@ void expect_distinct(const Cohort& cohort, std::size_t asked, std::uint32_t chil
 }
 
 TEST(SynchronousPolicy, AsksEverybodyUnlessToldOtherwise) {
-  const Cohort cohort = SynchronousPolicy(TierConfig{}).choose(5, 1);
+  const Cohort cohort = SynchronousPolicy(PolicySettings{}).choose(5, 1);
 
   EXPECT_EQ(cohort.members, (std::vector<std::uint32_t>{0, 1, 2, 3, 4}));
   EXPECT_EQ(cohort.target, 5U);
@@ -36,7 +36,7 @@ TEST(SynchronousPolicy, AsksEverybodyUnlessToldOtherwise) {
 
 TEST(SynchronousPolicy, DeadlinesBeyondTheClockNeitherVanishNorWrapAround) {
   const auto cohort = [](double deadline_s) {
-    TierConfig tier;
+    PolicySettings tier;
     tier.deadline_s = deadline_s;
     return SynchronousPolicy(tier).choose(5, 1);
   };
@@ -50,7 +50,7 @@ TEST(SynchronousPolicy, DeadlinesBeyondTheClockNeitherVanishNorWrapAround) {
 }
 
 TEST(SynchronousPolicy, SizesCohortsByShareOrNumber) {
-  TierConfig tier;
+  PolicySettings tier;
   tier.cohort_fraction = 0.3;
   EXPECT_EQ(SynchronousPolicy(tier).choose(10, 1).members.size(), 3U);
   EXPECT_EQ(SynchronousPolicy(tier).choose(1, 1).members.size(), 1U);
@@ -67,7 +67,7 @@ TEST(SynchronousPolicy, SizesCohortsByShareOrNumber) {
 // 4,000 draws of 10 out of 100: each client is drawn 400 times with a standard deviation of 19; a deviation of 6 of
 // them happens to one of 100 clients once in about 5 million runs.
 TEST(SynchronousPolicy, DrawsEveryChildEquallyOften) {
-  TierConfig tier;
+  PolicySettings tier;
   tier.cohort_count = 10;
   const SynchronousPolicy policy(tier);
   std::map<std::uint32_t, int> drawn;
@@ -85,7 +85,7 @@ TEST(SynchronousPolicy, AsksAsManyAsItSaysWhateverTheSizes) {
   for (std::uint32_t children = 1; children <= 40; ++children) {
     for (std::uint32_t count = 1; count <= 45; count += 4) {
       for (const double over : {1.0, 1.3, 2.0}) {
-        TierConfig tier;
+        PolicySettings tier;
         tier.cohort_count = count;
         tier.over_selection = over;
         const Cohort cohort = SynchronousPolicy(tier).choose(children, children * 100 + count);
@@ -102,7 +102,7 @@ TEST(SynchronousPolicy, AsksAsManyAsItSaysWhateverTheSizes) {
 }
 
 TEST(SynchronousPolicy, TheSameSeedDrawsTheSameCohortAtTheCohortsCost) {
-  TierConfig tier;
+  PolicySettings tier;
   tier.cohort_count = 1000;
   const SynchronousPolicy policy(tier);
 
@@ -114,7 +114,7 @@ TEST(SynchronousPolicy, TheSameSeedDrawsTheSameCohortAtTheCohortsCost) {
 }
 
 TEST(SynchronousPolicy, WaitsForTheTargetAndThenCommits) {
-  const SynchronousPolicy policy(TierConfig{});
+  const SynchronousPolicy policy(PolicySettings{});
 
   EXPECT_EQ(policy.decide(state(5, 5, 5, 4)), Decision::kWait);
   EXPECT_EQ(policy.decide(state(5, 5, 5, 5)), Decision::kCommit);
@@ -122,7 +122,7 @@ TEST(SynchronousPolicy, WaitsForTheTargetAndThenCommits) {
 }
 
 TEST(SynchronousPolicy, GivesUpAtOnceWhenTheQuorumIsOutOfReach) {
-  const SynchronousPolicy policy(TierConfig{});
+  const SynchronousPolicy policy(PolicySettings{});
 
   EXPECT_EQ(policy.decide(state(5, 5, 5, 3, 1)), Decision::kAbandon);
   EXPECT_EQ(policy.decide(state(5, 5, 5, 3, 0, 1)), Decision::kAbandon);
@@ -130,7 +130,7 @@ TEST(SynchronousPolicy, GivesUpAtOnceWhenTheQuorumIsOutOfReach) {
 }
 
 TEST(SynchronousPolicy, TheQuorumClosesTheRoundFromTheDeadlineOn) {
-  const SynchronousPolicy policy(TierConfig{});
+  const SynchronousPolicy policy(PolicySettings{});
   RoundState late = state(5, 5, 3, 3);
   EXPECT_EQ(policy.decide(late), Decision::kWait);
   late.deadline_passed = true;
@@ -142,7 +142,7 @@ TEST(SynchronousPolicy, TheQuorumClosesTheRoundFromTheDeadlineOn) {
 }
 
 TEST(SynchronousPolicy, TheQuorumIsEnoughWhenNobodyElseWillReport) {
-  const SynchronousPolicy policy(TierConfig{});
+  const SynchronousPolicy policy(PolicySettings{});
 
   EXPECT_EQ(policy.decide(state(5, 5, 3, 3, 1, 1)), Decision::kCommit);
 }

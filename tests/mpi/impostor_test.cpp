@@ -14,6 +14,7 @@
 #include "session_state.hpp"
 #include "support/fake_trainer.hpp"
 #include "support/federation.hpp"
+#include "tributary/topology/place_nodes.hpp"
 #include "wire/node_message.hpp"
 
 namespace tributary::internal {
@@ -52,7 +53,7 @@ class Listener final : public LetterReceiver {
 
 // Joins the run as any rank does; rank 1 sends `letter`, and all wait for the end and say good-bye.
 void serve_falsely(const Plan& plan, const Sent& letter) {
-  const Placement placement = Placement::create(plan.tree(), session().hosts(), {}).value();
+  const Placement placement = place_nodes(plan.tree(), session().hosts(), {}).value();
   const Status agreed = session().agree({}, {.program = "",
                                              .configuration = plan.digest(),
                                              .model = plan.spec().fingerprint(),
@@ -91,7 +92,7 @@ void expect_ended(const Sent& letter, const std::string& why) {
     return;
   }
   testing::MemoryObserver observer(kParameters);
-  MpiDriver driver(session(), {.threads = 1, .silence = std::chrono::minutes(2)});
+  MpiDriver driver(session(), {.threads = 1, .silence = std::chrono::minutes(2), .place = node_placer()});
   const Status status = driver.run(plan, trainers, observer);
   EXPECT_EQ(status.code(), Code::kProtocol) << status.message();
   EXPECT_THAT(status.message(), HasSubstr("rank 1 on "));
@@ -104,7 +105,7 @@ Sent message_of_a_client(const Message& message, const std::vector<Payload>& pay
   const auto clients = static_cast<std::uint32_t>(4 * session().size());
   const Plan plan =
       make_plan(testing::rounds(3), testing::make_tree(testing::balanced_counts(clients, 1)), trainers).value();
-  const Placement placement = Placement::create(plan.tree(), session().hosts(), {}).value();
+  const Placement placement = place_nodes(plan.tree(), session().hosts(), {}).value();
   std::uint32_t client = 1;
   while (placement.rank_of(NodeId{client}) != 1) { ++client; }
   const std::vector<std::uint64_t> ids(payloads.size(), 1);

@@ -4,6 +4,7 @@
 
 #include "contract/driver_contract.hpp"
 #include "mpi_main.hpp"
+#include "tributary/topology/place_nodes.hpp"
 
 namespace tributary::testing {
 namespace {
@@ -27,8 +28,10 @@ DriverCase mpi(std::string name, std::uint32_t threads, std::size_t chunk_bytes)
           .make =
               [threads, chunk_bytes](const ComputeTime& /*compute_time*/) {
                 // Sanitizers and many ranks on few cores make ranks slow, not silent.
-                return std::make_unique<MpiUnderTest>(MpiDriverSettings{
-                    .threads = threads, .silence = std::chrono::minutes(2), .chunk_bytes = chunk_bytes});
+                return std::make_unique<MpiUnderTest>(MpiDriverSettings{.threads = threads,
+                                                                        .silence = std::chrono::minutes(2),
+                                                                        .place = node_placer(),
+                                                                        .chunk_bytes = chunk_bytes});
               },
           .deadline = std::chrono::milliseconds(600)};
 }

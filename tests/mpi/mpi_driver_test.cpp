@@ -9,6 +9,7 @@
 #include "mpi_main.hpp"
 #include "support/fake_trainer.hpp"
 #include "support/federation.hpp"
+#include "tributary/topology/place_nodes.hpp"
 
 namespace tributary::testing {
 namespace {
@@ -32,7 +33,7 @@ Ran run(const Configuration& configuration, const Tree& tree, std::size_t parame
   const FunctionTrainerFactory factory = trainers(parameters);
   Ran ran{.status = {}, .observer = MemoryObserver(parameters), .statistics = {}};
   const Plan plan = make_plan(configuration, tree, factory).value();
-  MpiDriver driver(session(), {.threads = 1, .silence = std::chrono::minutes(2)});
+  MpiDriver driver(session(), {.threads = 1, .silence = std::chrono::minutes(2), .place = node_placer()});
   ran.status = session().rank() == 0 ? driver.run(plan, factory, ran.observer) : driver.serve(plan, factory);
   ran.statistics = driver.statistics();
   return ran;
@@ -84,7 +85,7 @@ TEST(MpiDriver, ACodeThatARankDoesNotKnowIsStillAFailureThere) {
     return Status(static_cast<Code>(200), "of a later version");
   };
   const Plan plan = make_plan(rounds(3), make_tree(balanced_counts(4, 1)), factory).value();
-  MpiDriver driver(session(), {.threads = 1, .silence = std::chrono::minutes(2)});
+  MpiDriver driver(session(), {.threads = 1, .silence = std::chrono::minutes(2), .place = node_placer()});
 
   const Status status = session().rank() == 0 ? driver.run(plan, factory, observer) : driver.serve(plan, factory);
 
@@ -102,7 +103,8 @@ TEST(MpiDriver, ARunThatIsAskedToStopAtOnceKeepsTheNewestPublishedModel) {
     return false;
   };
   const Plan plan = make_plan(rounds(1'000'000), make_tree(balanced_counts(4, 1)), factory).value();
-  MpiDriver driver(session(), {.threads = 1, .silence = std::chrono::minutes(2), .stop_now = &stop});
+  MpiDriver driver(session(),
+                   {.threads = 1, .silence = std::chrono::minutes(2), .place = node_placer(), .stop_now = &stop});
 
   const Status status = session().rank() == 0 ? driver.run(plan, factory, ran.observer) : driver.serve(plan, factory);
 
@@ -112,6 +114,20 @@ TEST(MpiDriver, ARunThatIsAskedToStopAtOnceKeepsTheNewestPublishedModel) {
     EXPECT_EQ(*ran.observer.halted_model, ran.observer.models.rbegin()->second);
     EXPECT_LT(ran.observer.order.back(), 1'000'000U);
   }
+}
+
+TEST(MpiDriver, NeedsToBeToldHowNodesArePlaced) {
+  const FunctionTrainerFactory factory = noisy_pull(10);
+  const Plan plan = make_plan(rounds(1), make_tree(balanced_counts(2, 1)), factory).value();
+  MpiDriver driver(session(), {.threads = 1});
+
+  const Status refused = session().rank() == 0 ? [&] {
+    MemoryObserver observer(10);
+    return driver.run(plan, factory, observer);
+  }()
+                                               : driver.serve(plan, factory);
+
+  EXPECT_EQ(refused.code(), Code::kInvalidArgument) << refused.to_string();
 }
 
 }  // namespace

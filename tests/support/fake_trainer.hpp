@@ -14,8 +14,8 @@
 #include <vector>
 
 #include "tributary/base/random.hpp"
+#include "tributary/base/weight.hpp"
 #include "tributary/nodes/trainer.hpp"
-#include "tributary/nodes/weight.hpp"
 
 namespace tributary::testing {
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "configuration_effects.hpp"
 #include "configuration_fields.hpp"
-#include "tributary/nodes/weight.hpp"
+#include "tributary/base/weight.hpp"
 
 namespace tributary::internal::config {
 namespace {

@@ -43,13 +43,12 @@ void ExtensionRegistry::add_server_optimizer(std::string name, std::string summa
 }
 
 Result<std::unique_ptr<TierPolicy>> ExtensionRegistry::make_policy(const std::string& name,
-                                                                   const TierConfig& tier) const {
-  return make<TierPolicy>("policy", policies_, name, tier);
+                                                                   const PolicySettings& settings) const {
+  return make<TierPolicy>("policy", policies_, name, settings);
 }
 
-Result<std::unique_ptr<AggregationRule>> ExtensionRegistry::make_rule(const std::string& name,
-                                                                      const AlgorithmConfig& algorithm) const {
-  return make<AggregationRule>("rule", rules_, name, algorithm);
+Result<std::unique_ptr<AggregationRule>> ExtensionRegistry::make_rule(const std::string& name) const {
+  return make<AggregationRule>("rule", rules_, name);
 }
 
 Result<std::unique_ptr<ServerOptimizer>> ExtensionRegistry::make_server_optimizer(const std::string& name,

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "tributary/base/random.hpp"
+#include "tributary/run/policy_settings.hpp"
 
 namespace tributary {
 namespace {
@@ -111,12 +112,12 @@ Result<Plan> Plan::create(Configuration configuration, Tree tree, const TrainerF
   std::vector<std::unique_ptr<TierPolicy>> policies;
   for (std::uint32_t tier = 0; tier < tree.height(); ++tier) {
     const TierConfig& settings = configuration.tier(tier);
-    Result<std::unique_ptr<TierPolicy>> policy = registry.make_policy(settings.policy, settings);
+    Result<std::unique_ptr<TierPolicy>> policy = registry.make_policy(settings.policy, policy_settings(settings));
     if (!policy.ok()) { return policy.status().with_context(fmt::format("tiers.{}.policy", tier)); }
     policies.push_back(std::move(policy).value());
   }
   for (const Status& known :
-       {registry.make_rule(std::string(kRule), configuration.algorithm).status(),
+       {registry.make_rule(std::string(kRule)).status(),
         registry.make_server_optimizer(std::string(kServerOptimizer), configuration.algorithm.server_lr).status()}) {
     TRIBUTARY_RETURN_IF_ERROR(known);
   }
@@ -226,8 +227,8 @@ InnerNodeSettings Plan::inner_node(NodeId node, std::uint32_t incarnation) const
   settings.evaluate_clients = configuration_.evaluation.at_clients;
   settings.rounds = configuration_.rounds;
   // create() made one of each, so these names are known.
-  settings.policy = registry_->make_policy(tier.policy, tier).value();
-  settings.rule = registry_->make_rule(std::string(kRule), configuration_.algorithm).value();
+  settings.policy = registry_->make_policy(tier.policy, policy_settings(tier)).value();
+  settings.rule = registry_->make_rule(std::string(kRule)).value();
   settings.optimizer =
       registry_->make_server_optimizer(std::string(kServerOptimizer), root ? configuration_.algorithm.server_lr : 1.0)
           .value();

@@ -18,8 +18,8 @@
 #include "client_weight.hpp"
 #include "config/configuration_schema.hpp"
 #include "program_workspace.hpp"
+#include "tributary/base/weight.hpp"
 #include "tributary/data/model_file.hpp"
-#include "tributary/nodes/weight.hpp"
 
 namespace tributary {
 namespace {

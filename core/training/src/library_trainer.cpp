@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "client_weight.hpp"
-#include "tributary/nodes/weight.hpp"
+#include "tributary/base/weight.hpp"
 
 namespace tributary {
 namespace {

@@ -34,7 +34,7 @@ InnerNodeSettings settings(NodeId self, NodeId parent, Tree::Children children) 
   made.spec = &spec();
   made.scale = ExactScale::fine(Weight::from(100).value(), 100);
   made.rounds = 2;
-  made.policy = std::make_unique<SynchronousPolicy>(TierConfig{});
+  made.policy = std::make_unique<SynchronousPolicy>(PolicySettings{});
   made.rule = std::make_unique<WeightedSum>();
   made.optimizer = std::make_unique<ServerStep>(1.0);
   return made;
@@ -241,7 +241,7 @@ TEST(InnerNode, AChildThatWeighsMoreThanItAnnouncedIsRefusedWhoeverComesFirst) {
     const auto bound = [](double weight) { return Weight::from(weight).value(); };
     made.weight_bounds = std::make_shared<const std::vector<Weight>>(std::vector{bound(2), bound(1), bound(1)});
     made.scale = ExactScale::fine(bound(2), 2);
-    made.policy = std::make_unique<SynchronousPolicy>(TierConfig{.quorum = 0.5, .deadline_s = 10.0});
+    made.policy = std::make_unique<SynchronousPolicy>(PolicySettings{.quorum = 0.5, .deadline_s = 10.0});
     InnerNode root(std::move(made), RootState{{}, {}, std::make_shared<std::vector<float>>(2, 0.0F)});
     root.on_start(context);
     const auto tasks = context.take<TaskMessage>();
@@ -320,7 +320,7 @@ TEST(InnerNode, ARoundOfNoWeightIsAbandonedInsteadOfDivided) {
 TEST(InnerNode, AChildThatStartsAgainAndAgainIsGivenUp) {
   Recorder context;
   InnerNodeSettings made = settings(NodeId{0}, NodeId{0}, {1, 2});
-  made.policy = std::make_unique<SynchronousPolicy>(TierConfig{.quorum = 0.5, .deadline_s = 10.0});
+  made.policy = std::make_unique<SynchronousPolicy>(PolicySettings{.quorum = 0.5, .deadline_s = 10.0});
   InnerNode root(std::move(made), RootState{{}, {}, std::make_shared<std::vector<float>>(2, 0.0F)});
   root.on_start(context);
   int starts = 0;
@@ -377,7 +377,7 @@ TEST(InnerNode, ADeadlineIsNeverRoundedAway) {
 TEST(InnerNode, ATaskHandedOutAfterTheDeadlineEndsAtTheHardDeadline) {
   Recorder context;
   InnerNodeSettings made = settings(NodeId{0}, NodeId{0}, {1, 2});
-  made.policy = std::make_unique<SynchronousPolicy>(TierConfig{.deadline_s = 10.0});
+  made.policy = std::make_unique<SynchronousPolicy>(PolicySettings{.deadline_s = 10.0});
   InnerNode root(std::move(made), RootState{{}, {}, std::make_shared<std::vector<float>>(2, 0.0F)});
   root.on_start(context);
   context.timers.erase(TimerId::kDeadline);
@@ -411,7 +411,7 @@ TEST(InnerNode, AnAggregatorLeavesWhatItsLinkNeeds) {
 TEST(InnerNode, LocalRoundsKeepWhatAnyOfThemMeasured) {
   Recorder context;
   InnerNodeSettings made = settings(NodeId{1}, NodeId{0}, {3, 3});
-  made.policy = std::make_unique<SynchronousPolicy>(TierConfig{.cohort_count = 2});
+  made.policy = std::make_unique<SynchronousPolicy>(PolicySettings{.cohort_count = 2});
   made.local_rounds = 3;
   InnerNode aggregator(std::move(made));
   TaskMessage first = task_with(std::chrono::nanoseconds{0});
@@ -502,7 +502,7 @@ TEST(ClientNode, ListensToItsParentAloneAndReportsTheTaskThatItHas) {
 TEST(InnerNode, AnUpdateOfAClosedRoundIsLateAndNotCounted) {
   Recorder context;
   InnerNodeSettings made = settings(NodeId{0}, NodeId{0}, {1, 2});
-  made.policy = std::make_unique<SynchronousPolicy>(TierConfig{.quorum = 0.5, .deadline_s = 1.0});
+  made.policy = std::make_unique<SynchronousPolicy>(PolicySettings{.quorum = 0.5, .deadline_s = 1.0});
   InnerNode root(std::move(made), RootState{{}, {}, std::make_shared<std::vector<float>>(2, 0.0F)});
   root.on_start(context);
   const auto tasks = context.take<TaskMessage>();
@@ -544,7 +544,7 @@ TEST(InnerNode, AWishToStopInAnAbandonedRoundIsFollowed) {
 TEST(InnerNode, AChildThatTheDeadlineCutsOffIsNoted) {
   Recorder context;
   InnerNodeSettings made = settings(NodeId{0}, NodeId{0}, {1, 2});
-  TierConfig tier;
+  PolicySettings tier;
   tier.deadline_s = 5.0;
   tier.quorum = 0.5;
   made.policy = std::make_unique<SynchronousPolicy>(tier);

@@ -36,7 +36,9 @@ Status MpiDriver::serve(const Plan& plan, const TrainerFactory& factory) {
 Status MpiDriver::start(const Plan& plan, const TrainerFactory& factory, RunObserver* observer) {
   statistics_ = {};
   // What can go wrong on one rank alone is known to all before a message moves.
-  Result<Placement> placement = Placement::create(plan.tree(), session_.hosts(), settings_.work);
+  Result<Placement> placement = settings_.place
+                                    ? settings_.place(plan.tree(), session_.hosts())
+                                    : Result<Placement>(invalid_argument("MpiDriverSettings::place is needed"));
   Status ready = placement.status();
   Result<std::unique_ptr<TrainingPool>> pool = TrainingPool::create(factory, threads_);
   if (ready.ok()) { ready = pool.status(); }

@@ -11,21 +11,20 @@
 #include <memory>
 
 #include "tributary/base/status.hpp"
-#include "tributary/nodes/tier_config.hpp"
 #include "tributary/nodes/tier_policy.hpp"
 
 namespace tributary {
 
 class SynchronousPolicy final : public TierPolicy {
  public:
-  explicit SynchronousPolicy(TierConfig config) : config_(std::move(config)) {}
+  explicit SynchronousPolicy(const PolicySettings& settings) : settings_(settings) {}
 
   [[nodiscard]] Cohort choose(std::uint32_t children, std::uint64_t seed) const override;
   [[nodiscard]] Decision decide(const RoundState& state) const noexcept override;
   [[nodiscard]] std::uint32_t largest_target(std::uint32_t children) const noexcept override;
 
  private:
-  TierConfig config_;
+  PolicySettings settings_;
 };
 
 }  // namespace tributary

@@ -22,8 +22,6 @@
 #include <vector>
 
 #include "tributary/base/status.hpp"
-#include "tributary/nodes/algorithm_config.hpp"
-#include "tributary/nodes/tier_config.hpp"
 
 namespace tributary {
 
@@ -127,6 +125,34 @@ struct TrainerConfig {
   std::uint32_t steps = 0;     // > 0: that many optimizer steps instead of epochs
   std::string device = "cpu";  // cpu | cuda | auto
   friend bool operator==(const TrainerConfig&, const TrainerConfig&) = default;
+};
+
+struct AlgorithmConfig {
+  enum class Kind { kFedAvg, kFedSgd, kFedProx };
+  Kind kind = Kind::kFedAvg;
+  double mu = 0.01;  // kFedProx
+  enum class Weighting { kSamples, kUniform, kCapped };
+  Weighting weighting = Weighting::kSamples;
+  double weight_cap = 0.0;  // kCapped: largest weight of one client
+  double server_lr = 1.0;   // scales the mean update where it is applied
+  enum class Precision { kAuto, kCompact, kFull };
+  Precision precision = Precision::kAuto;  // of the exact sums; docs/decisions
+  friend bool operator==(const AlgorithmConfig&, const AlgorithmConfig&) = default;
+};
+
+// tiers: how a tier commits. Set for all tiers (`default`) and per distance of the committing node from the root (0, 1,
+// ...).
+struct TierConfig {
+  std::string policy = "synchronous";
+  // Whom a node asks each round: a share of its children, or a number of them.
+  std::optional<double> cohort_fraction;      // (0, 1]
+  std::optional<std::uint32_t> cohort_count;  // >= 1
+  double over_selection = 1.0;                // >= 1: asks ceil(over_selection * cohort), takes the first cohort
+  double quorum = 1.0;                        // (0, 1]: share of the cohort that is enough at the deadline
+  double deadline_s = 0.0;                    // 0: none
+  std::uint32_t local_rounds = 1;             // local rounds between commits upward; not at the root
+  std::uint32_t retries = 2;                  // of a task whose training failed
+  friend bool operator==(const TierConfig&, const TierConfig&) = default;
 };
 
 struct EvaluationConfig {

@@ -25,8 +25,8 @@
 #include <vector>
 
 #include "tributary/base/status.hpp"
+#include "tributary/base/weight.hpp"
 #include "tributary/nodes/payload.hpp"
-#include "tributary/nodes/weight.hpp"
 
 namespace tributary {
 

@@ -12,17 +12,15 @@
 #include <vector>
 
 #include "tributary/nodes/aggregation_rule.hpp"
-#include "tributary/nodes/algorithm_config.hpp"
 #include "tributary/nodes/server_optimizer.hpp"
-#include "tributary/nodes/tier_config.hpp"
 #include "tributary/nodes/tier_policy.hpp"
 
 namespace tributary {
 
 class ExtensionRegistry {
  public:
-  using PolicyMaker = std::function<std::unique_ptr<TierPolicy>(const TierConfig&)>;
-  using RuleMaker = std::function<std::unique_ptr<AggregationRule>(const AlgorithmConfig&)>;
+  using PolicyMaker = std::function<std::unique_ptr<TierPolicy>(const PolicySettings&)>;
+  using RuleMaker = std::function<std::unique_ptr<AggregationRule>()>;
   using ServerOptimizerMaker = std::function<std::unique_ptr<ServerOptimizer>(double rate)>;
 
   // A later entry of the same name replaces an earlier one.
@@ -31,9 +29,9 @@ class ExtensionRegistry {
   void add_server_optimizer(std::string name, std::string summary, ServerOptimizerMaker maker);
 
   // kConfiguration, with the known names, if `name` is not among them.
-  [[nodiscard]] Result<std::unique_ptr<TierPolicy>> make_policy(const std::string& name, const TierConfig& tier) const;
-  [[nodiscard]] Result<std::unique_ptr<AggregationRule>> make_rule(const std::string& name,
-                                                                   const AlgorithmConfig& algorithm) const;
+  [[nodiscard]] Result<std::unique_ptr<TierPolicy>> make_policy(const std::string& name,
+                                                                const PolicySettings& settings) const;
+  [[nodiscard]] Result<std::unique_ptr<AggregationRule>> make_rule(const std::string& name) const;
   [[nodiscard]] Result<std::unique_ptr<ServerOptimizer>> make_server_optimizer(const std::string& name,
                                                                                double rate) const;
 

@@ -7,9 +7,20 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 namespace tributary {
+
+// What a policy is made from. Which of it a policy obeys is the policy's affair.
+struct PolicySettings {
+  // Whom a node asks each round: a share of its children, or a number of them; neither: all.
+  std::optional<double> cohort_fraction;      // (0, 1]
+  std::optional<std::uint32_t> cohort_count;  // >= 1
+  double over_selection = 1.0;                // >= 1: asks ceil(over_selection * cohort), takes the first cohort
+  double quorum = 1.0;                        // (0, 1]: share of the cohort that is enough at the deadline
+  double deadline_s = 0.0;                    // 0: none
+};
 
 // Whom to ask in one round.
 struct Cohort {

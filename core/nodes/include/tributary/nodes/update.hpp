@@ -15,8 +15,8 @@
 
 #include "tributary/base/digest.hpp"
 #include "tributary/base/ids.hpp"
+#include "tributary/base/weight.hpp"
 #include "tributary/nodes/payload.hpp"
-#include "tributary/nodes/weight.hpp"
 
 namespace tributary {
 

@@ -21,9 +21,9 @@
 #include <string>
 #include <vector>
 
+#include "tributary/nodes/placement.hpp"
 #include "tributary/run/driver.hpp"
 #include "tributary/run/prepared_run.hpp"
-#include "tributary/topology/placement.hpp"
 
 namespace tributary {
 
@@ -106,7 +106,7 @@ class MpiSession {
 struct MpiDriverSettings {
   std::uint32_t threads = 0;                                   // training threads of this process; 0: cores_per_rank()
   std::chrono::nanoseconds silence{std::chrono::seconds(15)};  // of a rank, after which it counts as lost
-  std::function<double(ClientIndex)> work;                     // see Placement
+  NodePlacer place;                                            // required: node_placer() of topology, say
   // Set: stop at once, keeping the newest finished round. For signals that leave seconds, not rounds.
   const std::atomic<bool>* stop_now = nullptr;
   bool recovery = MpiSession::recovery();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "tributary/nodes/weight.hpp"
+#include "tributary/base/weight.hpp"
 
 #include <fmt/format.h>
 

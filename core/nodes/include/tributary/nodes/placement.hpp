@@ -1,17 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which rank of an MPI job holds which node of the tree.
+// Which process of a job holds which node of the tree, and what follows from it.
 //
-// Said:       a node whose attribute `rank` is set is there, and so is everything below it that says nothing else. The
-//             root is on rank 0.
-// Not said:   clients, in the order of their ClientIndex, are cut into one block per rank, as equal in expected work as
-//             blocks can be; the ranks of one host follow one another, so a subtree stays on few ranks and fewer hosts.
-//             An inner node goes where most of the work of its children is: to that host, and there to that rank.
-//             docs/decisions/0005-placement.md has the reasons.
-// Balance:    if nothing is said, no rank has more work than the average rank plus the heaviest client. Every rank gets
-//             a client as long as there are as many clients as ranks; ranks that are left without a node are legal.
-// Determinism: a function of its arguments alone: every rank computes it for itself, and all get the same.
-// Cost:       4 bytes per node, 20 more while it is made; tens of milliseconds for a million clients.
-// Threads:    immutable; const calls may run together.
+// Made by place_nodes() of topology, or by whoever knows better.
+// Threads: immutable; const calls may run together.
 #pragma once
 
 #include <cstdint>
@@ -37,12 +28,10 @@ struct RankLoad {
 
 class Placement {
  public:
-  // `hosts`: for each rank the name of its host; ranks whose names are equal share one. `work`: what a round costs one
-  // client, in any unit, finite and > 0 (for example samples x epochs); empty: all clients cost the same.
-  // kInvalidArgument: no ranks, or work that is no such number. kConfiguration: a node says a rank that does not exist,
-  // or the root one that is not 0.
-  static Result<Placement> create(const Tree& tree, std::span<const std::string> hosts,
-                                  const std::function<double(ClientIndex)>& work);
+  // `rank`: of each node, below hosts.size(). `hosts`: for each rank the name of its host; ranks whose names are equal
+  // share one. `work`: of each client node, and not read of others.
+  Placement(const Tree& tree, std::vector<std::uint32_t> rank, std::vector<std::string> hosts,
+            std::span<const double> work);
 
   [[nodiscard]] std::uint32_t ranks() const noexcept { return static_cast<std::uint32_t>(loads_.size()); }
   [[nodiscard]] std::uint32_t rank_of(NodeId node) const { return rank_.at(node.value); }
@@ -63,9 +52,6 @@ class Placement {
   friend bool operator==(const Placement&, const Placement&) = default;
 
  private:
-  Placement() = default;
-  void describe(const Tree& tree, std::span<const double> work_below);
-
   std::vector<std::uint32_t> rank_;  // by node
   std::vector<std::string> hosts_;   // by rank, as everything below
   std::vector<RankLoad> loads_;
@@ -74,5 +60,9 @@ class Placement {
   std::uint32_t edges_between_ranks_ = 0;
   std::uint32_t edges_between_hosts_ = 0;
 };
+
+// Places the nodes of a tree on a job, one host's name for each rank: a function of its arguments, since every process
+// asks it for itself.
+using NodePlacer = std::function<Result<Placement>(const Tree& tree, std::span<const std::string> hosts)>;
 
 }  // namespace tributary

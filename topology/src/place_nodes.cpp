@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "tributary/topology/placement.hpp"
+#include "tributary/topology/place_nodes.hpp"
 
 #include <fmt/format.h>
 
@@ -356,60 +356,25 @@ void place_inner_nodes(const Tree& tree, std::span<const std::uint32_t> host, st
 
 }  // namespace
 
-Result<Placement> Placement::create(const Tree& tree, std::span<const std::string> hosts,
-                                    const std::function<double(ClientIndex)>& work) {
+Result<Placement> place_nodes(const Tree& tree, std::span<const std::string> hosts,
+                              const std::function<double(ClientIndex)>& work) {
   if (hosts.empty() || hosts.size() >= kNotSaid) {
     return invalid_argument(
         fmt::format("a placement needs 1 to {} ranks, got the hosts of {}", kNotSaid - 1, hosts.size()));
   }
   const std::vector<std::uint32_t> host = host_numbers(hosts);
-  Placement made;
-  TRIBUTARY_ASSIGN_OR_RETURN(made.rank_, said_ranks(tree, static_cast<std::uint32_t>(hosts.size())));
+  TRIBUTARY_ASSIGN_OR_RETURN(std::vector<std::uint32_t> rank,
+                             said_ranks(tree, static_cast<std::uint32_t>(hosts.size())));
   TRIBUTARY_ASSIGN_OR_RETURN(const std::vector<double> below, work_below(tree, work));
-  ClientCutter(tree, host, below, made.rank_).run();
-  place_inner_nodes(tree, host, below, made.rank_);
-  made.hosts_.assign(hosts.begin(), hosts.end());
-  made.describe(tree, below);
-  return made;
+  ClientCutter(tree, host, below, rank).run();
+  place_inner_nodes(tree, host, below, rank);
+  return Placement(tree, std::move(rank), {hosts.begin(), hosts.end()}, below);
 }
 
-Digest Placement::digest() const {
-  Hasher hasher;
-  hasher.update(fmt::format("placement on {} ranks:", ranks()));
-  hasher.update(std::as_bytes(std::span(rank_)));
-  return hasher.finish();
-}
-
-void Placement::describe(const Tree& tree, std::span<const double> work_below) {
-  loads_.resize(hosts_.size());
-  peers_.resize(hosts_.size());
-  // The last node that found an edge to a rank: for the children of one node, each rank is a peer once.
-  std::vector<std::uint32_t> seen_by(hosts_.size(), kNotSaid);
-  for (std::uint32_t n = 0; n < tree.size(); ++n) {
-    const std::uint32_t rank = rank_[n];
-    RankLoad& load = loads_[rank];
-    if (tree.is_client(NodeId{n})) {
-      ++load.clients;
-      load.work += work_below[n];
-      continue;
-    }
-    ++load.inner_nodes;
-    for (const NodeId child : tree.children(NodeId{n})) {
-      const std::uint32_t other = rank_[child.value];
-      if (other == rank) { continue; }
-      ++edges_between_ranks_;
-      if (hosts_[other] != hosts_[rank]) { ++edges_between_hosts_; }
-      if (std::exchange(seen_by[other], n) == n) { continue; }
-      peers_[rank].push_back(other);
-      peers_[other].push_back(rank);
-    }
-  }
-  for (std::uint32_t rank = 0; rank < ranks(); ++rank) {
-    std::vector<std::uint32_t>& peers = peers_[rank];
-    std::sort(peers.begin(), peers.end());
-    peers.erase(std::unique(peers.begin(), peers.end()), peers.end());
-    if (loads_[rank].clients + loads_[rank].inner_nodes == 0) { idle_.push_back(rank); }
-  }
+NodePlacer node_placer(std::function<double(ClientIndex)> work) {
+  return [work = std::move(work)](const Tree& tree, std::span<const std::string> hosts) {
+    return place_nodes(tree, hosts, work);
+  };
 }
 
 }  // namespace tributary

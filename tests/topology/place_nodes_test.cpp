@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "tributary/topology/placement.hpp"
+#include "tributary/topology/place_nodes.hpp"
 
 #include <fmt/format.h>
 #include <gmock/gmock.h>
@@ -66,7 +66,7 @@ std::function<double(ClientIndex)> by_index(std::vector<double> work) {
 
 Placement place(const Tree& tree, const std::vector<std::string>& hosts,
                 const std::function<double(ClientIndex)>& work = nullptr) {
-  Result<Placement> placement = Placement::create(tree, hosts, work);
+  Result<Placement> placement = place_nodes(tree, hosts, work);
   EXPECT_TRUE(placement.ok()) << placement.status().message();
   return std::move(placement).value();
 }
@@ -410,11 +410,11 @@ TEST(Placement, RefusesARankThatIsNotThere) {
   const Tree several = two_tiers(2, 2, {{2, 4}, {3, 9}});
 
   EXPECT_EQ(
-      Placement::create(one, hosts_of(4), nullptr).status(),
+      place_nodes(one, hosts_of(4), nullptr).status(),
       configuration_error("node \"client-1\" is to be on rank 5, but there are 4 ranks (0 to 3): start at least 6 "
                           "ranks, or change the rank in the topology"));
   EXPECT_EQ(
-      Placement::create(several, hosts_of(1), nullptr).status(),
+      place_nodes(several, hosts_of(1), nullptr).status(),
       configuration_error("node \"aggregator-2\" (as the first of 2 such nodes) is to be on rank 4, but there is 1 "
                           "rank (0 to 0): start at least 10 ranks, or change the rank in the topology"));
 }
@@ -422,7 +422,7 @@ TEST(Placement, RefusesARankThatIsNotThere) {
 TEST(Placement, RefusesARootOnAnotherRank) {
   const Tree tree = tree_of({1, 0}, {{0, 1}});
 
-  EXPECT_EQ(Placement::create(tree, hosts_of(4), nullptr).status(),
+  EXPECT_EQ(place_nodes(tree, hosts_of(4), nullptr).status(),
             configuration_error("node \"root\" is the root, which is always on rank 0, but its rank is 1: remove its "
                                 "rank from the topology"));
 }
@@ -432,15 +432,15 @@ TEST(Placement, RefusesWorkThatIsNoAmount) {
   const double huge = std::numeric_limits<double>::max();
 
   for (const double wrong : {0.0, -1.0, std::nan(""), std::numeric_limits<double>::infinity()}) {
-    EXPECT_EQ(Placement::create(tree, hosts_of(2), by_index({1.0, wrong})).status(),
+    EXPECT_EQ(place_nodes(tree, hosts_of(2), by_index({1.0, wrong})).status(),
               invalid_argument(fmt::format("the expected work of client-1 must be finite and > 0, got {}", wrong)));
   }
-  EXPECT_EQ(Placement::create(tree, hosts_of(2), by_index({huge, huge})).status(),
+  EXPECT_EQ(place_nodes(tree, hosts_of(2), by_index({huge, huge})).status(),
             invalid_argument("the expected work of all clients together is not finite"));
 }
 
 TEST(Placement, RefusesAJobWithoutRanks) {
-  EXPECT_EQ(Placement::create(tree_of({1, 0}), {}, nullptr).status(),
+  EXPECT_EQ(place_nodes(tree_of({1, 0}), {}, nullptr).status(),
             invalid_argument("a placement needs 1 to 4294967294 ranks, got the hosts of 0"));
 }
 
