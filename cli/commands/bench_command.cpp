@@ -100,7 +100,7 @@ class RoundTimer final : public RunObserver {
     last_ = Clock::now();
     return RootState{{}, {}, std::make_shared<std::vector<float>>(std::move(initial_))};
   }
-  Result<bool> published(const RoundReport& report, const ModelValues& /*model*/, TrainingPool& /*pool*/,
+  Result<bool> published(const RoundReport& report, const ModelValues& /*model*/, ModelEvaluator& /*evaluator*/,
                          const DriverStatistics& /*statistics*/) override {
     if (!report.committed) { return internal_error("a round was abandoned"); }
     const auto now = Clock::now();

@@ -39,11 +39,11 @@ class Rounds final : public RunObserver {
     start_ = Clock::now();
     return RootState{{}, {}, std::make_shared<std::vector<float>>(std::move(initial_))};
   }
-  Result<bool> published(const RoundReport& report, const ModelValues& /*model*/, TrainingPool& pool,
-                         const DriverStatistics& /*statistics*/) override {
+  Result<bool> published(const RoundReport& report, const ModelValues& /*model*/, ModelEvaluator& /*evaluator*/,
+                         const DriverStatistics& statistics) override {
     if (!report.committed) { return internal_error("a round was abandoned"); }
     times.wall = Seconds(Clock::now() - start_).count();
-    times.busy = Seconds(pool.train_time()).count();
+    times.busy = Seconds(statistics.train_time).count();
     return false;
   }
 

@@ -103,7 +103,7 @@ class WorkFactory final : public TrainerFactory {
 class Silent final : public RunObserver {
  public:
   Result<RootState> restore() override { return RootState{{}, {}, std::make_shared<std::vector<float>>(16)}; }
-  Result<bool> published(const RoundReport& /*report*/, const ModelValues& /*model*/, TrainingPool& /*pool*/,
+  Result<bool> published(const RoundReport& /*report*/, const ModelValues& /*model*/, ModelEvaluator& /*evaluator*/,
                          const DriverStatistics& /*statistics*/) override {
     return false;
   }

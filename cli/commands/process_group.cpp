@@ -36,7 +36,7 @@ class MpiJob final : public ProcessGroup {
   Status agree(const Status& mine, const PreparedRun* composition) override {
     std::string program = fmt::format("{} {} {}", version_text(), kRevision, kBuildType);
     if (composition == nullptr) { return session_->agree(mine, {.program = std::move(program)}); }
-    MpiCredentials credentials = credentials_of(*composition, std::move(program));
+    MpiCredentials credentials = credentials_of(composition->plan, composition->data_digest(), std::move(program));
     TRIBUTARY_RETURN_IF_ERROR(session_->agree(mine, credentials));
     // Only now every rank's host is known.
     const Result<Placement> placement =

@@ -10,7 +10,7 @@
 
 #include "commands/load.hpp"
 #include "tributary/base/status.hpp"
-#include "tributary/run/driver.hpp"
+#include "tributary/nodes/driver.hpp"
 
 namespace tributary {
 class MpiSession;

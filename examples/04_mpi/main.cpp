@@ -113,8 +113,9 @@ Result<tributary::PreparedRun> make_federation() {
 tributary::Status run(tributary::MpiSession& session) {
   const Result<tributary::PreparedRun> made = make_federation();
   // Whoever could not make it, or made something else, is named on all ranks before anything starts.
-  TRIBUTARY_RETURN_IF_ERROR(session.agree(
-      made.status(), made.ok() ? tributary::credentials_of(*made, "hello 1") : tributary::MpiCredentials{}));
+  TRIBUTARY_RETURN_IF_ERROR(
+      session.agree(made.status(), made.ok() ? tributary::credentials_of(made->plan, made->data_digest(), "hello 1")
+                                             : tributary::MpiCredentials{}));
   tributary::MpiDriver driver(session, {.threads = 1, .place = tributary::node_placer()});
   if (session.rank() != 0) { return driver.serve(made->plan, *made->factory); }
 

@@ -65,8 +65,9 @@ TEST_P(DriverContract, TheObserverMayMeasureTheModelWithTheTrainersOfItsProcess)
   });
 
   const DriverRun measured = run({rounds(3), make_tree(balanced_counts(3, 2)), factory}, [](MemoryObserver& observer) {
-    observer.on_published = [](const auto&, const ModelValues& model, TrainingPool& pool, const auto&) -> Result<bool> {
-      TRIBUTARY_ASSIGN_OR_RETURN(const Evaluation found, pool.evaluate(*model));
+    observer.on_published = [](const auto&, const ModelValues& model, ModelEvaluator& evaluator,
+                               const auto&) -> Result<bool> {
+      TRIBUTARY_ASSIGN_OR_RETURN(const Evaluation found, evaluator.evaluate(*model));
       EXPECT_EQ(found.metrics.at("first"), static_cast<double>(model->front()));
       return false;
     };

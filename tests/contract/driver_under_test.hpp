@@ -40,7 +40,7 @@ class DriverUnderTest {
   // Carries the federation to its end; every process of the driver calls it with an equal plan. `observer` is called in
   // the process that holds the root alone. The Status is Driver::run()'s there, and elsewhere OK exactly when it is
   // there.
-  virtual Status run(const Plan& plan, const TrainerFactory& factory, RunObserver& observer) = 0;
+  virtual Status run(const AgreedPlan& plan, const TrainerFactory& factory, RunObserver& observer) = 0;
   // Of all processes, where the root is.
   [[nodiscard]] virtual const DriverStatistics& statistics() const = 0;
 };
@@ -68,7 +68,7 @@ class OneProcessDriver final : public DriverUnderTest {
   explicit OneProcessDriver(std::unique_ptr<Driver> driver) : driver_(std::move(driver)) {}
 
   [[nodiscard]] bool holds_root() const override { return true; }
-  Status run(const Plan& plan, const TrainerFactory& factory, RunObserver& observer) override {
+  Status run(const AgreedPlan& plan, const TrainerFactory& factory, RunObserver& observer) override {
     return driver_->run(plan, factory, observer);
   }
   [[nodiscard]] const DriverStatistics& statistics() const override { return driver_->statistics(); }
@@ -137,7 +137,7 @@ class DriverContract : public ::testing::TestWithParam<DriverCase> {
     }
     const std::unique_ptr<DriverUnderTest> driver = GetParam().make(compute_time);
     run.holds_root = driver->holds_root();
-    run.patience = plan->liveness().first_probe;
+    run.patience = plan->inner_node(plan->tree().root(), 0).liveness.first_probe;
     run.status = driver->run(*plan, factory, run.observer);
     run.statistics = driver->statistics();
     expect_proper_calls(run);

@@ -14,7 +14,7 @@ class MpiUnderTest final : public DriverUnderTest {
   explicit MpiUnderTest(MpiDriverSettings settings) : driver_(session(), std::move(settings)) {}
 
   [[nodiscard]] bool holds_root() const override { return session().rank() == 0; }
-  Status run(const Plan& plan, const TrainerFactory& factory, RunObserver& observer) override {
+  Status run(const AgreedPlan& plan, const TrainerFactory& factory, RunObserver& observer) override {
     return holds_root() ? driver_.run(plan, factory, observer) : driver_.serve(plan, factory);
   }
   [[nodiscard]] const DriverStatistics& statistics() const override { return driver_.statistics(); }

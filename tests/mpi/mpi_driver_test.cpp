@@ -97,7 +97,7 @@ TEST(MpiDriver, ARunThatIsAskedToStopAtOnceKeepsTheNewestPublishedModel) {
   std::atomic<bool> stop{false};
   const FunctionTrainerFactory factory = trainers(4);
   Ran ran{.status = {}, .observer = MemoryObserver(4), .statistics = {}};
-  ran.observer.on_published = [&stop](const RoundReport& report, const ModelValues&, TrainingPool&,
+  ran.observer.on_published = [&stop](const RoundReport& report, const ModelValues&, ModelEvaluator&,
                                       const DriverStatistics&) -> Result<bool> {
     if (report.round.value == 3) { stop = true; }
     return false;

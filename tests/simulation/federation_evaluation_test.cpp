@@ -14,6 +14,7 @@
 #include "support/scratch_directory.hpp"
 #include "tributary/run/federation.hpp"
 #include "tributary/simulation/driver.hpp"
+#include "tributary/training/training_pool.hpp"
 
 namespace tributary::testing {
 namespace {
@@ -275,7 +276,7 @@ class SteppingDriver final : public Driver {
   using Steps = std::function<Status(RunObserver&, TrainingPool&)>;
   explicit SteppingDriver(Steps steps) : steps_(std::move(steps)) {}
 
-  Status run(const Plan& /*plan*/, const TrainerFactory& factory, RunObserver& observer) override {
+  Status run(const AgreedPlan& /*plan*/, const TrainerFactory& factory, RunObserver& observer) override {
     TRIBUTARY_ASSIGN_OR_RETURN(const std::unique_ptr<TrainingPool> pool, TrainingPool::create(factory, 0));
     return steps_(observer, *pool);
   }

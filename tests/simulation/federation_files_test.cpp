@@ -236,7 +236,7 @@ TEST(FederationFiles, AResumeBeforeTheFirstCheckpointIsRefusedToo) {
 // As a rank of a job that is not ready: the root has been restored, and the run does not begin.
 class RefusingDriver final : public Driver {
  public:
-  Status run(const Plan& /*plan*/, const TrainerFactory& /*factory*/, RunObserver& observer) override {
+  Status run(const AgreedPlan& /*plan*/, const TrainerFactory& /*factory*/, RunObserver& observer) override {
     TRIBUTARY_RETURN_IF_ERROR(observer.restore().status());
     return deadline_exceeded("rank 3 did not come");
   }

@@ -114,7 +114,7 @@ TEST(VirtualTime, PublishingIsNeverTakenForMerging) {
 
   const Simulated run =
       simulate(configuration, make_tree(balanced_counts(4, 1)), factory, {.threads = 1}, [&](MemoryObserver& observer) {
-        observer.on_published = [&](const RoundReport&, const ModelValues&, TrainingPool&,
+        observer.on_published = [&](const RoundReport&, const ModelValues&, ModelEvaluator&,
                                     const DriverStatistics& statistics) -> Result<bool> {
           merged.push_back(statistics.merge_time);
           std::this_thread::sleep_for(milliseconds(30));

@@ -12,7 +12,8 @@
 #include <vector>
 
 #include "tributary/aggregators/builtin.hpp"
-#include "tributary/run/driver.hpp"
+#include "tributary/nodes/driver.hpp"
+#include "tributary/run/plan.hpp"
 
 namespace tributary::testing {
 
@@ -56,7 +57,7 @@ class MemoryObserver final : public RunObserver {
     if (starts == 1) { last_mark_ = Clock::now(); }
     return RootState{saved_round_, saved_version_, std::make_shared<std::vector<float>>(saved_), done_};
   }
-  Result<bool> published(const RoundReport& report, const ModelValues& model, TrainingPool& pool,
+  Result<bool> published(const RoundReport& report, const ModelValues& model, ModelEvaluator& evaluator,
                          const DriverStatistics& statistics) override {
     called();
     round_times[report.round.value] = Clock::now() - last_mark_;
@@ -70,7 +71,7 @@ class MemoryObserver final : public RunObserver {
       saved_round_ = report.round;
       saved_version_ = report.version;
     }
-    Result<bool> stop = on_published ? on_published(report, model, pool, statistics) : Result<bool>(false);
+    Result<bool> stop = on_published ? on_published(report, model, evaluator, statistics) : Result<bool>(false);
     last_mark_ = Clock::now();
     return stop;
   }
@@ -108,7 +109,7 @@ class MemoryObserver final : public RunObserver {
 
   // What restore() and published() answer, if not the usual.
   Status restore_error;
-  std::function<Result<bool>(const RoundReport&, const ModelValues&, TrainingPool&, const DriverStatistics&)>
+  std::function<Result<bool>(const RoundReport&, const ModelValues&, ModelEvaluator&, const DriverStatistics&)>
       on_published;
 
   std::vector<std::uint64_t> order;  // of the rounds published

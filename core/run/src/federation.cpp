@@ -349,13 +349,13 @@ Result<Metrics> Federation::complete_round() {
   Result<Metrics> metrics = complete(round);
   round.evaluation.reset();
   // The root's node may live on another thread, where it changes its model in place once nobody else holds it.
-  if (round.pool != nullptr) { round.pool->release(std::move(round.model)); }
+  if (round.evaluator != nullptr) { round.evaluator->release(std::move(round.model)); }
   return metrics;
 }
 
 Result<Metrics> Federation::complete(MeasuredRound& round) {
   // Once the driver has ended, and its pool with it, every evaluation is done.
-  if (!round.evaluation->done()) { round.pool->finish(*round.evaluation); }
+  if (!round.evaluation->done()) { round.evaluator->finish(*round.evaluation); }
   const Result<Evaluation> evaluation = round.evaluation->result();
   if (evaluation.ok()) {
     last_metrics_ = evaluation->metrics;
@@ -414,7 +414,7 @@ Status Federation::check_model(const ModelValues& model, Round round) const {
       round.value, trouble, algorithm.server_lr, last_good));
 }
 
-Result<bool> Federation::published(const RoundReport& report, const ModelValues& model, TrainingPool& pool,
+Result<bool> Federation::published(const RoundReport& report, const ModelValues& model, ModelEvaluator& evaluator,
                                    const DriverStatistics& statistics) {
   TRIBUTARY_RETURN_IF_ERROR(complete_round().status());
   TRIBUTARY_RETURN_IF_ERROR(note_error_);
@@ -436,9 +436,9 @@ Result<bool> Federation::published(const RoundReport& report, const ModelValues&
   const bool waits = decides || interrupted || last;
   std::shared_ptr<RunningEvaluation> evaluation;
   if (measure) {
-    evaluation = pool.begin_evaluation(model);
+    evaluation = evaluator.begin_evaluation(model);
     // Before the round's records: the time is the round's.
-    if (waits) { pool.finish(*evaluation); }
+    if (waits) { evaluator.finish(*evaluation); }
   }
   std::vector<Record> records = round_records(report, statistics);
   if (!measure) {
@@ -451,8 +451,8 @@ Result<bool> Federation::published(const RoundReport& report, const ModelValues&
   measured_ = MeasuredRound{.records = std::move(records),
                             .later = {},
                             .evaluation = std::move(evaluation),
-                            .pool = &pool,
-                            .threads = waits ? pool.threads() : std::max(1U, driver_->threads()),
+                            .evaluator = &evaluator,
+                            .threads = waits ? evaluator.threads() : std::max(1U, driver_->threads()),
                             .model = model,
                             .save = due && !waits};
   if (!waits) { return false; }
@@ -481,7 +481,7 @@ Result<FederationOutcome> Federation::run(Driver& driver) {
   start_ = Clock::now();
   driver_ = &driver;
   Status ran = driver.run(plan_, factory_, *this);
-  if (measured_) { measured_->pool = nullptr; }
+  if (measured_) { measured_->evaluator = nullptr; }
   keep_error(complete_round().status());
   if (ran.ok()) { ran = note_error_; }
   if (!ran.ok()) {

@@ -235,7 +235,7 @@ InnerNodeSettings Plan::inner_node(NodeId node, std::uint32_t incarnation) const
   return settings;
 }
 
-LivenessSettings Plan::liveness(NodeId client) const {
+LivenessSettings Plan::client_liveness(NodeId client) const {
   return liveness_.over(ways_time(tree_.attributes(client).link, payload_bytes()));
 }
 

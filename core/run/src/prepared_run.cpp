@@ -6,7 +6,9 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <span>
 #include <utility>
+#include <variant>
 
 #include "node_settings.hpp"
 #include "tributary/base/duration.hpp"
@@ -79,6 +81,20 @@ void add_label_records(const PreparedRun& made, std::vector<Record>& records) {
 
 std::uint64_t PreparedRun::samples(ClientIndex client) const {
   return partition ? partition->count(client) : 0;
+}
+
+Digest PreparedRun::data_digest() const {
+  if (!data.train && !data.test) { return {}; }
+  Hasher hasher;
+  for (const SharedDataset& dataset : {data.train, data.test}) {
+    if (!dataset) { continue; }
+    std::visit([&hasher](const auto& features) { hasher.update(std::as_bytes(std::span(features))); },
+               dataset->features);
+    hasher.update(std::as_bytes(std::span(dataset->labels)));
+    hasher.update(std::as_bytes(std::span(dataset->natural_ids)));
+    for (const std::string& name : dataset->id_names) { hasher.update(name + '\n'); }
+  }
+  return hasher.finish();
 }
 
 std::vector<Record> PreparedRun::data_records() const {

@@ -52,17 +52,33 @@ constexpr std::size_t kResultBytes = std::size_t{64} << 20U;
 
 }  // namespace
 
-RunningEvaluation::RunningEvaluation(std::span<const float> values, ModelValues model)
-    : values_(values), model_(std::move(model)), parts_(kEvaluationParts, internal_error("not run")) {}
+class TrainingPool::PooledEvaluation final : public RunningEvaluation {
+ public:
+  // `model` keeps `values`; null if the caller does.
+  PooledEvaluation(std::span<const float> values, ModelValues model)
+      : values_(values), model_(std::move(model)), parts_(kEvaluationParts, internal_error("not run")) {}
 
-bool RunningEvaluation::done() const noexcept {
-  return finished_ == kEvaluationParts;
-}
+  [[nodiscard]] bool done() const noexcept override { return finished_ == kEvaluationParts; }
+  [[nodiscard]] std::chrono::nanoseconds thread_time() const noexcept override {
+    return std::chrono::nanoseconds(busy_ns_.load());
+  }
+  [[nodiscard]] Result<Evaluation> result() override {
+    model_.reset();
+    return merge(parts_);
+  }
 
-Result<Evaluation> RunningEvaluation::result() {
-  model_.reset();
-  return merge(parts_);
-}
+ private:
+  friend class TrainingPool;
+
+  std::span<const float> values_;
+  ModelValues model_;
+  std::vector<Result<Evaluation>> parts_;
+  std::atomic<std::uint32_t> next_{0};
+  std::atomic<std::uint32_t> finished_{0};
+  std::atomic<std::int64_t> busy_ns_{0};
+};
+
+TrainingPool::TrainingPool(const TrainerFactory& factory) : factory_(factory) {}
 
 Result<std::unique_ptr<TrainingPool>> TrainingPool::create(const TrainerFactory& factory, std::uint32_t workers) {
   std::unique_ptr<TrainingPool> pool(new TrainingPool(factory));
@@ -152,7 +168,7 @@ bool TrainingPool::may_measure() {
 
 // Requires may_measure().
 void TrainingPool::measure_part(Trainer& trainer, std::unique_lock<std::mutex>& lock) {
-  const std::shared_ptr<RunningEvaluation> evaluation = evaluations_.front();
+  const std::shared_ptr<PooledEvaluation> evaluation = evaluations_.front();
   const std::uint32_t part = evaluation->next_++;
   lock.unlock();
   const auto start = std::chrono::steady_clock::now();
@@ -245,7 +261,7 @@ void TrainingPool::cancel(JobId id) {
 
 std::shared_ptr<RunningEvaluation> TrainingPool::begin_evaluation(ModelValues model) {
   const std::span<const float> values(*model);
-  std::shared_ptr<RunningEvaluation> evaluation(new RunningEvaluation(values, std::move(model)));
+  auto evaluation = std::make_shared<PooledEvaluation>(values, std::move(model));
   {
     const std::lock_guard lock(mutex_);
     evaluations_.push_back(evaluation);
@@ -266,7 +282,7 @@ void TrainingPool::finish(RunningEvaluation& evaluation) {
 }
 
 Result<Evaluation> TrainingPool::evaluate(std::span<const float> model) {
-  std::shared_ptr<RunningEvaluation> evaluation(new RunningEvaluation(model, nullptr));
+  const auto evaluation = std::make_shared<PooledEvaluation>(model, nullptr);
   {
     const std::lock_guard lock(mutex_);
     evaluations_.push_back(evaluation);

@@ -23,17 +23,17 @@ MpiDriver::MpiDriver(MpiSession& session, MpiDriverSettings settings)
 
 MpiDriver::~MpiDriver() = default;
 
-Status MpiDriver::run(const Plan& plan, const TrainerFactory& factory, RunObserver& observer) {
+Status MpiDriver::run(const AgreedPlan& plan, const TrainerFactory& factory, RunObserver& observer) {
   if (session_.rank() != 0) { return invalid_argument("the root is on rank 0: other ranks serve"); }
   return start(plan, factory, &observer);
 }
 
-Status MpiDriver::serve(const Plan& plan, const TrainerFactory& factory) {
+Status MpiDriver::serve(const AgreedPlan& plan, const TrainerFactory& factory) {
   if (session_.rank() == 0) { return invalid_argument("the root is on rank 0: it runs, and does not serve"); }
   return start(plan, factory, nullptr);
 }
 
-Status MpiDriver::start(const Plan& plan, const TrainerFactory& factory, RunObserver* observer) {
+Status MpiDriver::start(const AgreedPlan& plan, const TrainerFactory& factory, RunObserver* observer) {
   statistics_ = {};
   // What can go wrong on one rank alone is known to all before a message moves.
   Result<Placement> placement = settings_.place

@@ -27,7 +27,7 @@ constexpr nanoseconds kLongestPause = std::chrono::milliseconds(1);
 constexpr std::size_t kStagingBytes = std::size_t{64} << 20U;
 constexpr std::uint32_t kEdgesPerLetter = 1000;
 
-EndpointSettings endpoint_settings(const Plan& plan, const MpiDriverSettings& settings) {
+EndpointSettings endpoint_settings(const AgreedPlan& plan, const MpiDriverSettings& settings) {
   EndpointSettings endpoint;
   const std::size_t parameters = plan.spec().parameters();
   // Exact sums may need eight bytes for each value.

@@ -28,6 +28,7 @@
 #include "observer_queue.hpp"
 #include "runtime/node_runtime.hpp"
 #include "tributary/mpi/driver.hpp"
+#include "tributary/training/training_pool.hpp"
 #include "wire/node_message.hpp"
 
 namespace tributary::internal {
@@ -37,7 +38,7 @@ class RankLoop final : private RuntimeDriver, private LetterReceiver {
   struct Parts {
     MpiSession& session;
     const MpiDriverSettings& settings;
-    const Plan& plan;
+    const AgreedPlan& plan;
     const Placement& placement;
     TrainingPool& pool;
     // Rank 0 only.
@@ -140,7 +141,7 @@ class RankLoop final : private RuntimeDriver, private LetterReceiver {
 
   MpiSession& session_;
   const MpiDriverSettings& settings_;
-  const Plan& plan_;
+  const AgreedPlan& plan_;
   const Placement& placement_;
   TrainingPool& pool_;
   RunObserver* observer_;

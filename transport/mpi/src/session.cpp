@@ -206,21 +206,12 @@ Status compare(const internal::Introduction& root, const internal::Introduction&
 
 }  // namespace
 
-MpiCredentials credentials_of(const PreparedRun& composition, std::string program) {
-  MpiCredentials credentials{.program = std::move(program),
-                             .configuration = composition.plan.digest(),
-                             .model = composition.plan.spec().fingerprint()};
-  Hasher hasher;
-  for (const SharedDataset& dataset : {composition.data.train, composition.data.test}) {
-    if (!dataset) { continue; }
-    std::visit([&hasher](const auto& features) { hasher.update(std::as_bytes(std::span(features))); },
-               dataset->features);
-    hasher.update(std::as_bytes(std::span(dataset->labels)));
-    hasher.update(std::as_bytes(std::span(dataset->natural_ids)));
-    for (const std::string& name : dataset->id_names) { hasher.update(name + '\n'); }
-  }
-  if (composition.data.train || composition.data.test) { credentials.data = hasher.finish(); }
-  return credentials;
+MpiCredentials credentials_of(const AgreedPlan& plan, const Digest& data, std::string program) {
+  return {.program = std::move(program),
+          .configuration = plan.digest(),
+          .model = plan.spec().fingerprint(),
+          .data = data,
+          .placement = {}};
 }
 
 bool MpiSession::launched() noexcept {

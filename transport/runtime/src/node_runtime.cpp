@@ -20,7 +20,7 @@ constexpr std::size_t kAnswerBytes = std::size_t{64} << 20U;
 
 }  // namespace
 
-NodeRuntime::NodeRuntime(const Plan& plan, TrainingPool& pool, RuntimeDriver& driver)
+NodeRuntime::NodeRuntime(const AgreedPlan& plan, TrainingPool& pool, RuntimeDriver& driver)
     : plan_(plan),
       pool_(pool),
       driver_(driver),
@@ -208,7 +208,8 @@ void NodeRuntime::wake_node(NodeId node) {
   Slot& here = slot();
   if (here.inner || here.client) { return; }
   if (plan_.tree().is_client(node)) {
-    here.client = std::make_unique<ClientNode>(node, plan_.tree().parent(node), plan_.spec(), plan_.liveness(node));
+    here.client =
+        std::make_unique<ClientNode>(node, plan_.tree().parent(node), plan_.spec(), plan_.client_liveness(node));
   } else {
     here.inner = std::make_unique<InnerNode>(plan_.inner_node(node, 0));
   }

@@ -20,6 +20,7 @@
 #include "tributary/base/duration.hpp"
 #include "tributary/base/random.hpp"
 #include "tributary/nodes/client_node.hpp"
+#include "tributary/training/training_pool.hpp"
 
 namespace tributary {
 namespace {
@@ -101,7 +102,7 @@ class CompletionList {
 
 class Simulation final : public NodeContext {
  public:
-  Simulation(const SimulationSettings& settings, const Plan& plan, RunObserver& observer, TrainingPool& pool,
+  Simulation(const SimulationSettings& settings, const AgreedPlan& plan, RunObserver& observer, TrainingPool& pool,
              CompletionList& completions, DriverStatistics& statistics)
       : settings_(settings),
         plan_(plan),
@@ -146,8 +147,7 @@ class Simulation final : public NodeContext {
     statistics_.traffic.count(child, tier_of(child), down, bytes);
     if (std::holds_alternative<TaskMessage>(message)) { asked(to, std::get<TaskMessage>(message).key); }
     const auto* const update = std::get_if<UpdateMessage>(&message);
-    const std::uint64_t rank =
-        update != nullptr ? rank_of_update(plan_.configuration().seed, current_, update->key) : kAtOnce;
+    const std::uint64_t rank = update != nullptr ? rank_of_update(plan_.seed(), current_, update->key) : kAtOnce;
     if (fate.repeated) { queue_.push(in(later_by(travel, fate.repeat_delay)), Delivery{current_, to, message}, rank); }
     if (!fate.dropped) {
       queue_.push(in(later_by(travel, fate.delay)), Delivery{current_, to, std::move(message)}, rank);
@@ -290,7 +290,8 @@ class Simulation final : public NodeContext {
 
   void make(NodeId node, Slot& here) {
     if (plan_.tree().is_client(node)) {
-      here.client = std::make_unique<ClientNode>(node, plan_.tree().parent(node), plan_.spec(), plan_.liveness(node));
+      here.client =
+          std::make_unique<ClientNode>(node, plan_.tree().parent(node), plan_.spec(), plan_.client_liveness(node));
     } else {
       here.inner = std::make_unique<InnerNode>(plan_.inner_node(node, here.incarnation));
     }
@@ -420,7 +421,7 @@ class Simulation final : public NodeContext {
   }
 
   const SimulationSettings& settings_;
-  const Plan& plan_;
+  const AgreedPlan& plan_;
   RunObserver& observer_;
   TrainingPool& pool_;
   CompletionList& completions_;
@@ -448,7 +449,7 @@ class Simulation final : public NodeContext {
 SimulationDriver::SimulationDriver(SimulationSettings settings) : settings_(std::move(settings)) {}
 SimulationDriver::~SimulationDriver() = default;
 
-Status SimulationDriver::run(const Plan& plan, const TrainerFactory& factory, RunObserver& observer) {
+Status SimulationDriver::run(const AgreedPlan& plan, const TrainerFactory& factory, RunObserver& observer) {
   statistics_ = {};
   const bool real = settings_.simulation.clock == SimulationConfig::Clock::kReal;
   const std::uint32_t threads = std::max(settings_.threads, 1U);

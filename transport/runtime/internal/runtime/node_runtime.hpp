@@ -22,7 +22,8 @@
 
 #include "runtime/event_queue.hpp"
 #include "tributary/nodes/client_node.hpp"
-#include "tributary/run/driver.hpp"
+#include "tributary/nodes/driver.hpp"
+#include "tributary/training/training_pool.hpp"
 
 namespace tributary::internal {
 
@@ -53,7 +54,7 @@ struct RuntimeStatistics {
 class NodeRuntime final : private NodeContext {
  public:
   // All must outlive the host.
-  NodeRuntime(const Plan& plan, TrainingPool& pool, RuntimeDriver& driver);
+  NodeRuntime(const AgreedPlan& plan, TrainingPool& pool, RuntimeDriver& driver);
   ~NodeRuntime() override;
   NodeRuntime(const NodeRuntime&) = delete;
   NodeRuntime& operator=(const NodeRuntime&) = delete;
@@ -139,7 +140,7 @@ class NodeRuntime final : private NodeContext {
   [[nodiscard]] bool may_answer() const noexcept { return answering_ < most_answers_; }
   [[nodiscard]] Instant next_timer() const;
 
-  const Plan& plan_;
+  const AgreedPlan& plan_;
   TrainingPool& pool_;
   RuntimeDriver& driver_;
   const bool all_count_;  // every answer is counted, so no job is begun in vain

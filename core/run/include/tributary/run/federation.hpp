@@ -21,8 +21,8 @@
 
 #include "tributary/base/file_system.hpp"
 #include "tributary/data/safetensors.hpp"
+#include "tributary/nodes/driver.hpp"
 #include "tributary/run/checkpoint.hpp"
-#include "tributary/run/driver.hpp"
 #include "tributary/run/plan.hpp"
 #include "tributary/run/record_sinks.hpp"
 #include "tributary/run/run_inputs.hpp"
@@ -73,7 +73,7 @@ class Federation final : private RunObserver {
   Federation(const Plan& plan, const TrainerFactory& factory, FederationOptions options);
 
   Result<RootState> restore() override;
-  Result<bool> published(const RoundReport& report, const ModelValues& model, TrainingPool& pool,
+  Result<bool> published(const RoundReport& report, const ModelValues& model, ModelEvaluator& evaluator,
                          const DriverStatistics& statistics) override;
   void trained(std::uint64_t tasks) override;
   Status halted(const ModelValues& model) override;
@@ -114,8 +114,8 @@ class Federation final : private RunObserver {
     std::vector<Record> records;  // the round's first, without what is measured
     std::vector<Record> later;    // to be written after them
     std::shared_ptr<RunningEvaluation> evaluation;
-    TrainingPool* pool = nullptr;  // null once it is gone
-    std::uint32_t threads = 1;     // that measure
+    ModelEvaluator* evaluator = nullptr;  // null once it is gone
+    std::uint32_t threads = 1;            // that measure
     ModelValues model;
     bool save = false;
   };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A configuration that has been checked against its tree, its model and its data: everything a driver needs, and
-// nothing that can still be wrong.
+// A configuration that has been checked against its tree, its model and its data: everything a run needs, and nothing
+// that can still be wrong. Drivers see it as an AgreedPlan.
 //
 // Threads: immutable; const calls may run together.
 #pragma once
@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "tributary/config/configuration.hpp"
+#include "tributary/nodes/agreed_plan.hpp"
 #include "tributary/nodes/exact_accumulator.hpp"
 #include "tributary/nodes/extensions.hpp"
 #include "tributary/nodes/inner_node.hpp"
@@ -20,7 +21,7 @@
 
 namespace tributary {
 
-class Plan {
+class Plan final : public AgreedPlan {
  public:
   // Empty: only to be assigned to.
   Plan() = default;
@@ -31,8 +32,8 @@ class Plan {
                              const ExtensionRegistry& registry);
 
   [[nodiscard]] const Configuration& configuration() const noexcept { return configuration_; }
-  [[nodiscard]] const Tree& tree() const noexcept { return tree_; }
-  [[nodiscard]] const ParameterSpec& spec() const noexcept { return *spec_; }
+  [[nodiscard]] const Tree& tree() const noexcept override { return tree_; }
+  [[nodiscard]] const ParameterSpec& spec() const noexcept override { return *spec_; }
   // The grid of the sums that come together at `node`, an inner node: that of the node where they are divided, which is
   // the root or an aggregator with local rounds.
   [[nodiscard]] const ExactScale& scale(NodeId node) const;
@@ -42,24 +43,18 @@ class Plan {
   // The coarsest step to which the change of any client, or of any aggregator with local rounds, is resolved in the
   // sums of its parent, if it weighs as much as was announced.
   [[nodiscard]] double coarsest_resolution() const noexcept { return coarsest_resolution_; }
-  [[nodiscard]] const LivenessSettings& liveness() const noexcept { return liveness_; }
-  // That of the client `client` towards its parent, whose link may be slow.
-  [[nodiscard]] LivenessSettings liveness(NodeId client) const;
+  [[nodiscard]] LivenessSettings client_liveness(NodeId client) const override;
   // Largest number of clients that one root round counts.
   [[nodiscard]] std::uint64_t clients_per_round() const noexcept { return clients_per_round_; }
-  // Bytes of the model on the wire.
-  [[nodiscard]] std::size_t payload_bytes() const noexcept { return spec_->parameters() * sizeof(float); }
   // Children that one round of a node of this tier counts at most, and its local rounds per parent round.
   [[nodiscard]] const TierConfig& tier(std::uint32_t tier) const { return configuration_.tier(tier); }
-  // No round closes before all children that it asked have answered.
-  [[nodiscard]] bool every_answer_counts() const;
-  // Of everything that decides the result: a checkpoint of another digest is not continued.
-  [[nodiscard]] const Digest& digest() const noexcept { return digest_; }
+  [[nodiscard]] bool every_answer_counts() const override;
+  // A checkpoint of another digest is not continued.
+  [[nodiscard]] const Digest& digest() const noexcept override { return digest_; }
+  [[nodiscard]] std::uint64_t seed() const noexcept override { return configuration_.seed; }
 
-  // What the inner node `node` is made from.
-  [[nodiscard]] InnerNodeSettings inner_node(NodeId node, std::uint32_t incarnation) const;
-  // What the client node `node` has to train when it asks with `request`.
-  [[nodiscard]] TrainTask train_task(NodeId node, TrainRequest request) const;
+  [[nodiscard]] InnerNodeSettings inner_node(NodeId node, std::uint32_t incarnation) const override;
+  [[nodiscard]] TrainTask train_task(NodeId node, TrainRequest request) const override;
   // The seed of one client's work in one round of its parent.
   [[nodiscard]] std::uint64_t task_seed(ClientIndex client, Round round) const noexcept;
 

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "tributary/base/digest.hpp"
 #include "tributary/data/load_dataset.hpp"
 #include "tributary/data/safetensors.hpp"
 #include "tributary/run/plan.hpp"
@@ -34,6 +35,8 @@ struct PreparedRun {
 
   // Samples of one client; 0 without data.
   [[nodiscard]] std::uint64_t samples(ClientIndex client) const;
+  // Of all samples, which are read for it once; zero without data. Processes whose data differ do not work together.
+  [[nodiscard]] Digest data_digest() const;
   // What is to be known of the data: warnings, names of classes, and how labels are spread: one record per client, or a
   // summary for many; nothing without data.
   [[nodiscard]] std::vector<Record> data_records() const;

@@ -27,35 +27,12 @@
 #include <vector>
 
 #include "tributary/nodes/client_update.hpp"
+#include "tributary/nodes/model_evaluator.hpp"
 #include "tributary/nodes/trainer.hpp"
 
 namespace tributary {
 
-// A measurement of one model that goes on beside other work.
-class RunningEvaluation {
- public:
-  // All parts are measured; certain once the pool is gone.
-  [[nodiscard]] bool done() const noexcept;
-  // Thread time spent on it so far.
-  [[nodiscard]] std::chrono::nanoseconds thread_time() const noexcept {
-    return std::chrono::nanoseconds(busy_ns_.load());
-  }
-  // Requires done(). Lets go of the model.
-  [[nodiscard]] Result<Evaluation> result();
-
- private:
-  friend class TrainingPool;
-  RunningEvaluation(std::span<const float> values, ModelValues model);
-
-  std::span<const float> values_;
-  ModelValues model_;  // keeps `values_`; null if the caller does
-  std::vector<Result<Evaluation>> parts_;
-  std::atomic<std::uint32_t> next_{0};
-  std::atomic<std::uint32_t> finished_{0};
-  std::atomic<std::int64_t> busy_ns_{0};
-};
-
-class TrainingPool {
+class TrainingPool final : public ModelEvaluator {
  public:
   using JobId = std::uint64_t;
 
@@ -69,7 +46,7 @@ class TrainingPool {
   // `workers` threads besides the caller's own. `factory` must outlive the pool.
   static Result<std::unique_ptr<TrainingPool>> create(const TrainerFactory& factory, std::uint32_t workers);
   // Finishes evaluations that were begun; no other work.
-  ~TrainingPool();
+  ~TrainingPool() override;
   TrainingPool(const TrainingPool&) = delete;
   TrainingPool& operator=(const TrainingPool&) = delete;
 
@@ -83,16 +60,11 @@ class TrainingPool {
   // The job is not wanted any more; its result is dropped.
   void cancel(JobId job);
 
-  // Measures `model` on all held-out data, shared by all threads.
-  Result<Evaluation> evaluate(std::span<const float> model);
-  // The same, but returns at once: threads measure as they become free.
-  std::shared_ptr<RunningEvaluation> begin_evaluation(ModelValues model);
-  // Helps, and waits, until it is done().
-  void finish(RunningEvaluation& evaluation);
-
-  // Lets go of a model on the driver's thread, at its next submit(), take() or drop_released(): whoever owns the model
-  // there changes it in place once nobody else holds it, and must not do so before the last reading of it elsewhere.
-  void release(ModelValues model);
+  Result<Evaluation> evaluate(std::span<const float> model) override;
+  std::shared_ptr<RunningEvaluation> begin_evaluation(ModelValues model) override;
+  void finish(RunningEvaluation& evaluation) override;
+  // What is released is dropped at the next submit(), take() or drop_released().
+  void release(ModelValues model) override;
   void drop_released();
 
   // Thread time spent in trainers since the pool was made, measuring not included.
@@ -100,7 +72,9 @@ class TrainingPool {
     return std::chrono::nanoseconds(train_ns_.load());
   }
   [[nodiscard]] std::uint64_t jobs_done() const noexcept { return jobs_done_.load(); }
-  [[nodiscard]] std::uint32_t threads() const noexcept { return static_cast<std::uint32_t>(workers_.size()) + 1; }
+  [[nodiscard]] std::uint32_t threads() const noexcept override {
+    return static_cast<std::uint32_t>(workers_.size()) + 1;
+  }
 
  private:
   // due, window, size (negative), number: see submit().
@@ -115,7 +89,9 @@ class TrainingPool {
     std::function<void()> on_done;
   };
 
-  explicit TrainingPool(const TrainerFactory& factory) : factory_(factory) {}
+  class PooledEvaluation;
+
+  explicit TrainingPool(const TrainerFactory& factory);
   void work(Trainer& trainer);
   [[nodiscard]] bool may_start() const;
   [[nodiscard]] bool may_measure();
@@ -137,9 +113,9 @@ class TrainingPool {
   std::condition_variable to_caller_;
   std::unordered_map<JobId, std::shared_ptr<Job>> jobs_;
   std::map<Place, std::shared_ptr<Job>> waiting_;
-  std::deque<std::shared_ptr<RunningEvaluation>> evaluations_;  // with parts that nobody has begun
-  std::vector<ModelValues> spent_;                              // of finished jobs and release(), yet to be dropped
-  std::size_t untaken_ = 0;                                     // jobs begun and not taken
+  std::deque<std::shared_ptr<PooledEvaluation>> evaluations_;  // with parts that nobody has begun
+  std::vector<ModelValues> spent_;                             // of finished jobs and release(), yet to be dropped
+  std::size_t untaken_ = 0;                                    // jobs begun and not taken
   JobId next_ = 1;
   bool stopping_ = false;
   std::atomic<std::int64_t> train_ns_{0};

@@ -3,7 +3,7 @@
 // program of your own:
 //
 //   TRIBUTARY_ASSIGN_OR_RETURN(const auto session, MpiSession::start());
-//   TRIBUTARY_RETURN_IF_ERROR(session->agree({}, credentials_of(composition)));
+//   TRIBUTARY_RETURN_IF_ERROR(session->agree({}, credentials_of(run.plan, run.data_digest(), "mine 1")));
 //   MpiDriver driver(*session, {});
 //   Status ran = session->rank() == 0 ? federation->run(driver).status() : driver.serve(plan, factory);
 //   session->end(ran);
@@ -21,9 +21,9 @@
 #include <string>
 #include <vector>
 
+#include "tributary/nodes/agreed_plan.hpp"
+#include "tributary/nodes/driver.hpp"
 #include "tributary/nodes/placement.hpp"
-#include "tributary/run/driver.hpp"
-#include "tributary/run/prepared_run.hpp"
 
 namespace tributary {
 
@@ -37,8 +37,8 @@ struct MpiCredentials {
   friend bool operator==(const MpiCredentials&, const MpiCredentials&) = default;
 };
 
-// `program`: what identifies the build. Reads all samples once.
-[[nodiscard]] MpiCredentials credentials_of(const PreparedRun& composition, std::string program);
+// `data`: PreparedRun::data_digest(), or the like. `program`: what identifies the build.
+[[nodiscard]] MpiCredentials credentials_of(const AgreedPlan& plan, const Digest& data, std::string program);
 
 // This process's part in an MPI job.
 //
@@ -124,9 +124,9 @@ class MpiDriver final : public Driver {
   MpiDriver(MpiSession& session, MpiDriverSettings settings);
   ~MpiDriver() override;
 
-  Status run(const Plan& plan, const TrainerFactory& factory, RunObserver& observer) override;
+  Status run(const AgreedPlan& plan, const TrainerFactory& factory, RunObserver& observer) override;
   // Until the root ends the run; its status.
-  Status serve(const Plan& plan, const TrainerFactory& factory);
+  Status serve(const AgreedPlan& plan, const TrainerFactory& factory);
 
   [[nodiscard]] const DriverStatistics& statistics() const noexcept override { return statistics_; }
   [[nodiscard]] std::string_view name() const noexcept override { return "mpi"; }
@@ -136,7 +136,7 @@ class MpiDriver final : public Driver {
   }
 
  private:
-  Status start(const Plan& plan, const TrainerFactory& factory, RunObserver* observer);
+  Status start(const AgreedPlan& plan, const TrainerFactory& factory, RunObserver* observer);
 
   MpiSession& session_;
   MpiDriverSettings settings_;

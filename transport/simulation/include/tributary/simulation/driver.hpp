@@ -16,7 +16,8 @@
 #include <functional>
 #include <memory>
 
-#include "tributary/run/driver.hpp"
+#include "tributary/config/configuration.hpp"
+#include "tributary/nodes/driver.hpp"
 
 namespace tributary {
 
@@ -34,7 +35,7 @@ class SimulationDriver final : public Driver {
   explicit SimulationDriver(SimulationSettings settings);
   ~SimulationDriver() override;
 
-  Status run(const Plan& plan, const TrainerFactory& factory, RunObserver& observer) override;
+  Status run(const AgreedPlan& plan, const TrainerFactory& factory, RunObserver& observer) override;
   [[nodiscard]] const DriverStatistics& statistics() const noexcept override { return statistics_; }
   [[nodiscard]] std::string_view name() const noexcept override { return "simulation"; }
   [[nodiscard]] std::uint32_t threads() const noexcept override { return settings_.threads; }

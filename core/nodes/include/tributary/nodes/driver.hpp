@@ -11,11 +11,11 @@
 #include <string_view>
 #include <vector>
 
+#include "tributary/nodes/agreed_plan.hpp"
 #include "tributary/nodes/inner_node.hpp"
+#include "tributary/nodes/model_evaluator.hpp"
 #include "tributary/nodes/traffic.hpp"
 #include "tributary/nodes/trainer.hpp"
-#include "tributary/run/plan.hpp"
-#include "tributary/training/training_pool.hpp"
 
 namespace tributary {
 
@@ -56,7 +56,7 @@ class RunObserver {
   // Where the root starts: the beginning, or the last checkpoint. Called again when a driver restarts a killed root.
   virtual Result<RootState> restore() = 0;
   // The root closed a round; `model` is the root's model after it. Returns true to stop the run.
-  virtual Result<bool> published(const RoundReport& report, const ModelValues& model, TrainingPool& pool,
+  virtual Result<bool> published(const RoundReport& report, const ModelValues& model, ModelEvaluator& evaluator,
                                  const DriverStatistics& statistics) = 0;
   // So many more tasks of clients have been carried out, somewhere.
   virtual void trained(std::uint64_t /*tasks*/) {}
@@ -73,7 +73,7 @@ class Driver {
   virtual ~Driver() = default;
 
   // Runs the federation to its end. kUnavailable: too few nodes answered; the observer's errors as they are.
-  virtual Status run(const Plan& plan, const TrainerFactory& factory, RunObserver& observer) = 0;
+  virtual Status run(const AgreedPlan& plan, const TrainerFactory& factory, RunObserver& observer) = 0;
   [[nodiscard]] virtual const DriverStatistics& statistics() const noexcept = 0;
   // As records name it: "simulation".
   [[nodiscard]] virtual std::string_view name() const noexcept = 0;
