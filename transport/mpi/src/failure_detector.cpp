@@ -76,7 +76,7 @@ void RankLoop::lose(int rank, nanoseconds silence) {
     phase_ = Phase::kOver;
     return;
   }
-  const std::uint64_t round = host_.global_round().value;
+  const std::uint64_t round = loop_.nodes().global_round().value;
   if (!settings_.recovery) {
     halt(unavailable(
         fmt::format("{} in round {}; start mpirun with --enable-recovery to go on with a quorum", what, round)));
@@ -93,7 +93,7 @@ void RankLoop::exclude_peer(int rank, const std::string& what) {
   for (auto offer = offers_.begin(); offer != offers_.end();) {
     offer = offer->first.first == rank ? offers_.erase(offer) : std::next(offer);
   }
-  host_.unreachable([this, rank](NodeId node) { return rank_of(node) == rank; }, what);
+  loop_.unreachable([this, rank](NodeId node) { return rank_of(node) == rank; }, what);
 }
 
 void RankLoop::tell_others(ControlMessage kind, const LostLetter& letter) {
@@ -108,7 +108,7 @@ void RankLoop::warn(std::string text) {
 
 void RankLoop::readmit_peer(int rank) {
   if (is_root()) {
-    warn(fmt::format("{} answers again in round {}", describe(rank), host_.global_round().value));
+    warn(fmt::format("{} answers again in round {}", describe(rank), loop_.nodes().global_round().value));
     tell_others(ControlMessage::kBack, {static_cast<std::uint32_t>(rank), ""});
   }
   peer(rank).silent = false;

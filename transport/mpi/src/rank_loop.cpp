@@ -56,7 +56,7 @@ RankLoop::RankLoop(Parts parts, MPI_Comm control, MPI_Comm data)
                      .tiers = static_cast<std::uint32_t>(plan_.tree().height()),
                      .ranks = static_cast<std::uint32_t>(size_)},
       endpoint_(control, data, endpoint_settings(plan_, settings_), *this),
-      host_(plan_, pool_, *this),
+      loop_(plan_, pool_, *this),
       pause_(kShortestPause) {
   // Rank 0 watches all and is watched by all. It alone says who is lost: parents elsewhere that noticed first would
   // give their rounds up, and the root would count what is to be repeated.
@@ -65,14 +65,14 @@ RankLoop::RankLoop(Parts parts, MPI_Comm control, MPI_Comm data)
 
 Status RankLoop::run() {
   if (root_) {
-    host_.start_root(std::move(*root_));
+    loop_.start_root(std::move(*root_));
     root_.reset();
   }
   while (phase_ != Phase::kOver) {
     endpoint_.set_time(accounted_);
     bool moved = endpoint_.progress();
     if (phase_ == Phase::kRunning) {
-      moved = host_.run_due() || moved;
+      moved = loop_.run_due() || moved;
       if (is_root()) { take_answer(); }
     }
     const auto now = Clock::now();
@@ -91,7 +91,7 @@ void RankLoop::account(Clock::time_point now, bool moved) {
   accounted_ = now;
   if (endpoint_.sending()) {
     send_time_ += passed;
-  } else if (!moved && !host_.training()) {
+  } else if (!moved && !loop_.nodes().training()) {
     wait_time_ += passed;
   }
 }
@@ -107,13 +107,13 @@ void RankLoop::pace(bool moved) {
     ::sched_yield();
     return;
   }
-  host_.wait(pause_);
+  loop_.wait(pause_);
   pause_ = std::min(pause_ * 2, kLongestPause);
 }
 
 // Nodes' messages.
 
-RuntimeDriver::Sent RankLoop::send(NodeId from, NodeId to, Message message) {
+Network::Sent RankLoop::send(NodeId from, NodeId to, Message message) {
   const int rank = rank_of(to);
   if (peer(rank).silent) {
     // Dropped, as every message may be: the nodes ask again when the rank is back. What was offered may not be there.
@@ -198,7 +198,7 @@ void RankLoop::on_node_letter(int from, std::span<const std::byte> bytes, std::s
     on_trouble(from, attached.message());
     return;
   }
-  host_.deliver(letter->from, letter->to, std::move(letter->message));
+  loop_.deliver(letter->from, letter->to, std::move(letter->message));
 }
 
 // A model comes with the first task that names it; letters may overtake each other, so a later one may be here before.
@@ -234,7 +234,7 @@ void RankLoop::deliver_task(int from, NodeMessage letter, std::span<const Payloa
   if (!received.model) { return; }
   for (NodeMessage& task : std::exchange(received.waiting, {})) {
     std::get<TaskMessage>(task.message).model = received.model;
-    host_.deliver(task.from, task.to, std::move(task.message));
+    loop_.deliver(task.from, task.to, std::move(task.message));
   }
 }
 
@@ -399,7 +399,7 @@ void RankLoop::continue_publication() {
       const std::lock_guard lock(answer_.mutex);
       answer_.published = std::move(stop);
     }
-    host_.wake();
+    loop_.wake();
   });
   publication_.reset();
 }
@@ -418,7 +418,7 @@ void RankLoop::take_answer() {
     if (!published->ok()) {
       begin_end(published->status());
     } else if (!halted_) {
-      host_.published(**published);
+      loop_.published(**published);
     }
   }
   if (halted) { begin_end(outcome_.ok() ? std::move(status) : outcome_); }
@@ -434,14 +434,14 @@ void RankLoop::halt(Status outcome) {
   publication_.reset();
   halted_ = true;
   outcome_ = std::move(outcome);
-  observer_queue_->put([this, model = host_.published_model()] {
+  observer_queue_->put([this, model = loop_.nodes().published_model()] {
     Status kept = observer_->halted(model);
     {
       const std::lock_guard lock(answer_.mutex);
       answer_.halted = true;
       answer_.status = std::move(kept);
     }
-    host_.wake();
+    loop_.wake();
   });
 }
 
@@ -473,7 +473,7 @@ void RankLoop::say_bye() {
       ++reports_;
       endpoint_.send(0, rank_letter(ControlMessage::kEdges, std::exchange(part, {})));
     };
-    Traffic own = host_.statistics().traffic;
+    Traffic own = loop_.nodes().statistics().traffic;
     own += timed_;
     for (const auto& [child, traffic] : own.edges) {
       part.edges.emplace(child.value, TrafficNumbers::of(traffic));
@@ -508,7 +508,7 @@ void RankLoop::check_end(Clock::time_point now) {
 // Numbers.
 
 RankNumbers RankLoop::own_numbers(std::uint64_t question) const {
-  const RuntimeStatistics& host = host_.statistics();
+  const RuntimeStatistics& nodes = loop_.nodes().statistics();
   const EndpointStatistics& letters = endpoint_.statistics();
   RankNumbers numbers;
   numbers.question = question;
@@ -518,11 +518,11 @@ RankNumbers RankLoop::own_numbers(std::uint64_t question) const {
   numbers.bytes_sent = letters.bytes_sent;
   numbers.bytes_received = letters.bytes_received;
   numbers.train_ns = pool_.train_time().count();
-  numbers.merge_ns = host.merge_time.count();
+  numbers.merge_ns = nodes.merge_time.count();
   numbers.send_ns = send_time_.count();
   numbers.wait_ns = wait_time_.count();
-  for (const auto& [tier, time] : host.merge_by_tier) { numbers.merge_ns_by_tier[tier] = time.count(); }
-  for (const auto& [tier, traffic] : host.traffic.tiers) { numbers.tiers[tier] = TrafficNumbers::of(traffic); }
+  for (const auto& [tier, time] : nodes.merge_by_tier) { numbers.merge_ns_by_tier[tier] = time.count(); }
+  for (const auto& [tier, traffic] : nodes.traffic.tiers) { numbers.tiers[tier] = TrafficNumbers::of(traffic); }
   for (const auto& [tier, traffic] : timed_.tiers) { numbers.tiers[tier].send_ns += traffic.send_time.count(); }
   return numbers;
 }
@@ -556,7 +556,9 @@ DriverStatistics RankLoop::collected(bool with_edges) const {
                              .lost = other.silent});
   }
   if (with_edges) {
-    for (const auto& [child, traffic] : host_.statistics().traffic.edges) { all.traffic.edges[child] += traffic; }
+    for (const auto& [child, traffic] : loop_.nodes().statistics().traffic.edges) {
+      all.traffic.edges[child] += traffic;
+    }
     for (const auto& [child, traffic] : timed_.edges) { all.traffic.edges[child] += traffic; }
     for (const auto& [edge, traffic] : edges_of_others_) { all.traffic.edges[NodeId{edge.second}] += traffic; }
   }

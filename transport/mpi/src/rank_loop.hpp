@@ -26,14 +26,14 @@
 #include "control_message_checks.hpp"
 #include "endpoint.hpp"
 #include "observer_queue.hpp"
-#include "runtime/node_runtime.hpp"
+#include "runtime/real_time_loop.hpp"
 #include "tributary/mpi/driver.hpp"
 #include "tributary/training/training_pool.hpp"
 #include "wire/node_message.hpp"
 
 namespace tributary::internal {
 
-class RankLoop final : private RuntimeDriver, private LetterReceiver {
+class RankLoop final : private Network, private LetterReceiver {
  public:
   struct Parts {
     MpiSession& session;
@@ -96,7 +96,7 @@ class RankLoop final : private RuntimeDriver, private LetterReceiver {
     ModelValues model;
   };
 
-  // RuntimeDriver
+  // Network
   [[nodiscard]] bool lives_here(NodeId node) const override { return rank_of(node) == rank_; }
   Sent send(NodeId from, NodeId to, Message message) override;
   void publish(const RoundReport& report, ModelValues model) override;
@@ -153,7 +153,7 @@ class RankLoop final : private RuntimeDriver, private LetterReceiver {
   LetterLimits limits_;
   RankLetterLimits letter_limits_;
   Endpoint endpoint_;
-  NodeRuntime host_;
+  RealTimeLoop loop_;
 
   Phase phase_ = Phase::kRunning;
   Status outcome_;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Events of a simulation, in order of time, then of a rank that the caller gives, then of making. Timers can be taken
-// back, everything else happens.
+// Events in order of time, then of a rank that the caller gives, then of making. Timers can be taken back, everything
+// else happens.
 //
 // Threads: not thread-safe.
 #pragma once
@@ -19,17 +19,17 @@ namespace tributary::internal {
 
 using Instant = std::chrono::nanoseconds;  // since the start of the run
 
+// The place of an event in its queue, which also identifies a pending timer.
+struct EventKey {
+  Instant at;
+  std::uint64_t rank = 0;
+  std::uint64_t number = 0;
+  friend auto operator<=>(const EventKey&, const EventKey&) = default;
+};
+
 template <typename Event>
 class EventQueue {
  public:
-  // Identifies a pending timer.
-  struct Handle {
-    Instant at;
-    std::uint64_t rank = 0;
-    std::uint64_t number = 0;
-    friend auto operator<=>(const Handle&, const Handle&) = default;
-  };
-
   // Of events at the same time those of lower rank come first; timers have rank 0.
   void push(Instant at, Event event, std::uint64_t rank = 0) {
     std::size_t slot = events_.size();
@@ -44,12 +44,12 @@ class EventQueue {
     std::push_heap(heap_.begin(), heap_.end(), std::greater<>());
   }
 
-  Handle push_timer(Instant at, Event event) {
-    const Handle handle{at, 0, next_++};
-    timers_.emplace(handle, std::move(event));
-    return handle;
+  EventKey push_timer(Instant at, Event event) {
+    const EventKey key{at, 0, next_++};
+    timers_.emplace(key, std::move(event));
+    return key;
   }
-  void cancel(const Handle& handle) { timers_.erase(handle); }
+  void cancel(const EventKey& key) { timers_.erase(key); }
 
   [[nodiscard]] bool empty() const noexcept { return heap_.empty() && timers_.empty(); }
   // Requires !empty().
@@ -68,14 +68,14 @@ class EventQueue {
   }
 
  private:
-  static constexpr Handle kNever{Instant::max(), UINT64_MAX, UINT64_MAX};
-  [[nodiscard]] Handle heap_key() const { return heap_.empty() ? kNever : heap_.front().first; }
-  [[nodiscard]] Handle timer_key() const { return timers_.empty() ? kNever : timers_.begin()->first; }
+  static constexpr EventKey kNever{Instant::max(), UINT64_MAX, UINT64_MAX};
+  [[nodiscard]] EventKey heap_key() const { return heap_.empty() ? kNever : heap_.front().first; }
+  [[nodiscard]] EventKey timer_key() const { return timers_.empty() ? kNever : timers_.begin()->first; }
 
-  std::vector<std::pair<Handle, std::size_t>> heap_;
+  std::vector<std::pair<EventKey, std::size_t>> heap_;
   std::vector<Event> events_;
   std::vector<std::size_t> free_;
-  std::map<Handle, Event> timers_;
+  std::map<EventKey, Event> timers_;
   std::uint64_t next_ = 0;
 };
 

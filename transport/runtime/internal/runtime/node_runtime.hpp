@@ -1,117 +1,116 @@
 // SPDX-License-Identifier: Apache-2.0
-// The nodes that live in this process, in real time: keeps their timers, trains for its clients, hands messages between
-// nodes of this process over without copying, and gives everything else to the driver it belongs to.
+// Hosts nodes for every driver, in simulation as in real time: makes them when they are needed, carries out what they
+// ask for, lets them die and come back, and counts what crosses their edges. It has no clock, no network and no thread:
+// a RuntimeEnvironment brings those.
 //
-// Life cycle: start_root() where the root lives; then run_due() whenever there may be something to do.
-// Threads:    one thread calls everything but wake(); training runs on the pool's workers.
-// Memory:     inner nodes exist from their first message on, clients only while they have something to do. Finished
-//             work stays in the pool, whose workers then pause, while too many answers wait for their parents.
+// Life cycle: start_root() where the root lives; then whatever happens, one call for each event.
+// Threads:    one thread calls everything. The environment is called from within these calls, and never calls back.
+// Memory:     inner nodes exist from their first event on, clients only while they have something to do.
 #pragma once
 
 #include <array>
-#include <condition_variable>
+#include <chrono>
 #include <cstdint>
-#include <deque>
-#include <functional>
+#include <map>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <unordered_map>
-#include <vector>
 
 #include "runtime/event_queue.hpp"
+#include "tributary/nodes/agreed_plan.hpp"
 #include "tributary/nodes/client_node.hpp"
-#include "tributary/nodes/driver.hpp"
+#include "tributary/nodes/client_update.hpp"
+#include "tributary/nodes/inner_node.hpp"
+#include "tributary/nodes/traffic.hpp"
 #include "tributary/training/training_pool.hpp"
 
 namespace tributary::internal {
 
-// What lies beyond the nodes of one process.
-class RuntimeDriver {
+// The clock, the network and the training threads of the nodes of one process.
+class RuntimeEnvironment {
  public:
-  virtual ~RuntimeDriver() = default;
+  virtual ~RuntimeEnvironment() = default;
 
-  [[nodiscard]] virtual bool lives_here(NodeId node) const = 0;
-  struct Sent {
-    bool counts = true;       // false: the same is on its way already
-    std::string unreachable;  // why nothing can reach it at present; empty: on its way
-  };
-  // To a node elsewhere.
-  virtual Sent send(NodeId from, NodeId to, Message message) = 0;
-  // The root closed a round: answer with NodeRuntime::published().
+  [[nodiscard]] virtual Instant now() const = 0;
+  // `bytes`: of the message, payload and all. False: the same is on its way already, and nothing was sent.
+  virtual bool send(NodeId from, NodeId to, Message message, std::uint64_t bytes) = 0;
+  // Answered by NodeRuntime::on_timer(), unless it is taken back.
+  virtual EventKey set_timer(NodeId node, TimerId timer, Instant at) = 0;
+  virtual void cancel_timer(const EventKey& key) = 0;
+  // Answered by NodeRuntime::on_trained(), unless it is taken back.
+  virtual TrainingPool::JobId begin_training(NodeId node, TrainTask task) = 0;
+  virtual Result<ClientUpdate> take_trained(TrainingPool::JobId job) = 0;
+  virtual void cancel_training(TrainingPool::JobId job) = 0;
+  // The root closed a round: answered by NodeRuntime::on_published().
   virtual void publish(const RoundReport& report, ModelValues model) = 0;
   virtual void finished(Status status) = 0;
   virtual void note(NodeEvent note) = 0;
 };
 
 struct RuntimeStatistics {
-  std::chrono::nanoseconds merge_time{0};
+  std::chrono::nanoseconds merge_time{0};  // spent in inner nodes
   std::map<std::uint32_t, std::chrono::nanoseconds> merge_by_tier;
   Traffic traffic;  // counted where a message is sent
 };
 
 class NodeRuntime final : private NodeContext {
  public:
-  // All must outlive the host.
-  NodeRuntime(const AgreedPlan& plan, TrainingPool& pool, RuntimeDriver& driver);
+  // Both must outlive the runtime.
+  NodeRuntime(const AgreedPlan& plan, RuntimeEnvironment& environment);
   ~NodeRuntime() override;
   NodeRuntime(const NodeRuntime&) = delete;
   NodeRuntime& operator=(const NodeRuntime&) = delete;
 
+  // Also when it comes back after kill().
   void start_root(RootState state);
-  // A message from a node elsewhere: taken at once, so that its payload is free again when this returns. Not to be
-  // called from within RuntimeDriver.
-  void deliver(NodeId from, NodeId to, Message message);
-  // Answers RuntimeDriver::publish().
-  void published(bool stop);
+  // A message for a node here that is up.
+  void on_message(NodeId from, NodeId to, Message message);
+  void on_timer(NodeId node, TimerId timer);
+  // A job that was cancelled, or whose client died, is nobody's any more and changes nothing.
+  void on_trained(NodeId node, TrainingPool::JobId job);
+  void on_published(bool stop);
+  // Nothing reaches `peer` from `node` at present.
+  void on_unreachable(NodeId node, NodeId peer, const std::string& why);
 
-  // Nothing reaches the nodes of which `gone` is true: tells their parents here that wait for them.
-  void unreachable(const std::function<bool(NodeId)>& gone, const std::string& why);
+  // The node forgets everything but how often it has died, and is down until it is started again.
+  void kill(NodeId node);
+  // A node that was killed comes back; the root by start_root().
+  void restart(NodeId node);
+  [[nodiscard]] bool down(NodeId node) const;
+  // It has something to do, or is an inner node that has had.
+  [[nodiscard]] bool exists(NodeId node) const { return find(node) != nullptr; }
+  // Deaths so far; of a client, since it last had nothing to do.
+  [[nodiscard]] std::uint32_t incarnation(NodeId node) const;
 
-  // Does what is due: at most a few hundred events, so that the caller's other duties come in between. True if there
-  // was something.
-  bool run_due();
-  // Waits until something is due here, wake() is called, or `longest` has passed.
-  void wait(std::chrono::nanoseconds longest);
-  // From any thread.
-  void wake();
-
+  // What the node waits for.
+  [[nodiscard]] bool awaits(NodeId node, TrainingPool::JobId job) const;
+  [[nodiscard]] bool awaits_publication() const;
   // Some client here trains, or waits for its turn.
   [[nodiscard]] bool training() const noexcept { return jobs_ > 0; }
+  // Clients here whose answers are on their way to their parents.
+  [[nodiscard]] std::size_t answering() const noexcept { return answering_; }
+  // Children whose updates nodes here wait for.
+  template <typename Call>
+  void for_each_awaited(const Call& call) const {
+    for (const auto& [child, task] : asked_) { call(child); }
+  }
   // Of the root; null elsewhere or before it has started.
   [[nodiscard]] ModelValues published_model() const;
   [[nodiscard]] Round global_round() const;
   [[nodiscard]] const RuntimeStatistics& statistics() const noexcept { return statistics_; }
 
  private:
-  struct Delivery {
-    NodeId from;
-    NodeId to;
-    Message message;
-  };
-  // `peer` cannot be reached from `node`.
-  struct Unreachable {
-    NodeId node;
-    NodeId peer;
-    std::string why;
-  };
-  struct TimerFired {
-    NodeId node;
-    TimerId timer;
-  };
-  struct Trained {
-    NodeId node;
-    TrainingPool::JobId job;
-  };
-  using Timers = EventQueue<TimerFired>;
   struct Slot {
     std::unique_ptr<InnerNode> inner;
     std::unique_ptr<ClientNode> client;
-    std::array<std::optional<Timers::Handle>, kTimers> timers;
+    std::uint32_t incarnation = 0;
+    bool down = false;
+    bool publishing = false;
+    bool answering = false;  // a client's answer is on its way to its parent
+    std::array<std::optional<EventKey>, kTimers> timers;
     std::optional<TrainingPool::JobId> job;
     TaskKey job_key;
-    bool answering = false;  // a client's answer is on its way to its parent
   };
 
   // NodeContext, for the node that is being called.
@@ -125,46 +124,25 @@ class NodeRuntime final : private NodeContext {
   void finished(Status status) override;
   void note(NodeEvent note) override;
 
-  [[nodiscard]] Instant now() const { return std::chrono::steady_clock::now() - start_; }
   Slot& slot() { return slots_[current_.value]; }
+  [[nodiscard]] const Slot* find(NodeId node) const;
+  [[nodiscard]] bool is_root(NodeId node) const { return node == plan_.tree().root(); }
+  void make(NodeId node, Slot& here);
   template <typename Call>
   void on_inner(const Call& call);
-  void wake_node(NodeId node);
   void settle(NodeId node);
-  // The answer of `child` to the task `key` is there.
-  void count_waiting(NodeId child, const TaskKey& key);
-  void handle(Delivery& delivery);
-  void handle(const Unreachable& lost);
-  void handle(const TimerFired& fired);
-  void handle(const Trained& trained);
-  [[nodiscard]] bool may_answer() const noexcept { return answering_ < most_answers_; }
-  [[nodiscard]] Instant next_timer() const;
+  void begin_waiting(NodeId child, const TaskKey& key);
+  void end_waiting(NodeId child, const TaskKey& key);
 
   const AgreedPlan& plan_;
-  TrainingPool& pool_;
-  RuntimeDriver& driver_;
-  const bool all_count_;  // every answer is counted, so no job is begun in vain
-  const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+  RuntimeEnvironment& environment_;
   std::unordered_map<std::uint32_t, Slot> slots_;
   NodeId current_;
-  std::deque<Delivery> letters_;
-  std::deque<Unreachable> lost_;
-  Timers timers_;
-  std::deque<Trained> trained_;                                    // finished by workers, yet to be taken
   std::unordered_map<NodeId, std::pair<TaskKey, Instant>> asked_;  // children whose answers are out
   std::size_t jobs_ = 0;
   std::size_t answering_ = 0;
-  std::size_t most_answers_;
+  std::chrono::nanoseconds publish_time_{0};  // within the present call
   RuntimeStatistics statistics_;
-
-  // Shared with workers, who may finish after the host has gone.
-  struct Inbox {
-    std::mutex mutex;
-    std::condition_variable ready;
-    std::deque<Trained> done;
-    bool woken = false;
-  };
-  std::shared_ptr<Inbox> inbox_ = std::make_shared<Inbox>();
 };
 
 }  // namespace tributary::internal
