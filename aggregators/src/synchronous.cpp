@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <span>
 
 #include "tributary/base/duration.hpp"
 #include "tributary/base/random.hpp"
@@ -42,7 +43,25 @@ Cohort SynchronousPolicy::choose(std::uint32_t children, std::uint64_t seed) con
   return cohort;
 }
 
-Decision SynchronousPolicy::decide(const RoundState& state) const noexcept {
+Decision SynchronousPolicy::open(TierContext& context) {
+  Cohort cohort = choose(context.children(), context.seed(Purpose::kCohort, context.round().value));
+  std::vector<std::uint32_t> order = cohort.members;
+  // Who is asked first often answers first. Where not all answers are counted, that must not be the same children in
+  // every round.
+  if (cohort.quorum < order.size()) {
+    Rng rng(context.seed(Purpose::kTies, context.round().value));
+    rng.shuffle(std::span(order));
+  }
+  context.choose(std::move(cohort));
+  for (const std::uint32_t child : order) { context.ask(child); }
+  return decide(context.state());
+}
+
+Decision SynchronousPolicy::on_event(TierContext& context, const TierEvent& /*event*/) {
+  return decide(context.state());
+}
+
+Decision SynchronousPolicy::decide(const RoundState& state) noexcept {
   if (state.reported >= state.target) { return Decision::kCommit; }
   const bool enough = state.reported >= state.quorum;
   if (enough && (state.deadline_passed || state.expected() == 0)) { return Decision::kCommit; }

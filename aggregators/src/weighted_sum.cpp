@@ -35,7 +35,7 @@ void WeightedSum::begin(const ParameterSpec& spec, const ExactScale& scale) {
   scalars_.clear();
 }
 
-Status WeightedSum::add(const Update& update) {
+Status WeightedSum::add(const Update& update, std::uint32_t factor) {
   if (update.fingerprint != spec_->fingerprint()) {
     return invalid_argument(fmt::format("the update is for the model {}..., this federation trains {}...",
                                         update.fingerprint.hex().substr(0, 12),
@@ -51,9 +51,10 @@ Status WeightedSum::add(const Update& update) {
         fmt::format("an update with {} metrics: at most {} are carried", update.scalars.size(), kMostScalars));
   }
   const Payload& payload = delta->payload;
-  TRIBUTARY_RETURN_IF_ERROR(payload.encoding() == Encoding::kFloat32
-                                ? explain(sums_.add(payload.values(), update.weight), *spec_, payload.values(), sums_)
-                                : sums_.add(payload, update.weight));
+  TRIBUTARY_RETURN_IF_ERROR(
+      payload.encoding() == Encoding::kFloat32
+          ? explain(sums_.add(payload.values(), update.weight, factor), *spec_, payload.values(), sums_)
+          : sums_.add(payload, update.weight, factor));
   contributors_ += update.contributors;
   for (const auto& [name, sum] : update.scalars) {
     scalars_[name].add(sum);

@@ -39,7 +39,7 @@ ExactScale scale() {
 Update sum_of(const std::vector<Update>& updates, std::int64_t size) {
   WeightedSum node;
   node.begin(spec_of(size), scale());
-  for (const Update& update : updates) { EXPECT_TRUE(node.add(update).ok()); }
+  for (const Update& update : updates) { EXPECT_TRUE(node.add(update, 1).ok()); }
   return node.forward();
 }
 
@@ -86,8 +86,8 @@ TEST(WeightedSum, PermutingChildrenDoesNotChangeTheSum) {
 TEST(WeightedSum, GivesTheFederatedAverageOfAKnownRound) {
   WeightedSum node;
   node.begin(spec_of(1), scale());
-  ASSERT_TRUE(node.add(from_client({0.81F - 1.0F}, 250)).ok());
-  ASSERT_TRUE(node.add(from_client({2.84448F - 1.0F}, 750)).ok());
+  ASSERT_TRUE(node.add(from_client({0.81F - 1.0F}, 250), 1).ok());
+  ASSERT_TRUE(node.add(from_client({2.84448F - 1.0F}, 750), 1).ok());
   std::vector<float> model{1.0F};
   ServerStep step(1.0);
 
@@ -102,8 +102,8 @@ TEST(WeightedSum, ScalingAllWeightsChangesNothing) {
   light.begin(spec_of(1), scale());
   heavy.begin(spec_of(1), scale());
   for (const double weight : {1.0, 2.0, 3.0}) {
-    ASSERT_TRUE(light.add(from_client({static_cast<float>(weight) * 0.125F}, weight)).ok());
-    ASSERT_TRUE(heavy.add(from_client({static_cast<float>(weight) * 0.125F}, 64 * weight)).ok());
+    ASSERT_TRUE(light.add(from_client({static_cast<float>(weight) * 0.125F}, weight), 1).ok());
+    ASSERT_TRUE(heavy.add(from_client({static_cast<float>(weight) * 0.125F}, 64 * weight), 1).ok());
   }
 
   EXPECT_NEAR(mean_of(light), mean_of(heavy), 1e-7);
@@ -112,7 +112,7 @@ TEST(WeightedSum, ScalingAllWeightsChangesNothing) {
 TEST(WeightedSum, ZeroChangesLeaveTheModelBitIdentical) {
   WeightedSum node;
   node.begin(spec_of(3), scale());
-  ASSERT_TRUE(node.add(from_client({0.0F, 0.0F, -0.0F}, 4)).ok());
+  ASSERT_TRUE(node.add(from_client({0.0F, 0.0F, -0.0F}, 4), 1).ok());
   std::vector<float> model{-0.0F, -1e-30F, 1e30F};
   const std::vector<float> before = model;
   ServerStep step(1.0);
@@ -125,17 +125,17 @@ TEST(WeightedSum, ZeroChangesLeaveTheModelBitIdentical) {
 TEST(WeightedSum, RefusesWhatDoesNotBelongAndStaysAsItWas) {
   WeightedSum node;
   node.begin(spec_of(2), scale());
-  ASSERT_TRUE(node.add(from_client({1.0F, 2.0F}, 4)).ok());
+  ASSERT_TRUE(node.add(from_client({1.0F, 2.0F}, 4), 1).ok());
   const Update before = node.forward();
   Update nameless = from_client({1.0F, 2.0F}, 4);
   nameless.segments[0].name = "gradient";
   Update empty = from_client({1.0F, 2.0F}, 4);
   empty.contributors = 0;
 
-  EXPECT_EQ(node.add(from_client({1.0F}, 4)).code(), Code::kInvalidArgument);
-  EXPECT_EQ(node.add(nameless).message(), "a weighted sum takes the segment \"delta\" alone");
-  EXPECT_EQ(node.add(empty).message(), "an update without contributors");
-  EXPECT_EQ(node.add(from_client({std::nanf(""), 0.0F}, 4)).code(), Code::kBadData);
+  EXPECT_EQ(node.add(from_client({1.0F}, 4), 1).code(), Code::kInvalidArgument);
+  EXPECT_EQ(node.add(nameless, 1).message(), "a weighted sum takes the segment \"delta\" alone");
+  EXPECT_EQ(node.add(empty, 1).message(), "an update without contributors");
+  EXPECT_EQ(node.add(from_client({std::nanf(""), 0.0F}, 4), 1).code(), Code::kBadData);
   EXPECT_TRUE(same(node.forward(), before));
 }
 
@@ -143,7 +143,7 @@ TEST(WeightedSum, NamesTheTensorThatTheSumsCannotHold) {
   WeightedSum node;
   node.begin(spec_of(2), scale());
 
-  const Status refused = node.add(from_client({0.0F, 1e9F}, 4));
+  const Status refused = node.add(from_client({0.0F, 1e9F}, 4), 1);
 
   EXPECT_EQ(refused.code(), Code::kBadData);
   EXPECT_THAT(refused.message(), ::testing::StartsWith("the change of tensor w holds 1000000000, and the sums"));
@@ -156,7 +156,7 @@ TEST(WeightedSum, CarriesEveryMetricThatAClientMayReport) {
   for (std::size_t i = update.scalars.size(); i < kMostClientScalars; ++i) {
     update.scalars["metric " + std::to_string(i)].add(static_cast<double>(i), update.weight);
   }
-  ASSERT_TRUE(node.add(update).ok());
+  ASSERT_TRUE(node.add(update, 1).ok());
 
   EXPECT_EQ(node.scalars().size(), kMostClientScalars);
   EXPECT_EQ(node.forward().scalars.at("metric 255").mean(), 255.0);

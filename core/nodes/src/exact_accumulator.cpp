@@ -68,12 +68,18 @@ int log2_of_mean(Weight weight, std::uint64_t terms) noexcept {
   return mantissa < kRootHalf ? exponent - 1 : exponent;
 }
 
-ExactScale scale_of(int fraction_bits, Weight weight_bound, std::uint64_t terms) noexcept {
-  const int value_bits = std::min(kMostValueBits, kSumBits - fraction_bits - log2_ceiling(weight_bound));
+// Bits of a sum that values of 1 leave free.
+int free_bits(Weight weight_bound, int discount_bits) noexcept {
+  return kSumBits - log2_ceiling(weight_bound) - discount_bits;
+}
+
+ExactScale scale_of(int fraction_bits, Weight weight_bound, std::uint64_t terms, int discount_bits) noexcept {
+  const int value_bits = std::min(kMostValueBits, free_bits(weight_bound, discount_bits) - fraction_bits);
   return {.fraction_bits = fraction_bits,
           .weight_bound = weight_bound,
           .terms_bound = terms,
-          .value_bound = std::ldexp(1.0, value_bits)};
+          .value_bound = std::ldexp(1.0, value_bits),
+          .discount_bits = discount_bits};
 }
 
 // NaN if one of them is.
@@ -131,7 +137,7 @@ void for_each_part(const EncodedBlock& block, std::size_t count, Use&& use) {
     const std::size_t size = std::min(kPart, count - first);
     kernels.expand.at(block.width)(block.low + first, block.high + first * kHighBytes.at(block.width), part.data(),
                                    size);
-    use(first, std::span<const std::int64_t>(part.data(), size));
+    use(first, std::span<std::int64_t>(part.data(), size));
   }
 }
 
@@ -168,19 +174,21 @@ void write_high(const EncodedBlock& block, std::size_t count, std::uint8_t width
 
 }  // namespace
 
-ExactScale ExactScale::fine(Weight weight_bound, std::uint64_t terms) noexcept {
+ExactScale ExactScale::fine(Weight weight_bound, std::uint64_t terms, int discount_bits) noexcept {
   constexpr int kTermBits = 34;
   const int wanted = kTermBits - log2_of_mean(weight_bound, terms);
-  return scale_of(std::min(wanted, kSumBits - kLeastValueBits - log2_ceiling(weight_bound)), weight_bound, terms);
+  return scale_of(std::min(wanted, free_bits(weight_bound, discount_bits) - kLeastValueBits), weight_bound, terms,
+                  discount_bits);
 }
 
-ExactScale ExactScale::compact(Weight weight_bound, std::uint64_t terms) noexcept {
-  return scale_of(32 - log2_ceiling(weight_bound), weight_bound, terms);
+ExactScale ExactScale::compact(Weight weight_bound, std::uint64_t terms, int discount_bits) noexcept {
+  return scale_of(32 - log2_ceiling(weight_bound) - discount_bits, weight_bound, terms, discount_bits);
 }
 
-ExactScale ExactScale::full(Weight weight_bound, std::uint64_t terms) noexcept {
-  const int wanted = kSumBits - 16 - log2_ceiling(weight_bound);
-  return scale_of(std::max(wanted, fine(weight_bound, terms).fraction_bits), weight_bound, terms);
+ExactScale ExactScale::full(Weight weight_bound, std::uint64_t terms, int discount_bits) noexcept {
+  const int wanted = free_bits(weight_bound, discount_bits) - 16;
+  return scale_of(std::max(wanted, fine(weight_bound, terms, discount_bits).fraction_bits), weight_bound, terms,
+                  discount_bits);
 }
 
 double ExactScale::resolution(Weight weight) const noexcept {
@@ -254,36 +262,52 @@ bool ExactAccumulator::moments_of(std::size_t block, std::span<const float> valu
   return true;
 }
 
-void ExactAccumulator::add_doubles(std::size_t block, std::span<const double> values, double factor,
-                                   std::size_t phase) {
+// Adds `terms`, each `factor` times, to the sums of `block` from `first` on. Changes `terms`.
+void ExactAccumulator::add_integers(std::size_t block, std::size_t first, std::span<std::int64_t> terms,
+                                    std::uint32_t factor) {
   const Block& here = blocks_[block];
-  const std::size_t high_bytes = kHighBytes.at(here.width);
-  const double* const offsets = dither().data() + phase;
+  if (factor != 1) {
+    for (std::int64_t& term : terms) { term *= factor; }
+  }
+  std::byte* const high = here.high ? here.high.get() + first * kHighBytes.at(here.width) : nullptr;
+  exact_kernels().add_integers.at(here.width)(low_.data() + block * kBlock + first, high, terms.data(), terms.size());
+}
+
+void ExactAccumulator::add_doubles(std::size_t block, std::span<const double> values, const Term& term) {
+  const double* const offsets = dither().data() + term.phase;
   for (std::size_t first = 0; first < values.size(); first += kPart) {
     const std::size_t size = std::min(kPart, values.size() - first);
     std::array<std::int64_t, kPart> terms;
-    for (std::size_t i = 0; i < size; ++i) { terms[i] = std::llrint(values[first + i] * factor + offsets[i]); }
-    exact_kernels().add_integers.at(here.width)(low_.data() + block * kBlock + first,
-                                                here.high ? here.high.get() + first * high_bytes : nullptr,
-                                                terms.data(), size);
+    for (std::size_t i = 0; i < size; ++i) { terms[i] = std::llrint(values[first + i] * term.scale + offsets[i]); }
+    add_integers(block, first, std::span(terms).first(size), term.factor);
   }
 }
 
-void ExactAccumulator::add_values(std::size_t block, const float* values, double factor, std::size_t phase) {
+void ExactAccumulator::add_values(std::size_t block, const float* values, const Term& term) {
   Block& here = blocks_[block];
   const std::size_t count = block_size(block);
-  const std::size_t high_bytes = kHighBytes.at(here.width);
   const ExactKernels& kernels = exact_kernels();
-  const double* const offsets = dither().data() + phase;
+  const double* const offsets = dither().data() + term.phase;
   if (here.incoming >= kVectorLimit) {
     const std::vector<double> terms(values, values + count);
-    return add_doubles(block, terms, factor, phase);
+    return add_doubles(block, terms, term);
   }
+  constexpr std::size_t kWidest = kHighBytes.size() - 1;
   for (std::size_t first = 0; first < count; first += kPart) {
     const std::size_t size = std::min(kPart, count - first);
+    if (term.factor != 1) {
+      // Rounded on their own first, as sums of one term.
+      std::array<std::uint32_t, kPart> low{};
+      std::array<std::int32_t, kPart> high{};
+      std::array<std::int64_t, kPart> terms;
+      kernels.add_floats.at(kWidest)(low.data(), high.data(), values + first, term.scale, offsets, size);
+      kernels.expand.at(kWidest)(low.data(), high.data(), terms.data(), size);
+      add_integers(block, first, std::span(terms).first(size), term.factor);
+      continue;
+    }
     std::uint32_t* const low = low_.data() + block * kBlock + first;
-    std::byte* const high = here.high ? here.high.get() + first * high_bytes : nullptr;
-    kernels.add_floats.at(here.width)(low, high, values + first, factor, offsets, size);
+    std::byte* const high = here.high ? here.high.get() + first * kHighBytes.at(here.width) : nullptr;
+    kernels.add_floats.at(here.width)(low, high, values + first, term.scale, offsets, size);
   }
 }
 
@@ -300,7 +324,7 @@ std::optional<std::size_t> ExactAccumulator::find_unfit(std::span<const float> v
   return std::nullopt;
 }
 
-Status ExactAccumulator::add(std::span<const float> values, Weight weight) {
+Status ExactAccumulator::add(std::span<const float> values, Weight weight, std::uint32_t factor) {
   if (values.size() != elements_) {
     return invalid_argument(fmt::format("an update of {} values for a model of {}", values.size(), elements_));
   }
@@ -320,23 +344,23 @@ Status ExactAccumulator::add(std::span<const float> values, Weight weight) {
   }
   weight_ = weight_ + weight;
 
-  const double factor = std::ldexp(weight.value(), scale_.fraction_bits);
+  Term term{.scale = std::ldexp(weight.value(), scale_.fraction_bits), .factor = factor};
   for (std::size_t block = 0; block < blocks_.size(); ++block) {
     Block& here = blocks_[block];
     if (here.incoming == 0.0) { continue; }
-    const std::size_t phase = dither_phase(std::bit_cast<std::uint32_t>(static_cast<float>(here.incoming)));
-    here.incoming = std::ceil(here.incoming * factor) + 1.0;
-    make_room(block, here.incoming);
+    term.phase = dither_phase(std::bit_cast<std::uint32_t>(static_cast<float>(here.incoming)));
+    here.incoming = std::ceil(here.incoming * term.scale) + 1.0;
+    make_room(block, here.incoming * factor);
     if (moments_of(block, values, terms)) {
-      add_doubles(block, terms, factor, phase);
+      add_doubles(block, terms, term);
     } else {
-      add_values(block, values.data() + block * kBlock, factor, phase);
+      add_values(block, values.data() + block * kBlock, term);
     }
   }
   return {};
 }
 
-Status ExactAccumulator::add(const Payload& sums, Weight weight) {
+Status ExactAccumulator::add(const Payload& sums, Weight weight, std::uint32_t factor) {
   if (sums.encoding() != Encoding::kFixed || sums.elements() != elements_) {
     return invalid_argument(fmt::format("sums of {} values for a model of {}", sums.elements(), elements_));
   }
@@ -360,11 +384,9 @@ Status ExactAccumulator::add(const Payload& sums, Weight weight) {
     const EncodedBlock encoded = added.next();
     Block& here = blocks_[block];
     if (here.incoming == 0.0) { continue; }
-    make_room(block, here.incoming);
-    for_each_part(encoded, block_size(block), [&](std::size_t first, std::span<const std::int64_t> part) {
-      std::byte* const high = here.high ? here.high.get() + first * kHighBytes.at(here.width) : nullptr;
-      exact_kernels().add_integers.at(here.width)(low_.data() + block * kBlock + first, high, part.data(), part.size());
-    });
+    make_room(block, here.incoming * factor);
+    for_each_part(encoded, block_size(block),
+                  [&](std::size_t first, std::span<std::int64_t> part) { add_integers(block, first, part, factor); });
   }
   return {};
 }
@@ -396,7 +418,7 @@ Payload ExactAccumulator::encode() const {
 
 void ExactAccumulator::mean(const std::function<void(std::size_t, std::span<const double>)>& visit) const {
   std::array<double, kBlock> means;
-  const double divisor = std::ldexp(weight_.value(), scale_.fraction_bits);
+  const double divisor = std::ldexp(weight_.value(), scale_.fraction_bits + scale_.discount_bits);
   for (std::size_t block = 0; block < blocks_.size(); ++block) {
     const Block& here = blocks_[block];
     const std::size_t count = block_size(block);

@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <functional>
 #include <numeric>
-#include <span>
 #include <utility>
 
 #include "tributary/base/random.hpp"
@@ -17,18 +16,8 @@ namespace {
 
 constexpr std::string_view kUntrained = "no round was committed, and the model is as it was";
 
-// Whether the same task would end like this again: what it is made of is wrong, and no peer or machine.
-bool is_lasting(Code code) {
-  return code == Code::kInvalidArgument || code == Code::kBadData || code == Code::kConfiguration ||
-         code == Code::kUnsupported;
-}
-
 double seconds_of(std::chrono::nanoseconds time) {
   return std::chrono::duration<double>(time).count();
-}
-
-Status failure_of(const TaskFailedMessage& message) {
-  return Status(message.code == Code::kOk ? Code::kInternal : message.code, message.reason);
 }
 
 // Leaves room for repeated parent rounds between two incarnations.
@@ -37,12 +26,52 @@ constexpr std::uint32_t kGenerationsPerIncarnation = 1U << 16U;
 // time where it does.
 constexpr double kShareForUnknownWays = 0.1;
 constexpr double kShareBesideKnownWays = 0.02;
-// A child that forgets one task so often, because it keeps crashing on it, is given up for the round.
-constexpr std::uint32_t kMostRestarts = 16;
 // Children of one round that are named when its deadline cuts them off.
 constexpr std::uint32_t kMostCutOffNotes = 100;
 
+// Two rounds that are published together.
+void merge(RoundReport& into, const RoundReport& next) {
+  into.round = next.round;
+  into.version = next.version;
+  into.tasks = next.tasks;
+  into.commits += next.commits;
+  into.committed = into.committed || next.committed;
+  into.given_up = next.given_up;
+  into.state.asked = next.state.asked;
+  into.state.reported += next.state.reported;
+  into.state.failed += next.state.failed;
+  into.state.lost = next.state.lost;
+  into.refused += next.refused;
+  into.contributors += next.contributors;
+  into.weight = into.weight + next.weight;
+  into.weight_bound = next.weight_bound;
+  into.resolution = std::max(into.resolution, next.resolution);
+  for (const auto& [name, sum] : next.scalars) { into.scalars[name].add(sum); }
+  into.staleness.add(next.staleness);
+}
+
 }  // namespace
+
+// A policy's view of the node that calls it.
+class InnerNode::Tier final : public TierContext {
+ public:
+  Tier(InnerNode& node, NodeContext& context) : node_(node), context_(context) {}
+
+  [[nodiscard]] std::uint32_t children() const noexcept override { return node_.settings_.children.size(); }
+  [[nodiscard]] Round round() const noexcept override { return node_.round_; }
+  [[nodiscard]] const RoundState& state() const noexcept override { return node_.state_; }
+  [[nodiscard]] std::uint64_t seed(Purpose purpose, std::uint64_t number) const noexcept override {
+    return stream_seed(node_.settings_.seed, purpose, node_.settings_.self.value, number);
+  }
+  [[nodiscard]] bool taken(std::uint32_t child) const override { return node_.tasks_.contains(child); }
+  [[nodiscard]] std::uint64_t tasks() const noexcept override { return node_.tasks_given_; }
+  void choose(Cohort cohort) override { node_.choose(context_, std::move(cohort)); }
+  void ask(std::uint32_t child) override { node_.ask(context_, child); }
+
+ private:
+  InnerNode& node_;
+  NodeContext& context_;
+};
 
 InnerNode::InnerNode(InnerNodeSettings settings, std::optional<RootState> root)
     : settings_(std::move(settings)), task_generation_(settings_.incarnation * kGenerationsPerIncarnation) {
@@ -51,6 +80,7 @@ InnerNode::InnerNode(InnerNodeSettings settings, std::optional<RootState> root)
     version_ = root->version;
     own_model_ = std::move(root->model);
     done_ = root->done;
+    tasks_given_ = root->tasks;
     evaluate_first_ = settings_.evaluate_clients;
   } else {
     link_.emplace(settings_.self, settings_.parent, settings_.liveness.over(settings_.way));
@@ -83,7 +113,8 @@ ExactScale InnerNode::choose_scale() const {
   const std::size_t counted = std::clamp<std::size_t>(cohort_.target, 1, units.size());
   std::ranges::nth_element(units, units.begin() + static_cast<std::ptrdiff_t>(counted - 1), std::greater<>());
   const auto end = units.begin() + static_cast<std::ptrdiff_t>(counted);
-  return settings_.scale_of_round(Weight::from_units(std::accumulate(units.begin(), end, std::uint64_t{0})), counted);
+  return settings_.scale_of_round(Weight::from_units(std::accumulate(units.begin(), end, std::uint64_t{0})), counted,
+                                  settings_.policy->discount_bits());
 }
 
 void InnerNode::open_round(NodeContext& context) {
@@ -95,14 +126,20 @@ void InnerNode::open_round(NodeContext& context) {
     round_ = Round{(parent_key_.round.value - 1) * settings_.local_rounds + local_round_ + 1};
     if (local_commits_ > 0) { model_ = own_model_; }
   }
-  cohort_ = settings_.policy->choose(settings_.children.size(),
-                                     stream_seed(settings_.seed, Purpose::kCohort, settings_.self.value, round_.value));
-  members_.assign(cohort_.members.size(), Member{});
+  forget_settled();
   lasting_failures_ = 0;
   last_trouble_ = {};
-  state_ = {.asked = static_cast<std::uint32_t>(members_.size()), .target = cohort_.target, .quorum = cohort_.quorum};
   refused_ = 0;
+  staleness_ = {};
   open_ = true;
+  Tier tier(*this, context);
+  act(context, settings_.policy->open(tier));
+}
+
+void InnerNode::choose(NodeContext& context, Cohort cohort) {
+  cohort_ = std::move(cohort);
+  state_.target = cohort_.target;
+  state_.quorum = cohort_.quorum;
   round_scale_ = choose_scale();
   settings_.rule->begin(*settings_.spec, round_scale_);
 
@@ -117,10 +154,9 @@ void InnerNode::open_round(NodeContext& context) {
   cohort_.deadline = deadline;
   if (deadline.count() > 0) { context.set_timer(TimerId::kDeadline, deadline); }
   if (hard_deadline.count() > 0) { context.set_timer(TimerId::kHardDeadline, hard_deadline); }
+  if (continuous()) { return; }
   probe_pause_ = settings_.liveness.first_probe;
   context.set_timer(TimerId::kProbe, probe_pause_);
-  for (const std::uint32_t i : order_of_asking()) { ask(context, settings_.children[cohort_.members[i]], members_[i]); }
-  decide(context);
 }
 
 // For one local round, of what the parent leaves. At least 1 ns: 0 would mean that there is no deadline.
@@ -132,214 +168,43 @@ std::chrono::nanoseconds InnerNode::time_for_children() const {
       std::max<std::int64_t>(1, static_cast<std::int64_t>(usable / settings_.local_rounds)));
 }
 
-// Who is asked first often answers first. Where not all answers are counted, that must not be the same children in
-// every round.
-std::vector<std::uint32_t> InnerNode::order_of_asking() const {
-  std::vector<std::uint32_t> order(members_.size());
-  std::iota(order.begin(), order.end(), 0U);
-  if (cohort_.quorum < members_.size()) {
-    Rng rng(stream_seed(settings_.seed, Purpose::kTies, settings_.self.value, round_.value));
-    rng.shuffle(std::span(order));
-  }
-  return order;
-}
-
-void InnerNode::ask(NodeContext& context, NodeId child, const Member& member) {
-  std::chrono::nanoseconds remaining{0};
-  if (cohort_.deadline.count() > 0) {
-    // A round that waits on after its deadline, for its quorum, ends at its hard deadline.
-    remaining = context.time_left(state_.deadline_passed ? TimerId::kHardDeadline : TimerId::kDeadline);
-    remaining = std::max(remaining, std::chrono::nanoseconds{1});
-  }
-  context.send(child, TaskMessage{.key = key(),
-                                  .attempt = member.attempt,
-                                  .version = version_,
-                                  .global_round = global_round_,
-                                  .model = model_,
-                                  .evaluate_first = evaluate_first_ && local_round_ == 0,
-                                  .remaining = remaining});
-}
-
-void InnerNode::ask_again(NodeContext& context, NodeId child, Member& member) {
-  ++member.attempt.value;
-  ask(context, child, member);
-}
-
-// The child does not know a task that is open: it has started anew, or the task has not reached it.
-void InnerNode::on_forgotten(NodeContext& context, NodeId child, Member& member) {
-  if (member.state != MemberState::kAsked) { return; }
-  if (member.restarts <= kMostRestarts) {
-    ask_again(context, child, member);
-    return;
-  }
-  mark(member, MemberState::kFailed);
-  const std::string why = fmt::format("started again {} times during one task", member.restarts);
-  context.note({NodeEvent::Kind::kTaskFailed, child, round_, why});
-  last_trouble_ = unavailable(why);
-  decide(context);
-}
-
-InnerNode::Member* InnerNode::find_member(NodeId child) {
-  if (!settings_.children.contains(child)) { return nullptr; }
-  const std::uint32_t position = settings_.children.index_of(child);
-  const auto found = std::lower_bound(cohort_.members.begin(), cohort_.members.end(), position);
-  if (found == cohort_.members.end() || *found != position) { return nullptr; }
-  return &members_[static_cast<std::size_t>(found - cohort_.members.begin())];
-}
-
-void InnerNode::mark(Member& member, MemberState state) {
-  const auto count = [this](MemberState of) -> std::uint32_t* {
-    switch (of) {
-      case MemberState::kReported:
-        return &state_.reported;
-      case MemberState::kFailed:
-        return &state_.failed;
-      case MemberState::kLost:
-        return &state_.lost;
-      case MemberState::kAsked:
-        break;
-    }
-    return nullptr;
-  };
-  if (std::uint32_t* const before = count(member.state)) { --*before; }
-  if (std::uint32_t* const after = count(state)) { ++*after; }
-  member.state = state;
-}
-
-void InnerNode::heard_from(NodeContext& context, NodeId child, Member& member) {
-  member.unanswered = 0;
-  if (member.state == MemberState::kLost) {
-    mark(member, MemberState::kAsked);
-    context.note({NodeEvent::Kind::kReturned, child, round_, "answers again"});
-  }
-}
-
 void InnerNode::on_message(NodeContext& context, NodeId from, Message message) {
-  if (link_ && from == settings_.parent) {
-    switch (link_->on_message(context, message)) {
-      case ParentLink::Reaction::kNone:
-        return;
-      case ParentLink::Reaction::kStop:
-        cancel_round(context);
-        model_.reset();
-        parent_model_.reset();
-        own_model_.reset();
-        return;
-      case ParentLink::Reaction::kStart:
-        break;
-    }
-    cancel_round(context);
-    auto& task = std::get<TaskMessage>(message);
-    if (task.key.round <= parent_key_.round) { ++task_generation_; }
-    parent_key_ = task.key;
-    parent_model_ = std::move(task.model);
-    model_ = parent_model_;
-    own_model_.reset();
-    version_ = task.version;
-    global_round_ = task.global_round;
-    evaluate_first_ = task.evaluate_first;
-    remaining_ = task.remaining;
-    local_round_ = 0;
-    local_commits_ = 0;
-    weight_units_ = 0;
-    local_scalars_.clear();
-    local_contributors_.clear();
-    open_round(context);
+  if (!link_ || from != settings_.parent) {
+    if (settings_.children.contains(from)) { on_child_message(context, from, message); }
     return;
   }
-  if (!settings_.children.contains(from)) { return; }
-  if (const auto* update = std::get_if<UpdateMessage>(&message)) {
-    on_update(context, from, *update);
-  } else if (const auto* failed = std::get_if<TaskFailedMessage>(&message)) {
-    on_failed(context, from, *failed);
-  } else if (const auto* working = std::get_if<WorkingMessage>(&message)) {
-    Member* const member = open_ && working->key == key() ? find_member(from) : nullptr;
-    if (member == nullptr) { return; }
-    heard_from(context, from, *member);
-    // "Not known" from a child that never had the task is no crash: on a slow link questions overtake it.
-    if (!working->known && std::exchange(member->working, false)) { ++member->restarts; }
-    if (working->known) {
-      member->working = true;
-    } else {
-      on_forgotten(context, from, *member);
-    }
-  } else if (std::holds_alternative<HelloMessage>(message)) {
-    Member* const member = open_ ? find_member(from) : nullptr;
-    if (member == nullptr) { return; }
-    heard_from(context, from, *member);
-    member->working = false;
-    ++member->restarts;
-    on_forgotten(context, from, *member);
-  }
-}
-
-// What a rule cannot know: whom the update should come from, and how much that child may weigh.
-Status InnerNode::check(NodeId from, const Update& update) const {
-  const UpdateId& id = update.id;
-  if (id.node != from || id.round != round_ || id.incarnation != task_generation_) {
-    return invalid_argument("the update is not the one that was asked for");
-  }
-  if (!settings_.weight_bounds) { return {}; }
-  const Weight bound = settings_.weight_bounds->at(from.value);
-  if (update.weight <= bound) { return {}; }
-  return invalid_argument(fmt::format("the update weighs {}, and {} was announced as the most of this child",
-                                      update.weight.value(), bound.value()));
-}
-
-void InnerNode::on_update(NodeContext& context, NodeId from, const UpdateMessage& message) {
-  Member* const member = message.key == key() ? find_member(from) : nullptr;
-  if (member == nullptr || (!open_ && member->state != MemberState::kReported)) {
-    context.note({NodeEvent::Kind::kLate, from, message.key.round, "the round had closed"});
-    context.send(from, AcknowledgeMessage{.key = message.key, .accepted = false, .reason = "the round has closed"});
-    return;
-  }
-  if (open_) { heard_from(context, from, *member); }
-  if (member->state != MemberState::kAsked) {
-    const bool counted = member->state == MemberState::kReported;
-    context.note({NodeEvent::Kind::kDuplicate, from, round_, counted ? "already counted" : "already refused"});
-    context.send(from, AcknowledgeMessage{.key = message.key, .accepted = counted, .reason = ""});
-    return;
-  }
-  Status added = check(from, message.update);
-  if (added.ok()) { added = settings_.rule->add(message.update); }
-  if (!added.ok()) {
-    ++refused_;
-    mark(*member, MemberState::kFailed);
-    context.note({NodeEvent::Kind::kRefused, from, round_, added.message()});
-    remember_failure(added.with_context(fmt::format("the update of node {} in round {}", from.value, round_.value)));
-  } else {
-    mark(*member, MemberState::kReported);
-    member->contributors = message.update.contributors;
-    const bool is_one_term = message.update.segments.front().payload.encoding() == Encoding::kFloat32;
-    member->terms = is_one_term ? 1 : message.update.contributors;
-  }
-  context.send(from, AcknowledgeMessage{.key = message.key, .accepted = added.ok(), .reason = added.message()});
-  decide(context);
-}
-
-void InnerNode::on_failed(NodeContext& context, NodeId from, const TaskFailedMessage& message) {
-  Member* const member = open_ && message.key == key() ? find_member(from) : nullptr;
-  if (member != nullptr) {
-    heard_from(context, from, *member);
-    if (member->state == MemberState::kAsked && message.attempt == member->attempt) {
-      context.note({NodeEvent::Kind::kTaskFailed, from, round_, message.reason});
-      // The same task would fail in the same way again.
-      const bool lasting = is_lasting(message.code);
-      if (!lasting && member->failures++ < settings_.retries) {
-        // The new task replaces the failure that the child keeps repeating.
-        last_trouble_ = failure_of(message);
-        ask_again(context, from, *member);
-        return;
-      }
-      remember_failure(failure_of(message));
-      mark(*member, MemberState::kFailed);
-    } else if (member->state == MemberState::kAsked) {
-      ask(context, from, *member);  // the task that replaces that failure has not arrived
+  switch (link_->on_message(context, message)) {
+    case ParentLink::Reaction::kNone:
       return;
-    }
+    case ParentLink::Reaction::kStop:
+      cancel_round(context);
+      model_.reset();
+      parent_model_.reset();
+      own_model_.reset();
+      return;
+    case ParentLink::Reaction::kStart:
+      take_task(context, std::move(std::get<TaskMessage>(message)));
+      return;
   }
-  context.send(from, AcknowledgeMessage{.key = message.key, .accepted = false, .reason = ""});
-  if (member != nullptr) { decide(context); }
+}
+
+void InnerNode::take_task(NodeContext& context, TaskMessage task) {
+  cancel_round(context);
+  if (task.key.round <= parent_key_.round) { ++task_generation_; }
+  parent_key_ = task.key;
+  parent_model_ = std::move(task.model);
+  model_ = parent_model_;
+  own_model_.reset();
+  version_ = task.version;
+  global_round_ = task.global_round;
+  evaluate_first_ = task.evaluate_first;
+  remaining_ = task.remaining;
+  local_round_ = 0;
+  local_commits_ = 0;
+  weight_units_ = 0;
+  local_scalars_.clear();
+  local_contributors_.clear();
+  open_round(context);
 }
 
 void InnerNode::on_timer(NodeContext& context, TimerId timer) {
@@ -352,45 +217,23 @@ void InnerNode::on_timer(NodeContext& context, TimerId timer) {
       return;
     case TimerId::kDeadline:
       state_.deadline_passed = true;
-      decide(context);
+      decide(context, {TierEvent::Kind::kDeadline});
       return;
     case TimerId::kHardDeadline:
       state_.deadline_passed = true;
       state_.hard_deadline_passed = true;
-      decide(context);
+      decide(context, {TierEvent::Kind::kHardDeadline});
       return;
   }
 }
 
-void InnerNode::on_unreachable(NodeContext& context, NodeId peer, const std::string& why) {
-  Member* const member = open_ ? find_member(peer) : nullptr;
-  if (member == nullptr || member->state != MemberState::kAsked) { return; }
-  mark(*member, MemberState::kLost);
-  context.note({NodeEvent::Kind::kLost, peer, round_, why});
-  last_trouble_ = unavailable(why);
-  decide(context);
-}
-
-void InnerNode::probe(NodeContext& context) {
-  for (std::size_t i = 0; i < members_.size(); ++i) {
-    Member& member = members_[i];
-    if (member.state != MemberState::kAsked && member.state != MemberState::kLost) { continue; }
-    const NodeId child = settings_.children[cohort_.members[i]];
-    if (member.state == MemberState::kAsked && member.unanswered++ >= settings_.liveness.silent_probes) {
-      mark(member, MemberState::kLost);
-      context.note({NodeEvent::Kind::kLost, child, round_,
-                    fmt::format("no answer to {} questions", settings_.liveness.silent_probes)});
-    }
-    context.send(child, ProbeMessage{key()});
-  }
-  probe_pause_ = std::min(probe_pause_ * 2, settings_.liveness.largest_probe);
-  context.set_timer(TimerId::kProbe, probe_pause_);
-  decide(context);
-}
-
-void InnerNode::decide(NodeContext& context) {
+void InnerNode::decide(NodeContext& context, const TierEvent& event) {
   if (!open_) { return; }
-  const Decision decision = settings_.policy->decide(state_);
+  Tier tier(*this, context);
+  act(context, settings_.policy->on_event(tier, event));
+}
+
+void InnerNode::act(NodeContext& context, Decision decision) {
   if (decision == Decision::kWait) { return; }
   // A policy may be content without a single update, but nothing can be divided by a weight of zero.
   const bool commit = decision == Decision::kCommit && !settings_.rule->weight().zero();
@@ -402,15 +245,16 @@ void InnerNode::decide(NodeContext& context) {
   }
 }
 
+// Whoever still works for this node need not go on.
 void InnerNode::cancel_round(NodeContext& context) {
   if (!open_) { return; }
   open_ = false;
   context.cancel_timer(TimerId::kProbe);
   context.cancel_timer(TimerId::kDeadline);
   context.cancel_timer(TimerId::kHardDeadline);
-  for (std::size_t i = 0; i < members_.size(); ++i) {
-    if (members_[i].state == MemberState::kAsked || members_[i].state == MemberState::kLost) {
-      context.send(settings_.children[cohort_.members[i]], CancelMessage{key()});
+  for (const auto& [position, task] : tasks_) {
+    if (task.state == TaskState::kAsked || task.state == TaskState::kLost) {
+      context.send(child_at(position), CancelMessage{task.key});
     }
   }
 }
@@ -418,15 +262,21 @@ void InnerNode::cancel_round(NodeContext& context) {
 // Who was asked and had not answered by the deadline: of them nothing else may ever be heard.
 void InnerNode::note_cut_off(NodeContext& context) const {
   std::uint32_t noted = 0;
-  for (std::size_t i = 0; i < members_.size() && noted < kMostCutOffNotes; ++i) {
-    if (members_[i].state != MemberState::kAsked) { continue; }
+  for (const auto& [position, task] : tasks_) {
+    if (noted == kMostCutOffNotes) { break; }
+    if (task.state != TaskState::kAsked) { continue; }
     ++noted;
-    context.note({NodeEvent::Kind::kCutOff, settings_.children[cohort_.members[i]], round_,
+    context.note({NodeEvent::Kind::kCutOff, child_at(position), round_,
                   noted < kMostCutOffNotes || state_.expected() == noted
                       ? "had not answered by the deadline"
                       : fmt::format("had not answered by the deadline; nor had {} others, which are not listed",
                                     state_.expected() - noted)});
   }
+}
+
+bool InnerNode::is_lasting(Code code) noexcept {
+  return code == Code::kInvalidArgument || code == Code::kBadData || code == Code::kConfiguration ||
+         code == Code::kUnsupported;
 }
 
 void InnerNode::remember_failure(Status why) {
@@ -451,17 +301,24 @@ Status InnerNode::shortfall() const {
 RoundReport InnerNode::close_round(NodeContext& context, bool commit) {
   RoundReport report{.round = round_, .version = version_, .committed = commit, .state = state_};
   report.refused = refused_;
-  report.late = state_.expected();
-  if (state_.deadline_passed) { note_cut_off(context); }
-  cancel_round(context);
+  if (continuous()) {
+    open_ = false;
+    context.cancel_timer(TimerId::kDeadline);
+    context.cancel_timer(TimerId::kHardDeadline);
+  } else {
+    report.late = state_.expected();
+    if (state_.deadline_passed) { note_cut_off(context); }
+    cancel_round(context);
+  }
   model_.reset();
   if (commit) {
     report.contributors = settings_.rule->contributors();
     report.weight = settings_.rule->weight();
     report.scalars = settings_.rule->scalars();
     report.weight_bound = round_scale_.weight_bound;
+    report.staleness = staleness_;
     std::uint64_t terms = 0;
-    for (const Member& member : members_) { terms += member.state == MemberState::kReported ? member.terms : 0; }
+    for (const auto& [position, task] : tasks_) { terms += task.state == TaskState::kReported ? task.terms : 0; }
     report.resolution = round_scale_.resolution(report.weight) * static_cast<double>(terms);
   } else {
     context.note({NodeEvent::Kind::kAbandoned, settings_.self, round_, shortfall().message()});
@@ -488,16 +345,52 @@ void InnerNode::finish_root_round(NodeContext& context, const RoundReport& repor
     published.given_up =
         abandoned_in_a_row_ >= settings_.largest_abandoned || (version_.value == 0 && round_.value >= settings_.rounds);
   }
-  context.publish(published, own_model_);
+  if (!continuous()) {
+    publish(context, std::move(published));
+    return;
+  }
+  const bool over = published.given_up || round_.value >= settings_.rounds;
+  if (over) {
+    open_ = true;  // for the tasks that are still out
+    cancel_round(context);
+  }
+  publish(context, std::move(published));
+  if (!over) { open_round(context); }
+}
+
+// One publication at a time: what is committed while one is under way is published together after it.
+void InnerNode::publish(NodeContext& context, RoundReport report) {
+  report.tasks = tasks_given_;
+  if (publishing_) {
+    if (unpublished_) {
+      merge(*unpublished_, report);
+    } else {
+      unpublished_ = std::move(report);
+    }
+    return;
+  }
+  publishing_ = true;
+  context.publish(report, own_model_);
 }
 
 void InnerNode::on_published(NodeContext& context, bool stop) {
-  if (open_) { return; }
+  publishing_ = false;
   const bool given_up = abandoned_in_a_row_ >= settings_.largest_abandoned;
+  if (stop && continuous()) { cancel_round(context); }
+  if (unpublished_ && !stop) {
+    publish(context, *std::exchange(unpublished_, std::nullopt));
+    return;
+  }
+  if (open_) { return; }
   if (!stop && !given_up && round_.value < settings_.rounds) {
     open_round(context);
     return;
   }
+  finish(context, stop);
+}
+
+void InnerNode::finish(NodeContext& context, bool stop) {
+  const bool given_up = abandoned_in_a_row_ >= settings_.largest_abandoned;
   Status outcome;
   if (!stop && given_up) {
     const Status why = shortfall();
@@ -518,10 +411,10 @@ void InnerNode::commit_local_round(const RoundReport& report) {
   ++local_commits_;
   weight_units_ += report.weight.units();
   for (const auto& [name, sum] : report.scalars) { local_scalars_.insert_or_assign(name, sum); }
-  for (std::size_t i = 0; i < members_.size(); ++i) {
-    if (members_[i].state != MemberState::kReported) { continue; }
-    std::uint32_t& most = local_contributors_[cohort_.members[i]];
-    most = std::max(most, members_[i].contributors);
+  for (const auto& [position, task] : tasks_) {
+    if (task.state != TaskState::kReported) { continue; }
+    std::uint32_t& most = local_contributors_[position];
+    most = std::max(most, task.contributors);
   }
 }
 

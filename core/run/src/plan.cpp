@@ -38,7 +38,7 @@ std::uint64_t largest_sum(std::vector<Bounds>& children, std::uint32_t most, std
   return sum;
 }
 
-ExactScale (*scale_maker(AlgorithmConfig::Precision precision))(Weight, std::uint64_t) {
+ExactScale (*scale_maker(AlgorithmConfig::Precision precision))(Weight, std::uint64_t, int) {
   switch (precision) {
     case AlgorithmConfig::Precision::kCompact:
       return &ExactScale::compact;
@@ -122,6 +122,7 @@ Result<Plan> Plan::create(Configuration configuration, Tree tree, const TrainerF
     TRIBUTARY_RETURN_IF_ERROR(known);
   }
 
+  plan.every_answer_counts_ = std::ranges::all_of(policies, [](const auto& policy) { return policy->counts_all(); });
   plan.configuration_ = std::move(configuration);
   plan.tree_ = std::move(tree);
   TRIBUTARY_RETURN_IF_ERROR(plan.bound_weights(factory, policies));
@@ -165,8 +166,8 @@ Status Plan::bound_weights(const TrainerFactory& factory, std::span<const std::u
     }
     children.clear();
     for (const NodeId child : tree_.children(node)) { children.push_back(bounds[child.value]); }
-    const std::uint32_t target =
-        policies[tree_.tier(node)]->largest_target(static_cast<std::uint32_t>(children.size()));
+    const TierPolicy& policy = *policies[tree_.tier(node)];
+    const std::uint32_t target = policy.largest_target(static_cast<std::uint32_t>(children.size()));
     Bounds& here = bounds[n];
     here = {.weight = largest_sum(children, target, &Bounds::weight),
             .clients = largest_sum(children, target, &Bounds::clients),
@@ -177,7 +178,8 @@ Status Plan::bound_weights(const TrainerFactory& factory, std::span<const std::u
     }
     (*weights)[n] = Weight::from_units(here.weight);
     if (divides(node)) {
-      scales_.emplace(n, scale_maker(configuration_.algorithm.precision)((*weights)[n], here.terms));
+      scales_.emplace(
+          n, scale_maker(configuration_.algorithm.precision)((*weights)[n], here.terms, policy.discount_bits()));
       here.terms = 1;
     }
   }
@@ -194,14 +196,6 @@ Status Plan::bound_weights(const TrainerFactory& factory, std::span<const std::u
 const ExactScale& Plan::scale(NodeId node) const {
   while (!divides(node)) { node = tree_.parent(node); }
   return scales_.at(node.value);
-}
-
-bool Plan::every_answer_counts() const {
-  for (std::uint32_t distance = 0; distance < tree_.height(); ++distance) {
-    const TierConfig& tier = configuration_.tier(distance);
-    if (tier.over_selection > 1.0 || tier.quorum < 1.0) { return false; }
-  }
-  return true;
 }
 
 InnerNodeSettings Plan::inner_node(NodeId node, std::uint32_t incarnation) const {

@@ -31,7 +31,7 @@ std::vector<float> merge(const std::vector<float>& base,
     TrainOutcome outcome{.model = std::make_shared<const std::vector<float>>(model), .weight = weight, .metrics = {}};
     const Update update =
         make_update(batch_norm_spec(), make_client_update(batch_norm_spec(), shared, std::move(outcome)).value());
-    EXPECT_TRUE(sum.add(update).ok());
+    EXPECT_TRUE(sum.add(update, 1).ok());
   }
   std::vector<float> model = base;
   ServerStep step(1.0);

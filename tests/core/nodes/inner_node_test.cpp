@@ -266,13 +266,17 @@ TEST(InnerNode, AChildThatWeighsMoreThanItAnnouncedIsRefusedWhoeverComesFirst) {
 TEST(InnerNode, TheGridOfAStarFollowsTheChildrenThatARoundAsks) {
   class Last final : public TierPolicy {
    public:
-    [[nodiscard]] Cohort choose(std::uint32_t, std::uint64_t) const override {
-      return {.members = {1, 2}, .target = 2, .quorum = 2};
+    Decision open(TierContext& context) override {
+      context.choose({.members = {1, 2}, .target = 2, .quorum = 2});
+      context.ask(1);
+      context.ask(2);
+      return Decision::kWait;
     }
-    [[nodiscard]] Decision decide(const RoundState& state) const noexcept override {
-      return state.reported == 2 ? Decision::kCommit : Decision::kWait;
+    Decision on_event(TierContext& context, const TierEvent& /*event*/) override {
+      return context.state().reported == 2 ? Decision::kCommit : Decision::kWait;
     }
     [[nodiscard]] std::uint32_t largest_target(std::uint32_t /*children*/) const noexcept override { return 2; }
+    [[nodiscard]] bool counts_all() const noexcept override { return true; }
   };
   const auto bound = [](double weight) { return Weight::from(weight).value(); };
   std::vector<double> resolutions;
@@ -301,9 +305,15 @@ TEST(InnerNode, TheGridOfAStarFollowsTheChildrenThatARoundAsks) {
 TEST(InnerNode, ARoundOfNoWeightIsAbandonedInsteadOfDivided) {
   class Content final : public TierPolicy {
    public:
-    [[nodiscard]] Cohort choose(std::uint32_t, std::uint64_t) const override { return {.members = {0, 1}}; }
-    [[nodiscard]] Decision decide(const RoundState&) const noexcept override { return Decision::kCommit; }
+    Decision open(TierContext& context) override {
+      context.choose({.members = {0, 1}});
+      context.ask(0);
+      context.ask(1);
+      return Decision::kCommit;
+    }
+    Decision on_event(TierContext& /*context*/, const TierEvent& /*event*/) override { return Decision::kCommit; }
     [[nodiscard]] std::uint32_t largest_target(std::uint32_t children) const noexcept override { return children; }
+    [[nodiscard]] bool counts_all() const noexcept override { return false; }
   };
   Recorder context;
   InnerNodeSettings made = settings(NodeId{0}, NodeId{0}, {1, 2});

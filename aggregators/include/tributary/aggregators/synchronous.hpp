@@ -19,9 +19,17 @@ class SynchronousPolicy final : public TierPolicy {
  public:
   explicit SynchronousPolicy(const PolicySettings& settings) : settings_(settings) {}
 
-  [[nodiscard]] Cohort choose(std::uint32_t children, std::uint64_t seed) const override;
-  [[nodiscard]] Decision decide(const RoundState& state) const noexcept override;
+  Decision open(TierContext& context) override;
+  Decision on_event(TierContext& context, const TierEvent& event) override;
   [[nodiscard]] std::uint32_t largest_target(std::uint32_t children) const noexcept override;
+  [[nodiscard]] bool counts_all() const noexcept override {
+    return settings_.over_selection <= 1.0 && settings_.quorum >= 1.0;
+  }
+
+  // The cohort of one round. `seed` differs by node and round: the same seed gives the same cohort. Cost follows the
+  // cohort, not `children`.
+  [[nodiscard]] Cohort choose(std::uint32_t children, std::uint64_t seed) const;
+  [[nodiscard]] static Decision decide(const RoundState& state) noexcept;
 
  private:
   PolicySettings settings_;

@@ -13,7 +13,7 @@ namespace tributary {
 class WeightedSum final : public AggregationRule {
  public:
   void begin(const ParameterSpec& spec, const ExactScale& scale) override;
-  Status add(const Update& update) override;
+  Status add(const Update& update, std::uint32_t factor) override;
   [[nodiscard]] std::uint32_t contributors() const noexcept override { return contributors_; }
   [[nodiscard]] Weight weight() const noexcept override { return sums_.weight(); }
   [[nodiscard]] const std::map<std::string, ScalarSum>& scalars() const noexcept override { return scalars_; }

@@ -25,7 +25,9 @@ class AggregationRule {
 
   // kInvalidArgument: another spec, a missing or unknown segment, a value or weight outside the scale.
   // kBadData: sums that cannot be sums.
-  virtual Status add(const Update& update) = 0;
+  // The change counts `factor` times, in units of 2^-discount_bits of the scale: 1 where that has none. Its weight
+  // counts as it is, so that a discount makes the step smaller.
+  virtual Status add(const Update& update, std::uint32_t factor) = 0;
 
   // Clients and weight added since begin().
   [[nodiscard]] virtual std::uint32_t contributors() const noexcept = 0;

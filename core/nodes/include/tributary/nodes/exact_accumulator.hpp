@@ -36,18 +36,22 @@ struct ExactScale {
   Weight weight_bound;            // no sum ever holds more weight than this
   std::uint64_t terms_bound = 0;  // no sum ever holds more terms than this
   double value_bound = 0.0;       // largest magnitude of a value
+  // Where updates are discounted: a term is rounded to the grid, and then counts a whole number of times, at most
+  // 2^discount_bits, which stands for 1. So discounts round nothing, and no order or tree changes a bit.
+  int discount_bits = 0;
 
-  // All for at most `terms` terms that weigh `weight_bound` together, both > 0.
+  // All for at most `terms` terms that weigh `weight_bound` together, both > 0. Bits for discounts are taken from those
+  // for values.
   //
   // Resolves the change of a client of average weight to 2^-34 (within a factor of the square root of 2), however many
   // terms there are, as long as values up to 2^10 fit 62 bits: that holds for 2^17 terms, and beyond them the step
   // doubles with their number.
-  static ExactScale fine(Weight weight_bound, std::uint64_t terms) noexcept;
+  static ExactScale fine(Weight weight_bound, std::uint64_t terms, int discount_bits = 0) noexcept;
   // Resolves means to 2^-32, whatever that leaves of one term: sums of means below 1/2 travel as 4 bytes. Values up to
   // 2^30.
-  static ExactScale compact(Weight weight_bound, std::uint64_t terms) noexcept;
+  static ExactScale compact(Weight weight_bound, std::uint64_t terms, int discount_bits = 0) noexcept;
   // As fine as values up to 2^16 leave room for in 62 bits, and never coarser than fine().
-  static ExactScale full(Weight weight_bound, std::uint64_t terms) noexcept;
+  static ExactScale full(Weight weight_bound, std::uint64_t terms, int discount_bits = 0) noexcept;
 
   // The step to which a change that weighs `weight` is resolved.
   [[nodiscard]] double resolution(Weight weight) const noexcept;
@@ -73,11 +77,12 @@ class ExactAccumulator {
   // Sums of `elements` values each, all zero. `moments` do not overlap, and are in ascending order.
   void begin(std::size_t elements, const ExactScale& scale, std::vector<SecondMoments> moments = {});
 
-  // Adds weight * values. kInvalidArgument: another size, a value that is not finite or too large, too much weight.
-  Status add(std::span<const float> values, Weight weight);
+  // Adds weight * values * factor / 2^discount_bits; `factor` is at least 1 and at most 2^discount_bits.
+  // kInvalidArgument: another size, a value that is not finite or too large, too much weight.
+  Status add(std::span<const float> values, Weight weight, std::uint32_t factor = 1);
   // Adds the sums of another accumulator of the same scale, made from terms of `weight` in all.
   // kInvalidArgument: as above; kBadData: sums that no terms of that weight can have.
-  Status add(const Payload& sums, Weight weight);
+  Status add(const Payload& sums, Weight weight, std::uint32_t factor = 1);
 
   // Where the first value stands that is not finite, or larger than the scale allows; nothing if add() would take all.
   [[nodiscard]] std::optional<std::size_t> find_unfit(std::span<const float> values) const;
@@ -112,8 +117,15 @@ class ExactAccumulator {
   [[nodiscard]] double largest_of(std::size_t block) const;
   void make_room(std::size_t block, double incoming);
   void widen(std::size_t block, std::uint8_t width);
-  void add_values(std::size_t block, const float* values, double factor, std::size_t phase);
-  void add_doubles(std::size_t block, std::span<const double> values, double factor, std::size_t phase);
+  // What one term of a block is made of.
+  struct Term {
+    double scale = 0.0;  // from a value to the grid
+    std::size_t phase = 0;
+    std::uint32_t factor = 1;
+  };
+  void add_values(std::size_t block, const float* values, const Term& term);
+  void add_doubles(std::size_t block, std::span<const double> values, const Term& term);
+  void add_integers(std::size_t block, std::size_t first, std::span<std::int64_t> terms, std::uint32_t factor);
   // Whether a block holds sums of second moments; if so, `terms` are a term's values there.
   bool moments_of(std::size_t block, std::span<const float> values, std::vector<double>& terms) const;
 

@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // A node with children: an aggregator, which is a client of its parent, or the root, which is nobody's.
 //
-// One round: choose a cohort, hand out the model, add what comes back exactly, close by the policy. An aggregator with
-// one round per parent round forwards the sum itself, so any tree gives the flat result; with more, it moves a model of
-// its own between them (HierFAVG, arXiv 1905.06641) and sends the difference, weighted by the mean weight of its
-// rounds.
+// One round: the policy chooses a cohort, the node hands out the model, adds what comes back exactly, and closes by the
+// policy. An aggregator with one round per parent round forwards the sum itself, so any tree gives the flat result;
+// with more, it moves a model of its own between them (HierFAVG, arXiv 1905.06641) and sends the difference, weighted
+// by the mean weight of its rounds.
+//
+// With a continuous policy (FedBuff, arXiv 2106.06639; FedAsync, 1903.03934) a round ends with a commit too, but tasks
+// outlive it: each child has a task of its own, from the model that was newest when it was asked, and its update is
+// counted, discounted by its staleness, in the round in which it arrives.
 //
 // Life cycle: on_start(); the root then runs its rounds, an aggregator waits for tasks.
 // Threads:    as Node.
@@ -38,7 +42,7 @@ struct InnerNodeSettings {
   ExactScale scale;
   // Where every child sends one term of the sums, and none sends sums of its own: the grid of a round follows from the
   // children that it asks, so that one heavy child costs only those rounds that it is in. Null: `scale` for all rounds.
-  ExactScale (*scale_of_round)(Weight weight_bound, std::uint64_t terms) = nullptr;
+  ExactScale (*scale_of_round)(Weight weight_bound, std::uint64_t terms, int discount_bits) = nullptr;
   // What one update of each node weighs at most, by node; an update of a child that weighs more is refused. Null: only
   // the scale's total is enforced.
   std::shared_ptr<const std::vector<Weight>> weight_bounds;
@@ -59,7 +63,8 @@ struct RootState {
   Round round;      // last finished
   Version version;  // of model
   std::shared_ptr<std::vector<float>> model;
-  bool done = false;  // the run has reached its goal: no further round
+  bool done = false;        // the run has reached its goal: no further round
+  std::uint64_t tasks = 0;  // that a continuous root has given so far
 };
 
 class InnerNode final : public Node {
@@ -79,10 +84,19 @@ class InnerNode final : public Node {
   [[nodiscard]] Round round() const noexcept { return round_; }
 
  private:
-  enum class MemberState : std::uint8_t { kAsked, kReported, kFailed, kLost };
-  struct Member {
-    MemberState state = MemberState::kAsked;
+  class Tier;
+
+  enum class TaskState : std::uint8_t { kAsked, kReported, kFailed, kLost };
+  // The task of one child, until the round in which it is settled has closed.
+  struct ChildTask {
+    TaskState state = TaskState::kAsked;
+    TaskKey key;
     Attempt attempt{1};
+    Version version;                                // of its model
+    Round global_round;                             // when it was asked
+    std::weak_ptr<const std::vector<float>> model;  // of a continuous policy: gone once nobody works on it
+    std::chrono::nanoseconds probe_at{0};           // likewise, by probe_clock_
+    std::chrono::nanoseconds probe_pause{0};
     std::uint32_t unanswered = 0;
     std::uint32_t failures = 0;      // of its training; `attempt` also rises when a task was lost
     std::uint32_t restarts = 0;      // times that it has forgotten the task after it had it
@@ -92,28 +106,51 @@ class InnerNode final : public Node {
   };
 
   [[nodiscard]] bool is_root() const noexcept { return settings_.parent == settings_.self; }
-  [[nodiscard]] TaskKey key() const noexcept { return {.incarnation = task_generation_, .round = round_}; }
-  // Null if `child` was not asked in this round.
-  Member* find_member(NodeId child);
+  [[nodiscard]] bool continuous() const noexcept { return settings_.policy->continuous(); }
 
+  void take_task(NodeContext& context, TaskMessage task);
   void open_round(NodeContext& context);
+  void choose(NodeContext& context, Cohort cohort);
   [[nodiscard]] ExactScale choose_scale() const;
-  [[nodiscard]] std::vector<std::uint32_t> order_of_asking() const;
-  void ask(NodeContext& context, NodeId child, const Member& member);
-  void ask_again(NodeContext& context, NodeId child, Member& member);
-  void on_forgotten(NodeContext& context, NodeId child, Member& member);
-  [[nodiscard]] Status check(NodeId from, const Update& update) const;
+  void decide(NodeContext& context, const TierEvent& event);
+  void act(NodeContext& context, Decision decision);
+
+  // Children (inner_node_children.cpp).
+
+  void forget_settled();
+  // Null if `child` has no task, or another than that of `key`.
+  ChildTask* find_task(NodeId child);
+  ChildTask* find_task(NodeId child, const TaskKey& key);
+  [[nodiscard]] NodeId child_at(std::uint32_t position) const { return settings_.children[position]; }
+  void ask(NodeContext& context, std::uint32_t position);
+  void send_task(NodeContext& context, NodeId child, ChildTask& task);
+  ModelValues model_of(ChildTask& task);
+  void give_present_model(ChildTask& task);
+  void ask_again(NodeContext& context, NodeId child, ChildTask& task);
+  void on_forgotten(NodeContext& context, NodeId child, ChildTask& task);
+  [[nodiscard]] Status check(NodeId from, const ChildTask& task, const Update& update) const;
+  Status count(NodeId from, ChildTask& task, const Update& update);
   void probe(NodeContext& context);
-  void mark(Member& member, MemberState state);
-  void heard_from(NodeContext& context, NodeId child, Member& member);
+  void watch(NodeContext& context, ChildTask& task);
+  void set_next_probe(NodeContext& context);
+  [[nodiscard]] std::chrono::nanoseconds probe_now(const NodeContext& context) const;
+  void mark(ChildTask& task, TaskState state);
+  void heard_from(NodeContext& context, NodeId child, ChildTask& task);
+  void on_child_message(NodeContext& context, NodeId from, const Message& message);
   void on_update(NodeContext& context, NodeId from, const UpdateMessage& message);
   void on_failed(NodeContext& context, NodeId from, const TaskFailedMessage& message);
-  void decide(NodeContext& context);
+  void on_working(NodeContext& context, NodeId from, const WorkingMessage& message);
+  void on_hello(NodeContext& context, NodeId from);
+
+  // A failure that would happen again, whatever peer or machine had the same task.
+  [[nodiscard]] static bool is_lasting(Code code) noexcept;
   void remember_failure(Status why);
   [[nodiscard]] Status shortfall() const;
   void cancel_round(NodeContext& context);
   void note_cut_off(NodeContext& context) const;
   RoundReport close_round(NodeContext& context, bool commit);
+  void publish(NodeContext& context, RoundReport report);
+  void finish(NodeContext& context, bool stop);
   void finish_root_round(NodeContext& context, const RoundReport& report);
   void finish_aggregator_round(NodeContext& context, const RoundReport& report);
   void move_model();
@@ -132,15 +169,20 @@ class InnerNode final : public Node {
   bool open_ = false;
   bool evaluate_first_ = false;
   Cohort cohort_;
-  std::vector<Member> members_;  // as cohort_.members
+  std::map<std::uint32_t, ChildTask> tasks_;  // by position among the children
+  std::uint64_t tasks_given_ = 0;
   ExactScale round_scale_;
   RoundState state_;
   std::uint32_t refused_ = 0;
-  std::chrono::nanoseconds probe_pause_{0};
-  std::uint32_t abandoned_in_a_row_ = 0;  // root
-  bool done_ = false;                     // root
-  Status last_trouble_;                   // why a child last failed, for the message that ends a run
-  std::uint32_t lasting_failures_ = 0;    // of the round, that would happen again
+  Staleness staleness_;                      // of the updates in the sums
+  std::chrono::nanoseconds probe_pause_{0};  // by rounds for all children alike; otherwise until the next is due
+  std::chrono::nanoseconds probe_clock_{0};  // with a continuous policy: the time up to when the timer was set
+  std::uint32_t abandoned_in_a_row_ = 0;     // root
+  bool publishing_ = false;                  // root: an answer to publish() is out
+  std::optional<RoundReport> unpublished_;   // root with a continuous policy: what was committed meanwhile
+  bool done_ = false;                        // root
+  Status last_trouble_;                      // why a child last failed, for the message that ends a run
+  std::uint32_t lasting_failures_ = 0;       // of the round, that would happen again
 
   // An aggregator's task.
   TaskKey parent_key_;

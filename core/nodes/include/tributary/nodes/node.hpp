@@ -43,10 +43,37 @@ struct NodeEvent {
 
 [[nodiscard]] std::string_view to_string(NodeEvent::Kind kind) noexcept;
 
+// How old the models were that updates were trained from: versions that their node has committed since.
+struct Staleness {
+  std::uint64_t updates = 0;
+  std::uint64_t least = 0;
+  std::uint64_t sum = 0;
+  std::uint64_t most = 0;
+
+  void add(std::uint64_t versions) noexcept {
+    least = updates == 0 ? versions : std::min(least, versions);
+    most = std::max(most, versions);
+    sum += versions;
+    ++updates;
+  }
+  void add(const Staleness& other) noexcept {
+    if (other.updates == 0) { return; }
+    least = updates == 0 ? other.least : std::min(least, other.least);
+    most = std::max(most, other.most);
+    sum += other.sum;
+    updates += other.updates;
+  }
+  [[nodiscard]] double mean() const noexcept {
+    return updates == 0 ? 0.0 : static_cast<double>(sum) / static_cast<double>(updates);
+  }
+};
+
 // How one round of one inner node ended.
 struct RoundReport {
   Round round;
-  Version version;  // after the round
+  Version version;            // after the round
+  std::uint64_t tasks = 0;    // that a continuous node has given so far
+  std::uint32_t commits = 1;  // more: rounds that ended while the one before was being published
   bool committed = false;
   bool given_up = false;  // the root's run ends with it, as a failure
   RoundState state;
@@ -57,6 +84,7 @@ struct RoundReport {
   Weight weight_bound;      // that the grid of its sums was made for
   double resolution = 0.0;  // to which the sums resolve the change of a term of average weight
   std::map<std::string, ScalarSum> scalars;
+  Staleness staleness;  // of a continuous node
 };
 
 struct TrainRequest {

@@ -1,14 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
-// When a node commits: whom it asks each round, and when enough of them have answered.
+// When a node commits, and whom it asks: events in, decisions out.
 //
-// A policy only decides; the node keeps the books and its driver keeps the time.
-// Threads: const calls may run together; a policy has no state between rounds.
+// A node gathers updates of its children until its policy says that there are enough, commits, and opens the next
+// gathering. There are two kinds of policies:
+//   by rounds    each gathering is a round. Its cohort is asked together, from one model, and what has not come when it
+//                closes is not wanted any more.
+//   continuous   tasks outlive commits. Each child works on a model of its own, and its update is counted in whatever
+//                gathering it arrives, discounted by how old that model has become.
+//
+// Threads:   a policy belongs to one node, which calls it one call at a time.
+// Liveness:  a policy asks and decides only when it is called. The node watches over its children and tells the policy
+//            of those that fail or fall silent, so a policy that answers these events waits for nobody for ever.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
 #include <optional>
 #include <vector>
+
+#include "tributary/base/ids.hpp"
+#include "tributary/base/random.hpp"
 
 namespace tributary {
 
@@ -22,23 +33,23 @@ struct PolicySettings {
   double deadline_s = 0.0;                    // 0: none
 };
 
-// Whom to ask in one round.
+// Whom one gathering is for, and when it is complete.
 struct Cohort {
-  std::vector<std::uint32_t> members;         // positions among the node's children, ascending
-  std::uint32_t target = 0;                   // reports that close the round at once
+  std::vector<std::uint32_t> members;         // of a round: positions among the node's children, ascending
+  std::uint32_t target = 0;                   // reports that close it at once
   std::uint32_t quorum = 0;                   // reports that are enough once the deadline has passed
-  std::chrono::nanoseconds deadline{0};       // after the start of the round; 0: none
-  std::chrono::nanoseconds hard_deadline{0};  // the round is given up then; 0: none
+  std::chrono::nanoseconds deadline{0};       // after it was opened; 0: none
+  std::chrono::nanoseconds hard_deadline{0};  // it is given up then; 0: none
 };
 
-// Where a round stands. asked = reported + failed + lost + still expected.
+// Where a gathering stands. asked = reported + failed + lost + still expected.
 struct RoundState {
   std::uint32_t asked = 0;
   std::uint32_t target = 0;
   std::uint32_t quorum = 0;
   std::uint32_t reported = 0;  // counted in the sum
   std::uint32_t failed = 0;    // said that they cannot, or were refused
-  std::uint32_t lost = 0;      // silent for too long; may come back while the round is open
+  std::uint32_t lost = 0;      // silent for too long; may come back while the gathering is open
   bool deadline_passed = false;
   bool hard_deadline_passed = false;
 
@@ -47,15 +58,60 @@ struct RoundState {
 
 enum class Decision : std::uint8_t { kWait, kCommit, kAbandon };
 
+// What has happened to a gathering.
+struct TierEvent {
+  enum class Kind : std::uint8_t {
+    kCounted,      // the update of `child` is in the sums
+    kFailed,       // the task of `child` ended without one, for this gathering
+    kLost,         // `child` is silent, or cannot be reached
+    kDeadline,     // that of the cohort
+    kHardDeadline  // likewise
+  };
+  Kind kind;
+  std::uint32_t child = 0;  // its position among the node's children
+};
+
+// What a policy may know of its node, and ask of it. Valid during one call of the policy.
+class TierContext {
+ public:
+  virtual ~TierContext() = default;
+
+  [[nodiscard]] virtual std::uint32_t children() const noexcept = 0;
+  // Of the gathering that is open; counts from 1, and goes on where a resumed run was.
+  [[nodiscard]] virtual Round round() const noexcept = 0;
+  [[nodiscard]] virtual const RoundState& state() const noexcept = 0;
+  // For choices at random: the same for the same node, purpose and number, in every run of the same seed.
+  [[nodiscard]] virtual std::uint64_t seed(Purpose purpose, std::uint64_t number) const noexcept = 0;
+  // `child` works, is lost, or has reported or failed in this gathering: it is not to be asked.
+  [[nodiscard]] virtual bool taken(std::uint32_t child) const = 0;
+  // Tasks that children have been given since the node was made, and those before a resume.
+  [[nodiscard]] virtual std::uint64_t tasks() const noexcept = 0;
+
+  // Once, from within open(), before anybody is asked. Deadlines are shortened to what the parent leaves.
+  virtual void choose(Cohort cohort) = 0;
+  // Gives `child`, which is not taken, the present model to work on.
+  virtual void ask(std::uint32_t child) = 0;
+};
+
 class TierPolicy {
  public:
   virtual ~TierPolicy() = default;
 
-  // `seed` differs by node and round: the same seed gives the same cohort. Cost follows the cohort, not `children`.
-  [[nodiscard]] virtual Cohort choose(std::uint32_t children, std::uint64_t seed) const = 0;
-  [[nodiscard]] virtual Decision decide(const RoundState& state) const noexcept = 0;
-  // The largest number of children one round can count; the scale of the exact sums follows from it.
+  // A gathering begins. What was counted, failed or lost in the one before is forgotten; with a continuous policy the
+  // tasks that are open stay so.
+  virtual Decision open(TierContext& context) = 0;
+  virtual Decision on_event(TierContext& context, const TierEvent& event) = 0;
+
+  // The largest number of updates that one gathering counts; the scale of the exact sums follows from it.
   [[nodiscard]] virtual std::uint32_t largest_target(std::uint32_t children) const noexcept = 0;
+  // Every gathering counts all whom it asks, as far as one can know.
+  [[nodiscard]] virtual bool counts_all() const noexcept = 0;
+
+  [[nodiscard]] virtual bool continuous() const noexcept { return false; }
+  // Of a continuous policy: what an update counts for whose model is `staleness` versions old, in units of
+  // 2^-discount_bits(); 0: it is refused. Never more than 2^discount_bits().
+  [[nodiscard]] virtual std::uint32_t factor(double /*staleness*/) const noexcept { return 1; }
+  [[nodiscard]] virtual int discount_bits() const noexcept { return 0; }
 };
 
 }  // namespace tributary

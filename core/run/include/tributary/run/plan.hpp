@@ -48,7 +48,7 @@ class Plan final : public AgreedPlan {
   [[nodiscard]] std::uint64_t clients_per_round() const noexcept { return clients_per_round_; }
   // Children that one round of a node of this tier counts at most, and its local rounds per parent round.
   [[nodiscard]] const TierConfig& tier(std::uint32_t tier) const { return configuration_.tier(tier); }
-  [[nodiscard]] bool every_answer_counts() const override;
+  [[nodiscard]] bool every_answer_counts() const override { return every_answer_counts_; }
   // A checkpoint of another digest is not continued.
   [[nodiscard]] const Digest& digest() const noexcept override { return digest_; }
   [[nodiscard]] std::uint64_t seed() const noexcept override { return configuration_.seed; }
@@ -71,6 +71,7 @@ class Plan final : public AgreedPlan {
   std::unordered_map<std::uint32_t, ExactScale> scales_;      // by the node that divides
   std::shared_ptr<const std::vector<Weight>> weight_bounds_;  // by node; shared as spec_ is
   double coarsest_resolution_ = 0.0;
+  bool every_answer_counts_ = true;
   LivenessSettings liveness_;
   std::uint64_t clients_per_round_ = 0;
   Digest digest_;

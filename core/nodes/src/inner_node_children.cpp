@@ -1,0 +1,333 @@
+// SPDX-License-Identifier: Apache-2.0
+// A node and its children: tasks that they are given, answers that are counted, and the watch over those that are
+// silent.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "tributary/nodes/inner_node.hpp"
+
+namespace tributary {
+namespace {
+
+// A child that forgets one task so often, because it keeps crashing on it, is given up for the round.
+constexpr std::uint32_t kMostRestarts = 16;
+
+Status failure_of(const TaskFailedMessage& message) {
+  return Status(message.code == Code::kOk ? Code::kInternal : message.code, message.reason);
+}
+
+}  // namespace
+
+// Tasks.
+
+InnerNode::ChildTask* InnerNode::find_task(NodeId child) {
+  const auto found = tasks_.find(settings_.children.index_of(child));
+  return found == tasks_.end() ? nullptr : &found->second;
+}
+
+InnerNode::ChildTask* InnerNode::find_task(NodeId child, const TaskKey& key) {
+  ChildTask* const task = find_task(child);
+  return task != nullptr && task->key == key ? task : nullptr;
+}
+
+// What is settled belongs to the round that has closed. Tasks of a continuous policy that are open stay so.
+void InnerNode::forget_settled() {
+  state_ = {};
+  if (!continuous()) {
+    tasks_.clear();
+    return;
+  }
+  std::erase_if(tasks_, [](const auto& entry) {
+    return entry.second.state == TaskState::kReported || entry.second.state == TaskState::kFailed;
+  });
+  state_.asked = static_cast<std::uint32_t>(tasks_.size());
+  for (const auto& [position, task] : tasks_) { state_.lost += task.state == TaskState::kLost ? 1U : 0U; }
+}
+
+void InnerNode::ask(NodeContext& context, std::uint32_t position) {
+  const auto [at, fresh] = tasks_.try_emplace(position);
+  if (!fresh) { return; }
+  ChildTask& task = at->second;
+  ++state_.asked;
+  if (continuous()) {
+    give_present_model(task);
+    watch(context, task);
+  } else {
+    task.key = {.incarnation = task_generation_, .round = round_};
+    task.version = version_;
+  }
+  send_task(context, child_at(position), task);
+}
+
+// A new task, under a key of its own.
+void InnerNode::give_present_model(ChildTask& task) {
+  task.key = {.incarnation = task_generation_, .round = Round{++tasks_given_}};
+  task.attempt = Attempt{1};
+  task.version = version_;
+  task.global_round = global_round_;
+  task.model = model_;
+}
+
+// A task of a continuous policy that has to be sent again goes with its model as long as anybody holds that: whoever
+// works on it, or whatever carries it there. Otherwise it is replaced by one that starts from the present model.
+ModelValues InnerNode::model_of(ChildTask& task) {
+  if (!continuous()) { return model_; }
+  if (task.version == version_) { return model_; }
+  ModelValues model = task.model.lock();
+  // Nobody else held it, and it has been moved where it was.
+  if (model == model_) { model = nullptr; }
+  if (model) { return model; }
+  give_present_model(task);
+  return model_;
+}
+
+void InnerNode::send_task(NodeContext& context, NodeId child, ChildTask& task) {
+  std::chrono::nanoseconds remaining{0};
+  if (!continuous() && cohort_.deadline.count() > 0) {
+    // A round that waits on after its deadline, for its quorum, ends at its hard deadline.
+    remaining = context.time_left(state_.deadline_passed ? TimerId::kHardDeadline : TimerId::kDeadline);
+    remaining = std::max(remaining, std::chrono::nanoseconds{1});
+  }
+  ModelValues model = model_of(task);
+  context.send(child, TaskMessage{.key = task.key,
+                                  .attempt = task.attempt,
+                                  .version = task.version,
+                                  .global_round = continuous() ? task.global_round : global_round_,
+                                  .model = std::move(model),
+                                  .evaluate_first = evaluate_first_ && local_round_ == 0,
+                                  .remaining = remaining});
+}
+
+void InnerNode::ask_again(NodeContext& context, NodeId child, ChildTask& task) {
+  ++task.attempt.value;
+  send_task(context, child, task);
+}
+
+// The child does not know a task that is open: it has started anew, or the task has not reached it.
+void InnerNode::on_forgotten(NodeContext& context, NodeId child, ChildTask& task) {
+  if (task.state != TaskState::kAsked) { return; }
+  if (task.restarts <= kMostRestarts) {
+    ask_again(context, child, task);
+    return;
+  }
+  mark(task, TaskState::kFailed);
+  const std::string why = fmt::format("started again {} times during one task", task.restarts);
+  context.note({NodeEvent::Kind::kTaskFailed, child, round_, why});
+  last_trouble_ = unavailable(why);
+  decide(context, {TierEvent::Kind::kFailed, settings_.children.index_of(child)});
+}
+
+void InnerNode::mark(ChildTask& task, TaskState state) {
+  const auto count = [this](TaskState of) -> std::uint32_t* {
+    switch (of) {
+      case TaskState::kReported:
+        return &state_.reported;
+      case TaskState::kFailed:
+        return &state_.failed;
+      case TaskState::kLost:
+        return &state_.lost;
+      case TaskState::kAsked:
+        break;
+    }
+    return nullptr;
+  };
+  if (std::uint32_t* const before = count(task.state)) { --*before; }
+  if (std::uint32_t* const after = count(state)) { ++*after; }
+  task.state = state;
+}
+
+// Answers.
+
+void InnerNode::on_child_message(NodeContext& context, NodeId from, const Message& message) {
+  if (const auto* update = std::get_if<UpdateMessage>(&message)) {
+    on_update(context, from, *update);
+  } else if (const auto* failed = std::get_if<TaskFailedMessage>(&message)) {
+    on_failed(context, from, *failed);
+  } else if (const auto* working = std::get_if<WorkingMessage>(&message)) {
+    on_working(context, from, *working);
+  } else if (std::holds_alternative<HelloMessage>(message)) {
+    on_hello(context, from);
+  }
+}
+
+void InnerNode::heard_from(NodeContext& context, NodeId child, ChildTask& task) {
+  task.unanswered = 0;
+  if (task.state == TaskState::kLost) {
+    mark(task, TaskState::kAsked);
+    context.note({NodeEvent::Kind::kReturned, child, round_, "answers again"});
+  }
+}
+
+void InnerNode::on_working(NodeContext& context, NodeId from, const WorkingMessage& message) {
+  ChildTask* const task = open_ ? find_task(from, message.key) : nullptr;
+  if (task == nullptr) { return; }
+  heard_from(context, from, *task);
+  // "Not known" from a child that never had the task is no crash: on a slow link questions overtake it.
+  if (!message.known && std::exchange(task->working, false)) { ++task->restarts; }
+  if (message.known) {
+    task->working = true;
+  } else {
+    on_forgotten(context, from, *task);
+  }
+}
+
+void InnerNode::on_hello(NodeContext& context, NodeId from) {
+  ChildTask* const task = open_ ? find_task(from) : nullptr;
+  if (task == nullptr) { return; }
+  heard_from(context, from, *task);
+  task->working = false;
+  ++task->restarts;
+  on_forgotten(context, from, *task);
+}
+
+// What a rule cannot know: whom the update should come from, and how much that child may weigh.
+Status InnerNode::check(NodeId from, const ChildTask& task, const Update& update) const {
+  const UpdateId& id = update.id;
+  if (id.node != from || id.round != task.key.round || id.incarnation != task.key.incarnation) {
+    return invalid_argument("the update is not the one that was asked for");
+  }
+  if (!settings_.weight_bounds) { return {}; }
+  const Weight bound = settings_.weight_bounds->at(from.value);
+  if (update.weight <= bound) { return {}; }
+  return invalid_argument(fmt::format("the update weighs {}, and {} was announced as the most of this child",
+                                      update.weight.value(), bound.value()));
+}
+
+Status InnerNode::count(NodeId from, ChildTask& task, const Update& update) {
+  TRIBUTARY_RETURN_IF_ERROR(check(from, task, update));
+  const std::uint64_t staleness = version_.value - task.version.value;
+  const std::uint32_t factor = settings_.policy->factor(static_cast<double>(staleness));
+  if (factor == 0) {
+    return unavailable(
+        fmt::format("it was trained from a model that is {} versions old, which counts for nothing", staleness));
+  }
+  TRIBUTARY_RETURN_IF_ERROR(settings_.rule->add(update, factor));
+  if (continuous()) { staleness_.add(staleness); }
+  task.contributors = update.contributors;
+  const bool is_one_term = update.segments.front().payload.encoding() == Encoding::kFloat32;
+  task.terms = is_one_term ? 1 : update.contributors;
+  return {};
+}
+
+void InnerNode::on_update(NodeContext& context, NodeId from, const UpdateMessage& message) {
+  ChildTask* const task = find_task(from, message.key);
+  if (task == nullptr || (!open_ && task->state != TaskState::kReported)) {
+    context.note({NodeEvent::Kind::kLate, from, message.key.round, "the round had closed"});
+    context.send(from, AcknowledgeMessage{.key = message.key, .accepted = false, .reason = "the round has closed"});
+    return;
+  }
+  if (open_) { heard_from(context, from, *task); }
+  if (task->state != TaskState::kAsked) {
+    const bool counted = task->state == TaskState::kReported;
+    context.note({NodeEvent::Kind::kDuplicate, from, round_, counted ? "already counted" : "already refused"});
+    context.send(from, AcknowledgeMessage{.key = message.key, .accepted = counted, .reason = ""});
+    return;
+  }
+  const Status counted = count(from, *task, message.update);
+  mark(*task, counted.ok() ? TaskState::kReported : TaskState::kFailed);
+  if (!counted.ok()) {
+    ++refused_;
+    context.note({NodeEvent::Kind::kRefused, from, round_, counted.message()});
+    remember_failure(counted.with_context(fmt::format("the update of node {} in round {}", from.value, round_.value)));
+  }
+  context.send(from, AcknowledgeMessage{.key = message.key, .accepted = counted.ok(), .reason = counted.message()});
+  decide(context,
+         {counted.ok() ? TierEvent::Kind::kCounted : TierEvent::Kind::kFailed, settings_.children.index_of(from)});
+}
+
+void InnerNode::on_failed(NodeContext& context, NodeId from, const TaskFailedMessage& message) {
+  ChildTask* const task = open_ ? find_task(from, message.key) : nullptr;
+  bool failed = false;
+  if (task != nullptr) {
+    heard_from(context, from, *task);
+    if (task->state == TaskState::kAsked && message.attempt == task->attempt) {
+      context.note({NodeEvent::Kind::kTaskFailed, from, round_, message.reason});
+      // The same task would fail in the same way again.
+      if (!is_lasting(message.code) && task->failures++ < settings_.retries) {
+        // The new task replaces the failure that the child keeps repeating.
+        last_trouble_ = failure_of(message);
+        ask_again(context, from, *task);
+        return;
+      }
+      remember_failure(failure_of(message));
+      mark(*task, TaskState::kFailed);
+      failed = true;
+    } else if (task->state == TaskState::kAsked) {
+      send_task(context, from, *task);  // the task that replaces that failure has not arrived
+      return;
+    }
+  }
+  context.send(from, AcknowledgeMessage{.key = message.key, .accepted = false, .reason = ""});
+  if (failed) { decide(context, {TierEvent::Kind::kFailed, settings_.children.index_of(from)}); }
+}
+
+void InnerNode::on_unreachable(NodeContext& context, NodeId peer, const std::string& why) {
+  ChildTask* const task = open_ && settings_.children.contains(peer) ? find_task(peer) : nullptr;
+  if (task == nullptr || task->state != TaskState::kAsked) { return; }
+  mark(*task, TaskState::kLost);
+  context.note({NodeEvent::Kind::kLost, peer, round_, why});
+  last_trouble_ = unavailable(why);
+  decide(context, {TierEvent::Kind::kLost, settings_.children.index_of(peer)});
+}
+
+// Silence. In a round all are asked together, and so they are questioned together, after pauses that double. With a
+// continuous policy each task has its own pause. A node knows no time of day, but as long as the timer of questions is
+// set, what is left of it says how far probe_clock_ has come.
+
+std::chrono::nanoseconds InnerNode::probe_now(const NodeContext& context) const {
+  return probe_clock_ + probe_pause_ - context.time_left(TimerId::kProbe);
+}
+
+void InnerNode::watch(NodeContext& context, ChildTask& task) {
+  const std::chrono::nanoseconds now = probe_now(context);
+  task.probe_pause = settings_.liveness.first_probe;
+  task.probe_at = now + task.probe_pause;
+  const std::chrono::nanoseconds left = context.time_left(TimerId::kProbe);
+  if (left.count() > 0 && left <= task.probe_pause) { return; }
+  probe_clock_ = now;
+  probe_pause_ = task.probe_pause;
+  context.set_timer(TimerId::kProbe, probe_pause_);
+}
+
+void InnerNode::set_next_probe(NodeContext& context) {
+  probe_clock_ = probe_now(context);
+  std::optional<std::chrono::nanoseconds> next;
+  for (auto& [position, task] : tasks_) {
+    if (task.state != TaskState::kAsked && task.state != TaskState::kLost) { continue; }
+    if (task.probe_at <= probe_clock_) {
+      task.probe_pause = std::min(task.probe_pause * 2, settings_.liveness.largest_probe);
+      task.probe_at = probe_clock_ + task.probe_pause;
+    }
+    next = next ? std::min(*next, task.probe_at) : task.probe_at;
+  }
+  probe_pause_ = next ? *next - probe_clock_ : std::chrono::nanoseconds{0};
+  if (next) { context.set_timer(TimerId::kProbe, probe_pause_); }
+}
+
+void InnerNode::probe(NodeContext& context) {
+  const std::chrono::nanoseconds now = probe_now(context);
+  std::vector<std::uint32_t> lost;
+  for (auto& [position, task] : tasks_) {
+    if (task.state != TaskState::kAsked && task.state != TaskState::kLost) { continue; }
+    if (continuous() && task.probe_at > now) { continue; }
+    const NodeId child = child_at(position);
+    if (task.state == TaskState::kAsked && task.unanswered++ >= settings_.liveness.silent_probes) {
+      mark(task, TaskState::kLost);
+      lost.push_back(position);
+      context.note({NodeEvent::Kind::kLost, child, round_,
+                    fmt::format("no answer to {} questions", settings_.liveness.silent_probes)});
+    }
+    context.send(child, ProbeMessage{task.key});
+  }
+  if (continuous()) {
+    set_next_probe(context);
+  } else {
+    probe_pause_ = std::min(probe_pause_ * 2, settings_.liveness.largest_probe);
+    context.set_timer(TimerId::kProbe, probe_pause_);
+  }
+  for (const std::uint32_t position : lost) { decide(context, {TierEvent::Kind::kLost, position}); }
+}
+
+}  // namespace tributary
