@@ -26,7 +26,8 @@ bool has_links(const Tree& tree) {
 // The first tier with a deadline.
 std::optional<std::uint32_t> tier_with_deadline(const Configuration& configuration, const Tree& tree) {
   for (std::uint32_t tier = 0; tier < tree.height(); ++tier) {
-    if (configuration.tier(tier).deadline_s > 0.0) { return tier; }
+    const TierConfig& config = configuration.tier(tier);
+    if (config.policy != "asynchronous" && config.deadline_s > 0.0) { return tier; }
   }
   return std::nullopt;
 }
@@ -49,6 +50,14 @@ std::string about_deadlines(const Configuration& configuration, const Tree& tree
       "tiers.{}.deadline_s has no effect: on the virtual clock nothing takes time here; give links a bandwidth or a "
       "latency, set simulation.compute_seconds_per_sample, or set simulation.clock: real",
       *tier);
+}
+
+// A commit of a single update divides by what that update weighs.
+std::string about_weights(const Configuration& configuration, const Tree& tree) {
+  const bool one_by_one = configuration.tier(0).policy == "asynchronous" && tree.height() == 1;
+  if (!one_by_one || configuration.algorithm.weighting == AlgorithmConfig().weighting) { return {}; }
+  return "algorithm.weighting has no effect: an asynchronous root commits each update by itself, and divides by its "
+         "weight";
 }
 
 // Of the nodes of a tier that commit.
@@ -147,6 +156,7 @@ std::vector<std::string> ineffective_settings(const Configuration& configuration
     }
   }
   if (std::string text = about_schedule(configuration); !text.empty()) { sentences.push_back(std::move(text)); }
+  if (std::string text = about_weights(configuration, tree); !text.empty()) { sentences.push_back(std::move(text)); }
   if (tree.height() == 1 && configuration.default_tier.local_rounds != 1) {
     sentences.push_back(
         fmt::format("tiers.default.local_rounds {} has no effect: there is no node between the root and its clients",
@@ -154,6 +164,7 @@ std::vector<std::string> ineffective_settings(const Configuration& configuration
   }
   for (std::uint32_t tier = 0; tier < tree.height(); ++tier) {
     const TierConfig& config = configuration.tier(tier);
+    if (config.policy != "synchronous") { continue; }
     const std::set<std::uint32_t> counts = child_counts(tree, tier);
     const std::uint32_t most = counts.empty() ? 0 : *counts.rbegin();
     if (config.cohort_count && *config.cohort_count > most) {

@@ -15,6 +15,7 @@
 #include "commands/data_facts.hpp"
 #include "commands/ineffective_settings.hpp"
 #include "commands/load.hpp"
+#include "commands/policy_text.hpp"
 #include "console/json_output.hpp"
 #include "console/text_table.hpp"
 #include "tributary/base/human.hpp"
@@ -41,9 +42,10 @@ CostOptions cost_options(const PreparedRun& composition) {
   options.bytes_up = plan.payload_bytes() + control_bytes(std::move(update));
   for (std::uint32_t distance = 0; distance < plan.tree().height(); ++distance) {
     const TierConfig& tier = plan.tier(distance);
-    options.tiers.push_back({.cohort_fraction = tier.cohort_fraction,
-                             .cohort_count = tier.cohort_count,
-                             .over_selection = tier.over_selection,
+    const bool by_rounds = tier.policy == "synchronous";
+    options.tiers.push_back({.cohort_fraction = by_rounds ? tier.cohort_fraction : std::nullopt,
+                             .cohort_count = by_rounds ? tier.cohort_count : updates_of_commit(tier),
+                             .over_selection = by_rounds ? tier.over_selection : 1.0,
                              .rounds = distance == 0 ? 1 : tier.local_rounds});
   }
   if (plan.configuration().simulation.compute_seconds_per_sample > 0.0) {
@@ -53,32 +55,6 @@ CostOptions cost_options(const PreparedRun& composition) {
     };
   }
   return options;
-}
-
-// Of the node with the most, `distance` below the root.
-std::uint32_t most_children(const Tree& tree, std::uint32_t distance) {
-  std::uint32_t most = 0;
-  for (std::uint32_t id = 0; id < tree.size(); ++id) {
-    if (tree.tier(NodeId{id}) == distance) { most = std::max(most, tree.children(NodeId{id}).size()); }
-  }
-  return most;
-}
-
-std::string describe(const Plan& plan, std::uint32_t distance) {
-  const TierConfig& tier = plan.tier(distance);
-  std::string text = tier.policy;
-  if (tier.cohort_count) {
-    const std::uint64_t children = std::min<std::uint64_t>(*tier.cohort_count, most_children(plan.tree(), distance));
-    text += fmt::format(", {} a round", children == 1 ? "1 child" : human_count(children) + " children");
-  } else if (tier.cohort_fraction && *tier.cohort_fraction < 1.0) {
-    text += fmt::format(", {:g} of the children a round", *tier.cohort_fraction);
-  } else {
-    text += ", all children";
-  }
-  if (tier.over_selection > 1.0) { text += fmt::format(", asks {:g} times as many", tier.over_selection); }
-  if (tier.deadline_s > 0.0) { text += fmt::format(", from {:g} s on a quorum of {:g}", tier.deadline_s, tier.quorum); }
-  if (tier.local_rounds > 1) { text += fmt::format(", {} local rounds", tier.local_rounds); }
-  return text;
 }
 
 // Whether any node of the tier is an aggregator.
@@ -100,7 +76,7 @@ Facts facts_of(const Plan& plan, const CostEstimate& cost) {
   for (const TierCost& tier : cost.tiers) {
     tiers.push_back({{"tier", tier.tier},
                      {"nodes", tier.nodes},
-                     {"policy", describe(plan, tier.tier - 1)},
+                     {"policy", describe_policy(plan, tier.tier - 1)},
                      {"payloads", tier.payloads},
                      {"bytes_down", whole(tier.bytes_down)},
                      {"bytes_up", whole(tier.bytes_up)}});
@@ -146,14 +122,15 @@ void print_text(const Context& context, const PreparedRun& composition, const Co
                      human_plural(whole(cost.payloads), "payload"), has_sums ? "at least " : "",
                      human_bytes(cost.bytes), human_bytes(cost.forwarding_bytes));
   if (cost.round_time.count() > 0) {
-    out << fmt::format("time        {:.3f} s a round on the virtual clock, by the slowest path\n",
-                       std::chrono::duration<double>(cost.round_time).count());
+    out << fmt::format("time        {:.3f} s a round on the virtual clock, {}\n",
+                       std::chrono::duration<double>(cost.round_time).count(),
+                       plan.tier(0).policy == "synchronous" ? "by the slowest path" : "as children work side by side");
   }
   out << '\n' << paint.dim("tier   nodes      down        up          the node above commits") << '\n';
   for (const TierCost& tier : cost.tiers) {
     const std::string up = fmt::format("{}{}", sends_sums(tree, tier.tier) ? ">= " : "", human_bytes(tier.bytes_up));
     out << fmt::format("{:<6} {:<10} {:<11} {:<11} {}\n", tier.tier, human_count(tier.nodes),
-                       human_bytes(tier.bytes_down), up, describe(plan, tier.tier - 1));
+                       human_bytes(tier.bytes_down), up, describe_policy(plan, tier.tier - 1));
   }
   if (has_sums) {
     out << paint.dim(">=: an aggregator sends up a sum, which takes the bytes of a model or more") << '\n';
@@ -406,7 +383,8 @@ Command plan_command() {
           TRIBUTARY_ASSIGN_OR_RETURN(Configuration configuration, load_configuration(*options));
           TRIBUTARY_ASSIGN_OR_RETURN(const Loaded loaded, load_federation(std::move(configuration)));
           const Plan& plan = loaded.composition.plan;
-          const CostEstimate cost = estimate_cost(plan.tree(), cost_options(loaded.composition));
+          CostEstimate cost = estimate_cost(plan.tree(), cost_options(loaded.composition));
+          if (plan.continuous(0)) { cost.round_time = time_of_commit(plan, cost); }
           std::optional<Placement> placement;
           if (!hosts.empty()) {
             TRIBUTARY_ASSIGN_OR_RETURN(placement, place_nodes(plan.tree(), hosts, client_work(loaded.composition)));

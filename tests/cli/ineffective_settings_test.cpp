@@ -92,6 +92,17 @@ TEST(IneffectiveSettings, AreSharesThatRoundToAllChildren) {
   EXPECT_THAT(in_process("tiers: {0: {deadline_s: 5, quorum: 0.75}}\n" + seconds), IsEmpty());
 }
 
+TEST(IneffectiveSettings, AreWeightsOfUpdatesThatAreCommittedOneByOne) {
+  const std::string uniform = "algorithm: {weighting: uniform}\n";
+
+  EXPECT_THAT(in_process("tiers: {0: {policy: asynchronous}}\n" + uniform),
+              ElementsAre(HasSubstr("algorithm.weighting has no effect: an asynchronous root")));
+  EXPECT_THAT(in_process("tiers: {0: {policy: asynchronous}}\n"), IsEmpty());
+  EXPECT_THAT(in_process("tiers: {0: {policy: buffered, buffer: 2}}\n" + uniform), IsEmpty());
+  // What stands in the default for synchronous tiers is not the root's.
+  EXPECT_THAT(in_process("tiers: {default: {deadline_s: 5}, 0: {policy: asynchronous}}\n"), IsEmpty());
+}
+
 TEST(IneffectiveSettings, AreSchedulesThatTheRunIsTooShortFor) {
   const auto scheduled = [](std::uint64_t rounds, const std::string& schedule, const std::string& lr = "0.1") {
     return in_process("rounds: " + std::to_string(rounds) + "\ntrainer: {optimizer: {lr: " + lr + ", schedule: {" +

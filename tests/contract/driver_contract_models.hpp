@@ -179,6 +179,33 @@ TEST_P(DriverContract, OverSelectionTakesNoMoreThanTheCohort) {
   }
 }
 
+// Which updates make a commit is up to the clock, and rounds that end while one is published are published together.
+TEST_P(DriverContract, ABufferedRootCountsEachUpdateOnce) {
+  Configuration configuration = rounds(20);
+  configuration.tiers[0] = {
+      .policy = "buffered", .buffer = 4, .concurrency = 5, .discount = TierConfig::Discount::kConstant};
+  for (const Tree& tree :
+       {make_tree(balanced_counts(10, 1)), make_tree({5, 2, 2, 2, 2, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0})}) {
+    const DriverRun buffered = run({configuration, tree, roll_call(10)});
+
+    ASSERT_TRUE(buffered.status.ok()) << buffered.status.to_string();
+    if (!buffered.holds_root) { continue; }
+    EXPECT_EQ(buffered.observer.order.back(), 20U);
+    std::uint64_t commits = 0;
+    std::uint64_t updates = 0;
+    for (const auto& [round, report] : buffered.observer.reports) {
+      EXPECT_TRUE(report.committed);
+      commits += report.commits;
+      updates += report.staleness.updates;
+    }
+    EXPECT_EQ(commits, 20U);
+    EXPECT_EQ(updates, 80U);
+    double total = 0.0;
+    for (const float value : buffered.observer.model()) { total += static_cast<double>(value); }
+    EXPECT_NEAR(total, 20.0, 1e-4) << "each commit adds 1 in all";
+  }
+}
+
 // ---- Payloads ----
 
 TEST_P(DriverContract, PayloadsOfAnySizeGiveTheReferenceModel) {

@@ -42,6 +42,8 @@ CSV = ["data={source: csv, train: train.csv}"]
 IDX = ["data={source: idx, train_images: images.idx, train_labels: labels.idx}"]
 UNEVEN = ["data.partition={kind: count-dirichlet, beta: 0.5}"]
 ADAM = ["trainer.optimizer.kind=adam"]
+BUFFERED = ["topology={star: 5}", "rounds=12", "tiers.0.policy=buffered", "tiers.0.buffer=2",
+            "data.partition={kind: count-dirichlet, beta: 0.5}", "simulation.compute_seconds_per_sample=0.01"]
 TIMED = [*UNEVEN, "topology={star: 4}", "simulation.compute_seconds_per_sample=0.01"]
 
 # key: (settings of both runs, settings of the first alone, settings of the second alone)
@@ -131,6 +133,12 @@ CASES = {
     "tiers.*.over_selection": (["topology={star: 4}", "tiers.0.cohort.count=2"], [], ["tiers.0.over_selection=1.5"]),
     "tiers.*.quorum": ([*TIMED, "tiers.0.deadline_s=0.3"], [], ["tiers.0.quorum=0.5"]),
     "tiers.*.deadline_s": ([*TIMED, "tiers.0.quorum=0.5"], ["tiers.0.deadline_s=0.3"], ["tiers.0.deadline_s=300"]),
+    "tiers.*.buffer": ([*BUFFERED], [], ["tiers.0.buffer=3"]),
+    "tiers.*.concurrency": ([*BUFFERED], [], ["tiers.0.concurrency=2"]),
+    "tiers.*.discount": ([*BUFFERED], [], ["tiers.0.discount=constant"]),
+    "tiers.*.discount_a": ([*BUFFERED, "tiers.0.discount=polynomial"], [], ["tiers.0.discount_a=2"]),
+    "tiers.*.discount_b": ([*BUFFERED, "tiers.0.discount=hinge"], ["tiers.0.discount_b=0"], ["tiers.0.discount_b=1"]),
+    "tiers.*.max_staleness": ([*BUFFERED], [], ["tiers.0.max_staleness=0"]),
     "tiers.*.local_rounds": ([], [], ["tiers.1.local_rounds=2"]),
     "tiers.*.retries": ([*FAILING, "rounds=1"], ["tiers.0.retries=0"], ["tiers.0.retries=1"]),
     "evaluation.every": ([], [], ["evaluation.every=2"]),

@@ -203,6 +203,7 @@ class Rules {
   }
 
   void tiers() {
+    policy_keys();
     tier("tiers.default", configuration_.default_tier);
     for (const auto& [distance, config] : configuration_.tiers) { tier(fmt::format("tiers.{}", distance), config); }
 
@@ -339,7 +340,47 @@ class Rules {
     return reading_.is_given(path) ? path : fmt::format("tiers.default.{}", word);
   }
 
+  // Keys of another policy than the tier's. What stands in the default may serve any tier.
+  void policy_keys() {
+    for (const auto& [path, given] : reading_.given) {
+      const Key* const key = find_key(pattern_of(path));
+      if (key == nullptr || !path.starts_with("tiers.")) { continue; }
+      const std::string tier = path.substr(0, path.find('.', std::string_view("tiers.").size()));
+      if (!usable({origin(tier, "policy"), origin(tier, "discount")})) { continue; }
+      std::vector<TierConfig*> served;
+      if (tier == "tiers.default") { served.push_back(&configuration_.default_tier); }
+      for (auto& [distance, config] : configuration_.tiers) {
+        if (tier == "tiers.default" || tier == fmt::format("tiers.{}", distance)) { served.push_back(&config); }
+      }
+      const Key& section = *find_key(key->parent());
+      const auto obeys = [&](const Key& what) {
+        return std::ranges::any_of(served, [&](TierConfig* config) {
+          Target target = reading_.target(*config);
+          return applies(what, target);
+        });
+      };
+      if (served.empty() || !obeys(section) || obeys(*key)) { continue; }
+      refuse_key_of_policy(*key, path, tier, *served.front(), given);
+    }
+  }
+
+  void refuse_key_of_policy(const Key& key, const std::string& path, const std::string& tier, TierConfig& config,
+                            const Given& given) {
+    Target target = reading_.target(config);
+    for (const Condition& condition : conditions_of(key)) {
+      const Key& selecting = *find_key(condition.selector);
+      const std::string value = word_of(selecting, target);
+      if (std::ranges::find(condition.values, value) != condition.values.end()) { continue; }
+      const std::string selector = fmt::format("{}.{}", tier, selecting.word());
+      reading_.mistake(given.key,
+                       fmt::format("{} belongs to {} {}, but that is {}{}", path, selector, one_of(condition.values),
+                                   value, reading_.is_given(origin(tier, selecting.word())) ? "" : ", the default"));
+      return;
+    }
+  }
+
   void tier(std::string_view path, const TierConfig& config) {
+    if (config.policy != "synchronous") { return; }
     const std::string quorum = origin(path, "quorum");
     const std::string deadline = origin(path, "deadline_s");
     if (usable({quorum, deadline}) && config.quorum < 1.0 && config.deadline_s == 0.0) {
@@ -393,13 +434,18 @@ void follow_defaults(Reading& reading) {
   };
   if (is_off("data.source")) { configuration.data.source = DataConfig::Source::kNone; }
   if (is_off("evaluation.every")) { configuration.evaluation.every = 0; }
+  // Tiers have taken over from the default what serves them; what is left is its own.
+  for (const Key& key : schema()) {
+    if (!key.is_section() && key.path.starts_with("tiers.*.") && !applies(key, target)) { reset(key, target); }
+  }
 }
 
 void check_conditions(Reading& reading) {
   for (const auto& [path, given] : reading.given) {
     const Key* key = find_key(pattern_of(path));
     if (key == nullptr) { continue; }
-    check_condition(*key, path, given, reading);
+    // Which of a tier's keys count depends on that tier: Rules::policy_keys().
+    if (!path.starts_with("tiers.")) { check_condition(*key, path, given, reading); }
     check_rivals(*key, path, given, reading);
   }
   for (const Key& key : schema()) { check_required(key, reading); }

@@ -104,18 +104,25 @@ Update make_update(const ParameterSpec& spec, ClientUpdate contribution) {
   return update;
 }
 
-void apply_mean(const ParameterSpec& spec, const AggregationRule& rule, ServerOptimizer& optimizer,
+void apply_mean(const ParameterSpec& spec, const AggregationRule& rule, ServerOptimizer& optimizer, double share,
                 std::span<float> model) {
+  std::vector<double> shares;
+  const auto shared = [&](std::span<const double> means) {
+    if (share == 1.0) { return means; }
+    shares.resize(means.size());
+    std::ranges::transform(means, shares.begin(), [share](double mean) { return share * mean; });
+    return std::span<const double>(shares);
+  };
   if (!has_statistics(spec)) {
     rule.mean([&](std::size_t offset, std::span<const double> means) {
-      optimizer.step(offset, means, model.subspan(offset, means.size()));
+      optimizer.step(offset, shared(means), model.subspan(offset, means.size()));
     });
     return;
   }
   // Statistics need the whole mean change of a tensor pair at once; models that have them are small enough to hold it.
   std::vector<double> change(spec.parameters());
   rule.mean([&](std::size_t offset, std::span<const double> means) {
-    std::copy(means.begin(), means.end(), change.begin() + static_cast<std::ptrdiff_t>(offset));
+    std::ranges::copy(shared(means), change.begin() + static_cast<std::ptrdiff_t>(offset));
   });
   for (std::size_t t = 0; t < spec.tensors().size(); ++t) {
     const std::size_t offset = spec.offset(t);

@@ -330,7 +330,7 @@ RoundReport InnerNode::close_round(NodeContext& context, bool commit) {
 // other threads give their references back by TrainingPool::release() and the like.
 void InnerNode::move_model() {
   if (own_model_.use_count() > 1) { own_model_ = std::make_shared<std::vector<float>>(*own_model_); }
-  apply_mean(*settings_.spec, *settings_.rule, *settings_.optimizer, *own_model_);
+  apply_mean(*settings_.spec, *settings_.rule, *settings_.optimizer, settings_.policy->share(state_), *own_model_);
 }
 
 void InnerNode::finish_root_round(NodeContext& context, const RoundReport& report) {

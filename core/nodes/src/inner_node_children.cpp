@@ -32,15 +32,18 @@ InnerNode::ChildTask* InnerNode::find_task(NodeId child, const TaskKey& key) {
   return task != nullptr && task->key == key ? task : nullptr;
 }
 
-// What is settled belongs to the round that has closed. Tasks of a continuous policy that are open stay so.
+// What is settled belongs to the round that has closed. Tasks of a continuous policy that are open stay so; after a
+// round for which nobody was left, the lost are asked anew.
 void InnerNode::forget_settled() {
   state_ = {};
   if (!continuous()) {
     tasks_.clear();
     return;
   }
-  std::erase_if(tasks_, [](const auto& entry) {
-    return entry.second.state == TaskState::kReported || entry.second.state == TaskState::kFailed;
+  std::erase_if(tasks_, [this](const auto& entry) {
+    const TaskState state = entry.second.state;
+    return state == TaskState::kReported || state == TaskState::kFailed ||
+           (state == TaskState::kLost && abandoned_in_a_row_ > 0);
   });
   state_.asked = static_cast<std::uint32_t>(tasks_.size());
   for (const auto& [position, task] : tasks_) { state_.lost += task.state == TaskState::kLost ? 1U : 0U; }

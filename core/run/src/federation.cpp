@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <utility>
 
 #include "config/configuration_changes.hpp"
@@ -22,8 +23,25 @@ using internal::set_metrics;
 
 // Of a checkpoint's state: the run had reached its goal.
 const std::string kStoppedKey = "stopped";
+const std::string kTasksKey = "tasks";
 // Of a checkpoint's state: before the keys of input files.
 constexpr std::string_view kInputPrefix = "input:";
+
+// Whether a multiple of `every` lies among the rounds after `before` up to `round`; several may be published together.
+bool crosses(Round before, Round round, std::uint64_t every) {
+  return every != 0 && round.value / every > before.value / every;
+}
+
+// Tasks that a continuous root had given; rounds have none of their own.
+Result<std::uint64_t> tasks_of(const Checkpoint& checkpoint) {
+  const auto found = checkpoint.state.extra.find(kTasksKey);
+  if (found == checkpoint.state.extra.end()) { return std::uint64_t{0}; }
+  std::uint64_t tasks = 0;
+  const std::string& text = found->second;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), tasks);
+  if (error == std::errc{} && end == text.data() + text.size()) { return tasks; }
+  return bad_data(fmt::format("{}: {} is not a whole number", checkpoint.path.string(), kTasksKey));
+}
 
 }  // namespace
 
@@ -245,6 +263,7 @@ Result<Federation::Start> Federation::start_from(Checkpoint checkpoint) {
   round_ = state.round;
   version_ = state.version;
   done_ = state.extra.contains(kStoppedKey);
+  TRIBUTARY_ASSIGN_OR_RETURN(tasks_given_, tasks_of(checkpoint));
   return Start{std::make_shared<std::vector<float>>(std::move(checkpoint.values)), state.records_bytes,
                std::move(checkpoint.warnings)};
 }
@@ -267,6 +286,7 @@ Result<Federation::Start> Federation::find_start() {
   }
   round_ = {};
   version_ = {};
+  tasks_given_ = 0;
   return Start{std::make_shared<std::vector<float>>(std::move(values)), 0, {}};
 }
 
@@ -311,7 +331,7 @@ Result<RootState> Federation::restore() {
   if (done_) { kind_ = FederationOutcome::Kind::kStoppedAtAccuracy; }
   // Nothing is left to train, and the model is what the run ends with. Otherwise the root changes it in place.
   if (done_ || round_.value >= plan_.configuration().rounds) { model_ = start.model; }
-  return RootState{round_, version_, std::move(start.model), done_};
+  return RootState{round_, version_, std::move(start.model), done_, tasks_given_};
 }
 
 // Shows other sinks the run from its start, and takes up what the end of a run sums over all its parts.
@@ -335,10 +355,10 @@ Status Federation::replay(std::uint64_t bytes) {
       bytes);
 }
 
-bool Federation::to_be_measured(Round round) const {
+bool Federation::to_be_measured(Round before, Round round) const {
   const std::uint64_t every = plan_.configuration().evaluation.every;
   const bool last = round.value >= plan_.configuration().rounds;
-  return every != 0 && can_evaluate_ && (last || round.value % every == 0);
+  return every != 0 && can_evaluate_ && (last || crosses(before, round, every));
 }
 
 // Waits for the measurement that was begun when the newest round was published, if there is one, and writes and saves
@@ -391,6 +411,7 @@ Status Federation::save(const ModelValues& model) {
   state.seed = plan_.configuration().seed;
   state.records_bytes = round_bytes_;
   if (kind_ == FederationOutcome::Kind::kStoppedAtAccuracy) { state.extra[kStoppedKey] = "accuracy"; }
+  if (tasks_given_ > 0) { state.extra[kTasksKey] = std::to_string(tasks_given_); }
   for (const auto& [key, text] : inputs_->texts()) { state.extra[std::string(kInputPrefix) + key] = text; }
   TRIBUTARY_RETURN_IF_ERROR(checkpoints_.save(plan_.spec(), *model, state));
   checkpoint_time_ = Clock::now() - start;
@@ -419,19 +440,19 @@ Result<bool> Federation::published(const RoundReport& report, const ModelValues&
   TRIBUTARY_RETURN_IF_ERROR(complete_round().status());
   TRIBUTARY_RETURN_IF_ERROR(note_error_);
   if (report.committed) { TRIBUTARY_RETURN_IF_ERROR(check_model(model, report.round)); }
-  round_ = report.round;
+  const Round before = std::exchange(round_, report.round);
   version_ = report.version;
+  tasks_given_ = report.tasks;
   internal::log_round(plan_.tree(), report);
   const Configuration& configuration = plan_.configuration();
   const bool interrupted = options_.stop != nullptr && options_.stop->load();
   const bool last = report.round.value >= configuration.rounds;
   // A run that fails goes on after its last committed round once the cause is mended: what was abandoned is not saved.
-  const bool due = report.committed && configuration.checkpoint.every != 0 &&
-                   report.round.value % configuration.checkpoint.every == 0;
+  const bool due = report.committed && crosses(before, report.round, configuration.checkpoint.every);
   const bool ends = last && !report.given_up;
   if (interrupted && !last) { kind_ = FederationOutcome::Kind::kInterrupted; }
   // The next round may begin while the model of this one is measured, unless the result decides whether there is one.
-  const bool measure = to_be_measured(report.round);
+  const bool measure = to_be_measured(before, report.round);
   const bool decides = measure && configuration.evaluation.stop_at_accuracy.has_value();
   const bool waits = decides || interrupted || last;
   std::shared_ptr<RunningEvaluation> evaluation;

@@ -80,10 +80,19 @@ std::vector<Record> Federation::round_records(const RoundReport& report, const D
   record.set("merge_seconds", seconds(statistics.merge_time - before_.merge_time));
   record.set("evaluate_seconds", 0.0).set("checkpoint_seconds", seconds(checkpoint_time_));
   if (on_virtual_clock()) { record.set("virtual_seconds", seconds(statistics.clock - before_.clock)); }
-  record.set("selected", report.state.asked).set("reported", report.state.reported);
+  // Those that go on working are not missing.
+  const bool continuous = plan_.continuous(0);
+  record.set("selected",
+             continuous ? report.state.reported + report.state.failed + report.state.lost : report.state.asked);
+  record.set("reported", report.state.reported);
   record.set("failed", report.state.failed + report.state.lost).set("late", report.late);
   record.set("rejected", report.refused).set("contributors", report.contributors);
   record.set("weight", report.weight.value());
+  if (continuous) {
+    record.set("commits", report.commits).set("working", report.state.expected());
+    record.set("staleness_min", report.staleness.least).set("staleness_mean", report.staleness.mean());
+    record.set("staleness_max", report.staleness.most);
+  }
   record.set("bytes_down", traffic.bytes_down).set("bytes_up", traffic.bytes_up);
   set_client_metrics(record, report.scalars);
   records.push_back(std::move(record));

@@ -95,6 +95,28 @@ Digest result_digest(Configuration configuration, const Tree& tree, const Parame
   return hasher.finish();
 }
 
+// What a policy cannot do where it stands.
+Status check_policy(const Tree& tree, std::uint32_t tier, const TierConfig& config, const TierPolicy& policy) {
+  if (!policy.continuous()) { return {}; }
+  if (tier != 0) {
+    return configuration_error(fmt::format(
+        "tiers.{}.policy: {} works at the root (tier 0) alone in this version; below it nodes are synchronous", tier,
+        config.policy));
+  }
+  const std::uint32_t children = tree.children(tree.root()).size();
+  if (config.policy == "buffered" && config.buffer > children) {
+    return configuration_error(
+        fmt::format("tiers.0.buffer is {}, and the root has {} children: each counts once in a buffer, so it would "
+                    "never be full",
+                    config.buffer, children));
+  }
+  if (config.concurrency && *config.concurrency > children) {
+    return configuration_error(
+        fmt::format("tiers.0.concurrency is {}, and the root has {} children", *config.concurrency, children));
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<Plan> Plan::create(Configuration configuration, Tree tree, const TrainerFactory& factory,
@@ -115,6 +137,7 @@ Result<Plan> Plan::create(Configuration configuration, Tree tree, const TrainerF
     Result<std::unique_ptr<TierPolicy>> policy = registry.make_policy(settings.policy, policy_settings(settings));
     if (!policy.ok()) { return policy.status().with_context(fmt::format("tiers.{}.policy", tier)); }
     policies.push_back(std::move(policy).value());
+    TRIBUTARY_RETURN_IF_ERROR(check_policy(tree, tier, settings, *policies.back()));
   }
   for (const Status& known :
        {registry.make_rule(std::string(kRule)).status(),
@@ -123,6 +146,7 @@ Result<Plan> Plan::create(Configuration configuration, Tree tree, const TrainerF
   }
 
   plan.every_answer_counts_ = std::ranges::all_of(policies, [](const auto& policy) { return policy->counts_all(); });
+  for (const auto& policy : policies) { plan.continuous_.push_back(policy->continuous()); }
   plan.configuration_ = std::move(configuration);
   plan.tree_ = std::move(tree);
   TRIBUTARY_RETURN_IF_ERROR(plan.bound_weights(factory, policies));
@@ -210,7 +234,7 @@ InnerNodeSettings Plan::inner_node(NodeId node, std::uint32_t incarnation) const
   settings.seed = configuration_.seed;
   settings.spec = spec_.get();
   settings.scale = scale(node);
-  if (divides(node) && every_child_sends_one_term(node)) {
+  if (divides(node) && every_child_sends_one_term(node) && !continuous_[distance]) {
     settings.scale_of_round = scale_maker(configuration_.algorithm.precision);
   }
   settings.weight_bounds = weight_bounds_;

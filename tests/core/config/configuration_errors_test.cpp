@@ -257,9 +257,10 @@ const std::vector<WrongConfiguration> kMistakesOfText{
      "c.yaml:3:15: model.kind must be logistic, mlp, lenet5, cnn, resnet18, resnet50 or echo, got "
      "transformer"},
     {"UnknownPolicy",
-     "schema: 1\ntopology: {star: 4}\ntiers: {default: {policy: asynchronous}}\n",
+     "schema: 1\ntopology: {star: 4}\ntiers: {default: {policy: synchron}}\n",
      {},
-     "c.yaml:3:27: tiers.default.policy must be synchronous, got asynchronous; did you mean synchronous?"},
+     "c.yaml:3:27: tiers.default.policy must be synchronous, buffered or asynchronous, got synchron; did you mean "
+     "synchronous?"},
     {"NumberForAChoice",
      "schema: 1\ntopology: {star: 4}\ntrainer: {device: 0}\n",
      {},

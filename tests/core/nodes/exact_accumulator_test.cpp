@@ -390,6 +390,93 @@ TEST(Weight, TakesNumbersThatKeepTheirShare) {
   }
 }
 
+// ---- Discounts ----
+
+constexpr int kDiscountBits = 12;
+
+ExactScale discounting(double weight_bound, std::uint64_t terms) {
+  return ExactScale::fine(weight(weight_bound), terms, kDiscountBits);
+}
+
+std::vector<double> means_of(const ExactAccumulator& sums) {
+  std::vector<double> means(sums.elements());
+  sums.mean([&](std::size_t offset, std::span<const double> part) {
+    std::ranges::copy(part, means.begin() + static_cast<std::ptrdiff_t>(offset));
+  });
+  return means;
+}
+
+TEST(ExactAccumulator, ADiscountedTermCountsAWholeNumberOfTimes) {
+  Rng rng(3);
+  std::vector<float> values(9000);  // of three blocks
+  for (float& value : values) { value = static_cast<float>(rng.normal()); }
+  const auto sum = [&](std::uint32_t factor) {
+    ExactAccumulator sums;
+    sums.begin(values.size(), discounting(128.0, 16));
+    EXPECT_TRUE(sums.add(values, weight(8.0), factor).ok());  // a power of two: dividing by it is exact
+    return means_of(sums);
+  };
+  const std::vector<double> once = sum(1);
+  const std::vector<double> whole = sum(1U << kDiscountBits);
+  for (const std::uint32_t factor : {2U, 1000U, 2896U, 4095U}) {
+    const std::vector<double> scaled = sum(factor);
+    for (std::size_t i = 0; i < values.size(); ++i) { ASSERT_EQ(scaled[i], factor * once[i]) << i; }
+  }
+  for (std::size_t i = 0; i < values.size(); ++i) { ASSERT_NEAR(whole[i], static_cast<double>(values[i]), 0x1p-33); }
+}
+
+TEST(ExactAccumulator, DiscountedSumsAreTheSameInAnyOrderAndTree) {
+  const std::vector<Term> terms = random_terms(5, 6, 1.0);
+  const std::vector<std::uint32_t> factors{4096, 1, 77, 2896, 4095, 300};
+  const std::size_t size = terms.front().values.size();
+  double total = 0.0;
+  for (const Term& term : terms) { total += term.weight.value(); }
+  const ExactScale scale = discounting(total, terms.size());
+  const auto bytes_of = [](const Payload& payload) {
+    return std::vector<std::byte>(payload.bytes().begin(), payload.bytes().end());
+  };
+  ExactAccumulator forwards;
+  ExactAccumulator backwards;
+  forwards.begin(size, scale);
+  backwards.begin(size, scale);
+  for (std::size_t i = 0; i < terms.size(); ++i) {
+    const std::size_t j = terms.size() - 1 - i;
+    ASSERT_TRUE(forwards.add(terms[i].values, terms[i].weight, factors[i]).ok());
+    ASSERT_TRUE(backwards.add(terms[j].values, terms[j].weight, factors[j]).ok());
+  }
+  EXPECT_EQ(bytes_of(forwards.encode()), bytes_of(backwards.encode()));
+
+  // A sum of terms that are discounted alike may be discounted as one.
+  ExactAccumulator below;
+  ExactAccumulator above;
+  ExactAccumulator flat;
+  for (ExactAccumulator* const each : {&below, &above, &flat}) { each->begin(size, scale); }
+  for (const Term& term : terms) {
+    ASSERT_TRUE(below.add(term.values, term.weight).ok());
+    ASSERT_TRUE(flat.add(term.values, term.weight, 2896).ok());
+  }
+  ASSERT_TRUE(above.add(below.encode(), below.weight(), 2896).ok());
+  EXPECT_EQ(bytes_of(above.encode()), bytes_of(flat.encode()));
+}
+
+TEST(ExactAccumulator, TheLargestDiscountedSumsFit) {
+  constexpr std::uint64_t kTerms = 1000;
+  const ExactScale scale = discounting(static_cast<double>(kTerms), kTerms);
+  const auto largest = static_cast<float>(scale.value_bound);
+  for (const internal::ExactKernels* const kernels : internal::supported_exact_kernels()) {
+    internal::choose_exact_kernels(*kernels);
+    ExactAccumulator sums;
+    sums.begin(3, scale);
+    const std::vector<float> values{largest, -largest, 1.0F};
+    for (std::uint64_t i = 0; i < kTerms; ++i) { ASSERT_TRUE(sums.add(values, weight(1.0), 1U << kDiscountBits).ok()); }
+    const std::vector<double> means = means_of(sums);
+    EXPECT_NEAR(means[0], scale.value_bound, 1e-6) << kernels->name;
+    EXPECT_NEAR(means[1], -scale.value_bound, 1e-6) << kernels->name;
+    EXPECT_NEAR(means[2], 1.0, 1e-9) << kernels->name;
+  }
+  internal::choose_exact_kernels(*internal::supported_exact_kernels().back());
+}
+
 TEST(Payload, RefusesBytesThatDoNotFit) {
   EXPECT_EQ(Payload::from_bytes(Encoding::kFloat32, 3, std::vector<std::byte>(11)).status().code(), Code::kBadData);
   EXPECT_EQ(Payload::from_bytes(Encoding::kFixed, 3, std::vector<std::byte>(7)).status().code(), Code::kBadData);

@@ -87,6 +87,35 @@ TEST(Plan, AGridFollowsTheCohortWhereNobodyBelowSums) {
   EXPECT_NE(make_plan(local, tree, factory)->inner_node(NodeId{1}, 0).scale_of_round, nullptr);
 }
 
+TEST(Plan, SaysWhatAContinuousPolicyCannotDo) {
+  const FunctionTrainerFactory factory = weighing([](ClientIndex) { return 1.0; });
+  const auto message = [&](std::uint32_t tier, TierConfig config) {
+    Configuration configuration = rounds(1);
+    configuration.tiers[tier] = std::move(config);
+    return make_plan(configuration, make_tree(balanced_counts(3, 2)), factory).status().message();
+  };
+  EXPECT_EQ(message(0, {.policy = "buffered", .buffer = 3, .concurrency = 3}), "");
+  EXPECT_EQ(message(1, {.policy = "asynchronous"}),
+            "tiers.1.policy: asynchronous works at the root (tier 0) alone in this version; below it nodes are "
+            "synchronous");
+  EXPECT_EQ(
+      message(0, {.policy = "buffered", .buffer = 4}),
+      "tiers.0.buffer is 4, and the root has 3 children: each counts once in a buffer, so it would never be full");
+  EXPECT_EQ(message(0, {.policy = "asynchronous", .concurrency = 4}),
+            "tiers.0.concurrency is 4, and the root has 3 children");
+}
+
+TEST(Plan, DiscountsTakeTheirBitsFromValues) {
+  Configuration configuration = rounds(1);
+  configuration.tiers[0] = {.policy = "buffered", .buffer = 2};
+  const FunctionTrainerFactory factory = weighing([](ClientIndex) { return 4.0; });
+  const ExactScale scale = make_plan(configuration, make_tree({3, 0, 0, 0}), factory).value().scale();
+
+  EXPECT_EQ(scale, ExactScale::fine(weight(8), 2, 12));
+  EXPECT_EQ(scale.fraction_bits, ExactScale::fine(weight(8), 2).fraction_bits);
+  EXPECT_EQ(scale.value_bound * 0x1p12, ExactScale::fine(weight(8), 2).value_bound);
+}
+
 TEST(Plan, SaysWhatIsWrongWithAWeightBound) {
   const auto refusal = [](double bound) {
     return make_plan(rounds(1), make_tree({2, 0, 0}), weighing([bound](ClientIndex) { return bound; }))

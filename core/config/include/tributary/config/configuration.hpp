@@ -144,14 +144,26 @@ struct AlgorithmConfig {
 // ...).
 struct TierConfig {
   std::string policy = "synchronous";
+
+  // Synchronous.
   // Whom a node asks each round: a share of its children, or a number of them.
   std::optional<double> cohort_fraction;      // (0, 1]
   std::optional<std::uint32_t> cohort_count;  // >= 1
   double over_selection = 1.0;                // >= 1: asks ceil(over_selection * cohort), takes the first cohort
   double quorum = 1.0;                        // (0, 1]: share of the cohort that is enough at the deadline
   double deadline_s = 0.0;                    // 0: none
-  std::uint32_t local_rounds = 1;             // local rounds between commits upward; not at the root
-  std::uint32_t retries = 2;                  // of a task whose training failed
+
+  // Buffered and asynchronous.
+  enum class Discount { kConstant, kInverseRoot, kPolynomial, kHinge, kExponential, kHarmonic };
+  std::uint32_t buffer = 10;                   // updates that make a commit
+  std::optional<std::uint32_t> concurrency;    // children that work at a time; all
+  Discount discount = Discount::kInverseRoot;  // by staleness
+  double discount_a = 0.5;
+  double discount_b = 4.0;
+  std::optional<std::uint32_t> max_staleness;  // updates that are staler are refused
+
+  std::uint32_t local_rounds = 1;  // local rounds between commits upward; not at the root
+  std::uint32_t retries = 2;       // of a task whose training failed
   friend bool operator==(const TierConfig&, const TierConfig&) = default;
 };
 

@@ -31,6 +31,15 @@ struct PolicySettings {
   double over_selection = 1.0;                // >= 1: asks ceil(over_selection * cohort), takes the first cohort
   double quorum = 1.0;                        // (0, 1]: share of the cohort that is enough at the deadline
   double deadline_s = 0.0;                    // 0: none
+
+  // Continuous policies.
+  enum class Discount : std::uint8_t { kConstant, kInverseRoot, kPolynomial, kHinge, kExponential, kHarmonic };
+  std::uint32_t buffer = 10;                   // >= 1: updates that make a commit
+  std::optional<std::uint32_t> concurrency;    // >= 1: children that work at a time; without it all
+  Discount discount = Discount::kInverseRoot;  // by staleness
+  double discount_a = 0.5;                     // > 0
+  double discount_b = 4.0;                     // >= 0
+  std::optional<std::uint32_t> max_staleness;  // updates that are staler are refused
 };
 
 // Whom one gathering is for, and when it is complete.
@@ -112,6 +121,8 @@ class TierPolicy {
   // 2^-discount_bits(); 0: it is refused. Never more than 2^discount_bits().
   [[nodiscard]] virtual std::uint32_t factor(double /*staleness*/) const noexcept { return 1; }
   [[nodiscard]] virtual int discount_bits() const noexcept { return 0; }
+  // By which part of the mean a gathering that is committed moves the model.
+  [[nodiscard]] virtual double share(const RoundState& /*state*/) const noexcept { return 1.0; }
 };
 
 }  // namespace tributary

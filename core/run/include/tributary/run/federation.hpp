@@ -120,7 +120,7 @@ class Federation final : private RunObserver {
     bool save = false;
   };
 
-  [[nodiscard]] bool to_be_measured(Round round) const;
+  [[nodiscard]] bool to_be_measured(Round before, Round round) const;
   Result<Metrics> complete_round();
   Result<Metrics> complete(MeasuredRound& round);
   void write_between_rounds(Record record);
@@ -144,6 +144,7 @@ class Federation final : private RunObserver {
   ModelValues model_;  // at the end
   Round round_;
   Version version_;
+  std::uint64_t tasks_given_ = 0;  // by a continuous root
   Round saved_;                    // newest checkpoint
   Round recorded_;                 // newest whose records are all written
   std::uint64_t round_bytes_ = 0;  // of the file then

@@ -38,6 +38,8 @@ class Plan final : public AgreedPlan {
   // the root or an aggregator with local rounds.
   [[nodiscard]] const ExactScale& scale(NodeId node) const;
   [[nodiscard]] const ExactScale& scale() const { return scale(tree_.root()); }
+  // Tasks outlive the commits of the nodes of this tier.
+  [[nodiscard]] bool continuous(std::uint32_t tier) const { return continuous_.at(tier); }
   // What one update of `node` weighs at most.
   [[nodiscard]] Weight weight_bound(NodeId node) const { return weight_bounds_->at(node.value); }
   // The coarsest step to which the change of any client, or of any aggregator with local rounds, is resolved in the
@@ -72,6 +74,7 @@ class Plan final : public AgreedPlan {
   std::shared_ptr<const std::vector<Weight>> weight_bounds_;  // by node; shared as spec_ is
   double coarsest_resolution_ = 0.0;
   bool every_answer_counts_ = true;
+  std::vector<bool> continuous_;  // by tier: its policy
   LivenessSettings liveness_;
   std::uint64_t clients_per_round_ = 0;
   Digest digest_;

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+// The continuous tier policies: children work all the time, and the node commits whenever enough updates have come.
+//
+//   buffered       commits with every `buffer` updates (FedBuff, arXiv 2106.06639)
+//   asynchronous   commits with every update (FedAsync in its delta form, arXiv 1903.03934): a buffer of one
+//
+// At most `concurrency` children work at a time, each from the model that was newest when it was asked. Who is asked is
+// drawn at random among those that have nothing to do. A child counts at most once in a buffer, and is not asked again
+// until that buffer has been committed.
+//
+// Discounts: an update whose model is tau versions old counts s(tau) times, the buffer's weight as it is: the step gets
+//            smaller, and is not made larger again by dividing. s is rounded to multiples of 2^-12.
+//              constant      1
+//              inverse-root  (1 + tau)^(-1/2)
+//              polynomial    (1 + tau)^(-a)
+//              hinge         1 up to tau = b, then 1 / (a (tau - b) + 1)
+//              exponential   exp(-a tau)
+//              harmonic      1 / (1 + a tau)
+// Deadline:  `deadline_s` after a buffer was opened, what is in it is committed, or else the next update that comes. A
+//            buffer that is not full moves the model by its share of a full one.
+// Threads:   as TierPolicy.
+#pragma once
+
+#include "tributary/nodes/tier_policy.hpp"
+
+namespace tributary {
+
+class BufferedPolicy final : public TierPolicy {
+ public:
+  // `buffer`: of `settings`, or 1 for the policy "asynchronous".
+  BufferedPolicy(const PolicySettings& settings, std::uint32_t buffer);
+
+  Decision open(TierContext& context) override;
+  Decision on_event(TierContext& context, const TierEvent& event) override;
+  [[nodiscard]] std::uint32_t largest_target(std::uint32_t children) const noexcept override;
+  [[nodiscard]] bool counts_all() const noexcept override { return false; }
+  [[nodiscard]] bool continuous() const noexcept override { return true; }
+  [[nodiscard]] std::uint32_t factor(double staleness) const noexcept override;
+  [[nodiscard]] int discount_bits() const noexcept override;
+  [[nodiscard]] double share(const RoundState& state) const noexcept override;
+
+  // s(tau), in [0, 1].
+  [[nodiscard]] double discount(double staleness) const noexcept;
+
+ private:
+  Decision decide(TierContext& context) const;
+  [[nodiscard]] std::optional<std::uint32_t> draw(const TierContext& context) const;
+
+  PolicySettings settings_;
+  std::uint32_t buffer_;
+};
+
+}  // namespace tributary
