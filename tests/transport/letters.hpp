@@ -38,7 +38,7 @@ inline Payload sums(std::size_t elements, std::uint8_t width) {
 }
 
 inline TaskMessage a_task() {
-  return {.key = {3, Round{12}},
+  return {.key = {3, 12},
           .attempt = Attempt{2},
           .version = Version{11},
           .global_round = Round{4},
@@ -48,9 +48,9 @@ inline TaskMessage a_task() {
 }
 
 inline UpdateMessage an_update() {
-  UpdateMessage message{.key = {3, Round{12}}, .update = {}};
+  UpdateMessage message{.key = {3, 12}, .update = {}};
   Update& update = message.update;
-  update.id = {NodeId{5}, 3, Round{12}, Attempt{2}};
+  update.id = {NodeId{5}, 3, 12, Attempt{2}};
   update.base = Version{11};
   for (std::size_t i = 0; i < update.fingerprint.bytes.size(); ++i) {
     update.fingerprint.bytes[i] = static_cast<std::uint8_t>(0xA0 + i);
@@ -64,16 +64,16 @@ inline UpdateMessage an_update() {
 
 // Every kind of message, ordinary and with the extremes of every field.
 inline std::vector<Message> messages_of_every_kind() {
-  const TaskKey last{kLargest32, Round{kLargest}};
+  const TaskKey last{kLargest32, kLargest};
   const std::string odd = std::string("\0 zähler \xF0\x9F\x8C\x8A \xFF", 16);
   std::vector<Message> all{a_task(),
                            ProbeMessage{last},
-                           AcknowledgeMessage{{3, Round{12}}, true, ""},
+                           AcknowledgeMessage{{3, 12}, true, ""},
                            AcknowledgeMessage{last, false, odd},
-                           CancelMessage{{0, Round{0}}},
+                           CancelMessage{{0, 0}},
                            HelloMessage{},
                            WorkingMessage{last, true},
-                           WorkingMessage{{1, Round{2}}, false},
+                           WorkingMessage{{1, 2}, false},
                            an_update()};
 
   TaskMessage late = a_task();
@@ -87,7 +87,7 @@ inline std::vector<Message> messages_of_every_kind() {
 
   UpdateMessage wide = an_update();
   wide.key = last;
-  wide.update.id = {NodeId{kLargest32}, kLargest32, Round{kLargest}, Attempt{kLargest32}};
+  wide.update.id = {NodeId{kLargest32}, kLargest32, kLargest, Attempt{kLargest32}};
   wide.update.base = Version{kLargest};
   wide.update.weight = Weight::from_units(kLargest);
   wide.update.contributors = kLargest32;
@@ -104,7 +104,7 @@ inline std::vector<Message> messages_of_every_kind() {
   all.emplace_back(bare);
 
   for (const std::string& reason : {std::string(), odd, std::string(2000, 'r')}) {
-    all.emplace_back(TaskFailedMessage{{3, Round{12}}, Attempt{2}, Code::kBadData, reason});
+    all.emplace_back(TaskFailedMessage{{3, 12}, Attempt{2}, Code::kBadData, reason});
   }
   return all;
 }
@@ -119,7 +119,7 @@ inline std::vector<std::byte> letter_of(const Message& message) {
 // Everything in a letter that travels in its control part, as text.
 inline std::string described(const internal::NodeMessage& letter) {
   struct Describe {
-    static std::string key(const TaskKey& key) { return fmt::format("{}/{}", key.incarnation, key.round.value); }
+    static std::string key(const TaskKey& key) { return fmt::format("{}/{}", key.incarnation, key.number); }
     std::string operator()(const TaskMessage& m) const {
       return fmt::format("{} {} {} {} {} {}", key(m.key), m.attempt.value, m.version.value, m.global_round.value,
                          m.evaluate_first, m.remaining.count());
@@ -134,7 +134,7 @@ inline std::string described(const internal::NodeMessage& letter) {
     std::string operator()(const UpdateMessage& m) const {
       const Update& u = m.update;
       std::string text =
-          fmt::format("{} {} {} {} {} {} {} {} {}", key(m.key), u.id.node.value, u.id.incarnation, u.id.round.value,
+          fmt::format("{} {} {} {} {} {} {} {} {}", key(m.key), u.id.node.value, u.id.incarnation, u.id.number,
                       u.id.attempt.value, u.base.value, u.fingerprint.hex(), u.weight.units(), u.contributors);
       for (const Segment& segment : u.segments) { text += fmt::format(" [{}]", segment.name); }
       for (const auto& [name, sum] : u.scalars) {

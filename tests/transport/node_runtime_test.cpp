@@ -47,7 +47,7 @@ class SmallPlan final : public AgreedPlan {
   }
   [[nodiscard]] LivenessSettings client_liveness(NodeId /*client*/) const override { return {}; }
   [[nodiscard]] TrainTask train_task(NodeId node, TrainRequest request) const override {
-    return {.client = tree_.client_index(node), .round = request.key.round, .base = std::move(request.base)};
+    return {.client = tree_.client_index(node), .round = Round{request.key.number}, .base = std::move(request.base)};
   }
 
  private:

@@ -123,7 +123,7 @@ void InnerNode::open_round(NodeContext& context) {
     global_round_ = round_;
     model_ = own_model_;
   } else {
-    round_ = Round{(parent_key_.round.value - 1) * settings_.local_rounds + local_round_ + 1};
+    round_ = Round{(parent_key_.number - 1) * settings_.local_rounds + local_round_ + 1};
     if (local_commits_ > 0) { model_ = own_model_; }
   }
   forget_settled();
@@ -190,7 +190,7 @@ void InnerNode::on_message(NodeContext& context, NodeId from, Message message) {
 
 void InnerNode::take_task(NodeContext& context, TaskMessage task) {
   cancel_round(context);
-  if (task.key.round <= parent_key_.round) { ++task_generation_; }
+  if (task.key.number <= parent_key_.number) { ++task_generation_; }
   parent_key_ = task.key;
   parent_model_ = std::move(task.model);
   model_ = parent_model_;

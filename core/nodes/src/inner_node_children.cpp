@@ -58,7 +58,7 @@ void InnerNode::ask(NodeContext& context, std::uint32_t position) {
     give_present_model(task);
     watch(context, task);
   } else {
-    task.key = {.incarnation = task_generation_, .round = round_};
+    task.key = {.incarnation = task_generation_, .number = round_.value};
     task.version = version_;
   }
   send_task(context, child_at(position), task);
@@ -66,7 +66,7 @@ void InnerNode::ask(NodeContext& context, std::uint32_t position) {
 
 // A new task, under a key of its own.
 void InnerNode::give_present_model(ChildTask& task) {
-  task.key = {.incarnation = task_generation_, .round = Round{++tasks_given_}};
+  task.key = {.incarnation = task_generation_, .number = ++tasks_given_};
   task.attempt = Attempt{1};
   task.version = version_;
   task.global_round = global_round_;
@@ -188,7 +188,7 @@ void InnerNode::on_hello(NodeContext& context, NodeId from) {
 // What a rule cannot know: whom the update should come from, and how much that child may weigh.
 Status InnerNode::check(NodeId from, const ChildTask& task, const Update& update) const {
   const UpdateId& id = update.id;
-  if (id.node != from || id.round != task.key.round || id.incarnation != task.key.incarnation) {
+  if (id.node != from || id.number != task.key.number || id.incarnation != task.key.incarnation) {
     return invalid_argument("the update is not the one that was asked for");
   }
   if (!settings_.weight_bounds) { return {}; }
@@ -217,7 +217,7 @@ Status InnerNode::count(NodeId from, ChildTask& task, const Update& update) {
 void InnerNode::on_update(NodeContext& context, NodeId from, const UpdateMessage& message) {
   ChildTask* const task = find_task(from, message.key);
   if (task == nullptr || (!open_ && task->state != TaskState::kReported)) {
-    context.note({NodeEvent::Kind::kLate, from, message.key.round, "the round had closed"});
+    context.note({NodeEvent::Kind::kLate, from, Round{message.key.number}, "the round had closed"});
     context.send(from, AcknowledgeMessage{.key = message.key, .accepted = false, .reason = "the round has closed"});
     return;
   }

@@ -50,7 +50,7 @@ ParentLink::Reaction ParentLink::on_message(NodeContext& context, const Message&
 }
 
 void ParentLink::report(NodeContext& context, Update update) {
-  update.id = {.node = self_, .incarnation = key_.incarnation, .round = key_.round, .attempt = attempt_};
+  update.id = {.node = self_, .incarnation = key_.incarnation, .number = key_.number, .attempt = attempt_};
   update.base = base_;
   answer(context, UpdateMessage{.key = key_, .update = std::move(update)});
 }

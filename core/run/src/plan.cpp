@@ -260,10 +260,10 @@ LivenessSettings Plan::client_liveness(NodeId client) const {
 TrainTask Plan::train_task(NodeId node, TrainRequest request) const {
   TrainTask task;
   task.client = tree_.client_index(node);
-  task.round = request.key.round;
+  task.round = Round{request.key.number};
   task.global_round = request.global_round;
   task.base = std::move(request.base);
-  task.seed = task_seed(task.client, request.key.round);
+  task.seed = task_seed(task.client, task.round);
   task.evaluate_first = request.evaluate_first;
   return task;
 }

@@ -51,7 +51,7 @@ Message report(NodeId from, const TaskMessage& task, float change) {
   contribution.delta = Payload::floats(std::make_shared<const std::vector<float>>(2, change));
   contribution.weight = Weight::from(1).value();
   Update update = make_update(spec(), std::move(contribution));
-  update.id = {.node = from, .incarnation = task.key.incarnation, .round = task.key.round, .attempt = task.attempt};
+  update.id = {.node = from, .incarnation = task.key.incarnation, .number = task.key.number, .attempt = task.attempt};
   return UpdateMessage{.key = task.key, .update = std::move(update)};
 }
 
@@ -154,7 +154,7 @@ TEST(InnerNode, AFailureThatWillHappenAgainIsNotRetriedAndItsCodeReachesTheEnd) 
                                         {Code::kInvalidArgument, Code::kInvalidArgument}}) {
     Recorder context;
     InnerNode aggregator(settings(NodeId{1}, NodeId{0}, {3, 2}));
-    const TaskMessage task{.key = {.incarnation = 0, .round = Round{1}},
+    const TaskMessage task{.key = {.incarnation = 0, .number = 1},
                            .attempt = Attempt{1},
                            .model = std::make_shared<const std::vector<float>>(2, 0.5F)};
     aggregator.on_message(context, NodeId{0}, task);
@@ -200,7 +200,7 @@ TEST(InnerNode, AnAggregatorForwardsTheSumAndRepeatsItUntilItIsHeard) {
   Recorder context;
   InnerNode aggregator(settings(NodeId{1}, NodeId{0}, {3, 2}));
   const auto model = std::make_shared<const std::vector<float>>(2, 0.5F);
-  const TaskMessage task{.key = {.incarnation = 0, .round = Round{1}}, .attempt = Attempt{1}, .model = model};
+  const TaskMessage task{.key = {.incarnation = 0, .number = 1}, .attempt = Attempt{1}, .model = model};
   aggregator.on_message(context, NodeId{0}, task);
   const auto tasks = context.take<TaskMessage>();
   EXPECT_EQ(tasks.at(0).second.model, model) << "the same bytes go down";
@@ -222,7 +222,7 @@ TEST(InnerNode, AnAggregatorForwardsTheSumAndRepeatsItUntilItIsHeard) {
 TEST(InnerNode, ACancelledAggregatorCancelsItsChildren) {
   Recorder context;
   InnerNode aggregator(settings(NodeId{1}, NodeId{0}, {3, 2}));
-  const TaskMessage task{.key = {.incarnation = 0, .round = Round{1}},
+  const TaskMessage task{.key = {.incarnation = 0, .number = 1},
                          .attempt = Attempt{1},
                          .model = std::make_shared<const std::vector<float>>(2, 0.5F)};
   aggregator.on_message(context, NodeId{0}, task);
@@ -367,7 +367,7 @@ TEST(InnerNode, ATaskThatIsStillOnItsWayIsAskedForWithoutEnd) {
 }
 
 TaskMessage task_with(std::chrono::nanoseconds remaining) {
-  return {.key = {.incarnation = 0, .round = Round{1}},
+  return {.key = {.incarnation = 0, .number = 1},
           .attempt = Attempt{1},
           .model = std::make_shared<const std::vector<float>>(2, 0.5F),
           .remaining = remaining};
@@ -452,7 +452,7 @@ TEST(InnerNode, LocalRoundsKeepWhatAnyOfThemMeasured) {
 TEST(ClientNode, AnswersUntilItIsHeardAndThenForgets) {
   Recorder context;
   ClientNode client(NodeId{1}, NodeId{0}, spec(), {});
-  const TaskMessage task{.key = {.incarnation = 0, .round = Round{1}},
+  const TaskMessage task{.key = {.incarnation = 0, .number = 1},
                          .attempt = Attempt{1},
                          .model = std::make_shared<const std::vector<float>>(2, 0.5F)};
   client.on_message(context, NodeId{0}, task);
@@ -470,7 +470,7 @@ TEST(ClientNode, AnswersUntilItIsHeardAndThenForgets) {
   client.on_message(context, NodeId{0}, AcknowledgeMessage{.key = task.key, .accepted = true});
 
   EXPECT_TRUE(client.idle());
-  client.on_message(context, NodeId{0}, ProbeMessage{{.incarnation = 0, .round = Round{2}}});
+  client.on_message(context, NodeId{0}, ProbeMessage{{.incarnation = 0, .number = 2}});
   EXPECT_FALSE(context.take<WorkingMessage>().at(0).second.known);
 }
 
@@ -478,8 +478,8 @@ TEST(ClientNode, ANewerTaskReplacesTheOneUnderWay) {
   Recorder context;
   ClientNode client(NodeId{1}, NodeId{0}, spec(), {});
   const auto model = std::make_shared<const std::vector<float>>(2, 0.5F);
-  const TaskMessage old{.key = {.incarnation = 0, .round = Round{5}}, .attempt = Attempt{1}, .model = model};
-  const TaskMessage repeated_round{.key = {.incarnation = 1, .round = Round{4}}, .attempt = Attempt{1}, .model = model};
+  const TaskMessage old{.key = {.incarnation = 0, .number = 5}, .attempt = Attempt{1}, .model = model};
+  const TaskMessage repeated_round{.key = {.incarnation = 1, .number = 4}, .attempt = Attempt{1}, .model = model};
   client.on_message(context, NodeId{0}, old);
 
   client.on_message(context, NodeId{0}, repeated_round);
@@ -494,7 +494,7 @@ TEST(ClientNode, ANewerTaskReplacesTheOneUnderWay) {
 TEST(ClientNode, ListensToItsParentAloneAndReportsTheTaskThatItHas) {
   Recorder context;
   ClientNode client(NodeId{1}, NodeId{0}, spec(), {});
-  const TaskMessage task{.key = {.incarnation = 0, .round = Round{1}},
+  const TaskMessage task{.key = {.incarnation = 0, .number = 1},
                          .attempt = Attempt{1},
                          .model = std::make_shared<const std::vector<float>>(2, 0.5F)};
   client.on_message(context, NodeId{7}, task);
@@ -504,7 +504,7 @@ TEST(ClientNode, ListensToItsParentAloneAndReportsTheTaskThatItHas) {
   work.delta = Payload::floats(std::make_shared<const std::vector<float>>(2, 1.0F));
   work.weight = Weight::from(3).value();
 
-  client.on_trained(context, {.incarnation = 0, .round = Round{2}}, work);
+  client.on_trained(context, {.incarnation = 0, .number = 2}, work);
 
   EXPECT_TRUE(context.take<UpdateMessage>().empty());
 }

@@ -17,7 +17,7 @@ using testing::Recorder;
 class ParentLinkTest : public ::testing::Test {
  protected:
   static TaskMessage task(std::uint64_t round, std::uint32_t attempt = 1) {
-    return {.key = {.incarnation = 0, .round = Round{round}}, .attempt = Attempt{attempt}};
+    return {.key = {.incarnation = 0, .number = round}, .attempt = Attempt{attempt}};
   }
 
   // Takes the task of that round, and answers it with a failure.

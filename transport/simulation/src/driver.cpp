@@ -62,7 +62,7 @@ constexpr std::uint64_t kTraining = UINT64_MAX;
 std::uint64_t rank_of(std::uint64_t seed, NodeId from, const Message& message) {
   const auto* const update = std::get_if<UpdateMessage>(&message);
   if (update == nullptr) { return kAtOnce; }
-  return std::clamp<std::uint64_t>(stream_seed(seed, Purpose::kTies, from.value, update->key.round.value), kAtOnce + 1,
+  return std::clamp<std::uint64_t>(stream_seed(seed, Purpose::kTies, from.value, update->key.number), kAtOnce + 1,
                                    kTraining - 1);
 }
 

@@ -19,7 +19,7 @@ void CEREAL_SERIALIZE_FUNCTION_NAME(Archive& archive, StrongId<Tag, Value>& id) 
 }
 template <typename Archive>
 void CEREAL_SERIALIZE_FUNCTION_NAME(Archive& archive, TaskKey& key) {
-  archive(key.incarnation, key.round);
+  archive(key.incarnation, key.number);
 }
 template <typename Archive>
 void CEREAL_SAVE_FUNCTION_NAME(Archive& archive, const Weight& weight) {
@@ -45,7 +45,7 @@ void CEREAL_LOAD_FUNCTION_NAME(Archive& archive, ScalarSum& sum) {
 }
 template <typename Archive>
 void CEREAL_SERIALIZE_FUNCTION_NAME(Archive& archive, UpdateId& id) {
-  archive(id.node, id.incarnation, id.round, id.attempt);
+  archive(id.node, id.incarnation, id.number, id.attempt);
 }
 template <typename Archive>
 void CEREAL_SERIALIZE_FUNCTION_NAME(Archive& archive, Digest& digest) {

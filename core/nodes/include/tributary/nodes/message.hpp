@@ -6,7 +6,7 @@
 //   child -> parent   Hello, Working, UpdateReport, TaskFailed
 //
 // Every message is safe to lose, repeat and reorder: the asking side probes, the answering side repeats until it is
-// acknowledged, and (incarnation, round) tells the present from the past.
+// acknowledged, and (incarnation, number) tells the present from the past.
 // Threads: values.
 #pragma once
 
@@ -22,11 +22,12 @@
 
 namespace tributary {
 
-// Names one piece of work: which incarnation of the parent asked for it, in which of its rounds. Later keys replace
-// earlier ones; a parent that restarts from a checkpoint repeats rounds under a higher incarnation.
+// Names one piece of work: which incarnation of the parent asked for it, and the number it gave it, which is that of
+// its round, or counts its tasks where those outlive rounds. Later keys replace earlier ones; a parent that restarts
+// from a checkpoint repeats numbers under a higher incarnation.
 struct TaskKey {
   std::uint32_t incarnation = 0;
-  Round round;
+  std::uint64_t number = 0;
   friend auto operator<=>(const TaskKey&, const TaskKey&) = default;
 };
 

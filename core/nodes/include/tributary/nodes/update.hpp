@@ -24,7 +24,7 @@ namespace tributary {
 struct UpdateId {
   NodeId node;                    // who made it
   std::uint32_t incarnation = 0;  // of the node that asked for it
-  Round round;                    // of the node that asked for it
+  std::uint64_t number = 0;       // of the task that it answers
   Attempt attempt;
   friend auto operator<=>(const UpdateId&, const UpdateId&) = default;
 };
