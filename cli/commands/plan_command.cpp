@@ -384,7 +384,7 @@ Command plan_command() {
           TRIBUTARY_ASSIGN_OR_RETURN(const Loaded loaded, load_federation(std::move(configuration)));
           const Plan& plan = loaded.composition.plan;
           CostEstimate cost = estimate_cost(plan.tree(), cost_options(loaded.composition));
-          if (plan.continuous(0)) { cost.round_time = time_of_commit(plan, cost); }
+          if (has_continuous_tier(plan)) { cost.round_time = time_of_commit(plan, cost); }
           std::optional<Placement> placement;
           if (!hosts.empty()) {
             TRIBUTARY_ASSIGN_OR_RETURN(placement, place_nodes(plan.tree(), hosts, client_work(loaded.composition)));

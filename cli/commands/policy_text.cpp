@@ -45,7 +45,9 @@ std::string describe_continuous(const TierConfig& tier) {
               ? fmt::format("{} at work", (*tier.concurrency == 1 ? std::string("1 child")
                                                                   : human_count(*tier.concurrency) + " children"))
               : std::string("all children at work");
+  if (tier.edge_model == TierConfig::EdgeModel::kForward) { return text + ", forwards their sum"; }
   text += ", " + describe_discount(tier);
+  if (tier.local_rounds > 1) { text += fmt::format(", {} commits an answer", tier.local_rounds); }
   if (tier.max_staleness) { text += fmt::format(", refused from t = {} on", *tier.max_staleness + 1); }
   if (tier.policy == "buffered" && tier.deadline_s > 0.0) {
     text += fmt::format(", or what there is after {:g} s", tier.deadline_s);
@@ -59,7 +61,17 @@ std::uint32_t updates_of_commit(const TierConfig& tier) {
   return tier.policy == "buffered" ? tier.buffer : 1;
 }
 
+bool has_continuous_tier(const Plan& plan) {
+  for (std::uint32_t tier = 0; tier < plan.tree().height(); ++tier) {
+    if (plan.continuous(tier)) { return true; }
+  }
+  return false;
+}
+
 std::chrono::nanoseconds time_of_commit(const Plan& plan, const CostEstimate& cost) {
+  for (std::uint32_t tier = 1; tier < plan.tree().height(); ++tier) {
+    if (plan.continuous(tier)) { return {}; }
+  }
   const TierConfig& tier = plan.tier(0);
   const Topology topology = Topology::from_tree(plan.tree());
   const TopologyNode& root = topology.node(0);

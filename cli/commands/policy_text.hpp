@@ -17,7 +17,9 @@ namespace tributary::cli {
 [[nodiscard]] std::string describe_policy(const Plan& plan, std::uint32_t distance);
 // Of a continuous policy.
 [[nodiscard]] std::uint32_t updates_of_commit(const TierConfig& tier);
-// Of a root with a continuous policy: what it takes its children, which work side by side, to make a commit's updates.
+[[nodiscard]] bool has_continuous_tier(const Plan& plan);
+// Of a root with a continuous policy: what it takes its children, which work side by side, to make a commit's updates. 0
+// where that is not known beforehand, because tiers below it are continuous too.
 [[nodiscard]] std::chrono::nanoseconds time_of_commit(const Plan& plan, const CostEstimate& cost);
 
 }  // namespace tributary::cli

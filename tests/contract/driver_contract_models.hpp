@@ -206,6 +206,24 @@ TEST_P(DriverContract, ABufferedRootCountsEachUpdateOnce) {
   }
 }
 
+TEST_P(DriverContract, AsynchronousTiersCountEachUpdateOnce) {
+  Configuration configuration = rounds(30);
+  configuration.tiers[0] = {.policy = "asynchronous", .discount = TierConfig::Discount::kConstant};
+  configuration.tiers[1] = configuration.tiers[0];
+  configuration.tiers[1].local_rounds = 2;
+  const DriverRun run_of_two =
+      run({configuration, make_tree({5, 2, 2, 2, 2, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}), roll_call(10)});
+
+  ASSERT_TRUE(run_of_two.status.ok()) << run_of_two.status.to_string();
+  if (!run_of_two.holds_root) { return; }
+  std::uint64_t updates = 0;
+  for (const auto& [round, report] : run_of_two.observer.reports) { updates += report.staleness.updates; }
+  EXPECT_GE(updates, 60U);
+  double total = 0.0;
+  for (const float value : run_of_two.observer.model()) { total += static_cast<double>(value); }
+  EXPECT_EQ(total, static_cast<double>(updates)) << "each update of a client adds 1";
+}
+
 // ---- Payloads ----
 
 TEST_P(DriverContract, PayloadsOfAnySizeGiveTheReferenceModel) {

@@ -134,7 +134,7 @@ TEST(Impostor, LettersOfRanksAreCheckedBeforeTheyAreUsed) {
 }
 
 TEST(Impostor, MessagesOfNodesAreCheckedBeforeTheyAreUsed) {
-  UpdateMessage update{.key = {0, Round{1}}, .update = {}};
+  UpdateMessage update{.key = {0, 1}, .update = {}};
   update.update.contributors = 1;
   update.update.segments.push_back({"delta", floats(kParameters)});
   const std::vector<Payload> delta{floats(kParameters)};

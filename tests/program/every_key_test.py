@@ -135,6 +135,8 @@ CASES = {
     "tiers.*.deadline_s": ([*TIMED, "tiers.0.quorum=0.5"], ["tiers.0.deadline_s=0.3"], ["tiers.0.deadline_s=300"]),
     "tiers.*.buffer": ([*BUFFERED], [], ["tiers.0.buffer=3"]),
     "tiers.*.concurrency": ([*BUFFERED], [], ["tiers.0.concurrency=2"]),
+    "tiers.*.edge_model": (["topology={widths: [2, 8]}", "tiers.1.policy=buffered", "tiers.1.buffer=2"], [],
+                          ["tiers.1.edge_model=forward"]),
     "tiers.*.discount": ([*BUFFERED], [], ["tiers.0.discount=constant"]),
     "tiers.*.discount_a": ([*BUFFERED, "tiers.0.discount=polynomial"], [], ["tiers.0.discount_a=2"]),
     "tiers.*.discount_b": ([*BUFFERED, "tiers.0.discount=hinge"], ["tiers.0.discount_b=0"], ["tiers.0.discount_b=1"]),

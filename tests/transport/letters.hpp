@@ -51,7 +51,7 @@ inline UpdateMessage an_update() {
   UpdateMessage message{.key = {3, 12}, .update = {}};
   Update& update = message.update;
   update.id = {NodeId{5}, 3, 12, Attempt{2}};
-  update.base = Version{11};
+  update.bases = VersionSpread::of(11);
   for (std::size_t i = 0; i < update.fingerprint.bytes.size(); ++i) {
     update.fingerprint.bytes[i] = static_cast<std::uint8_t>(0xA0 + i);
   }
@@ -88,7 +88,7 @@ inline std::vector<Message> messages_of_every_kind() {
   UpdateMessage wide = an_update();
   wide.key = last;
   wide.update.id = {NodeId{kLargest32}, kLargest32, kLargest, Attempt{kLargest32}};
-  wide.update.base = Version{kLargest};
+  wide.update.bases = {kLargest, kLargest, kLargest, kLargest};
   wide.update.weight = Weight::from_units(kLargest);
   wide.update.contributors = kLargest32;
   wide.update.segments.push_back({"", sums(kModelSize, 4)});
@@ -134,8 +134,8 @@ inline std::string described(const internal::NodeMessage& letter) {
     std::string operator()(const UpdateMessage& m) const {
       const Update& u = m.update;
       std::string text =
-          fmt::format("{} {} {} {} {} {} {} {} {}", key(m.key), u.id.node.value, u.id.incarnation, u.id.number,
-                      u.id.attempt.value, u.base.value, u.fingerprint.hex(), u.weight.units(), u.contributors);
+          fmt::format("{} {} {} {} {} {} {} {} {} {} {} {}", key(m.key), u.id.node.value, u.id.incarnation, u.id.number,
+                      u.id.attempt.value, u.bases.updates, u.bases.least, u.bases.sum, u.bases.most, u.fingerprint.hex(), u.weight.units(), u.contributors);
       for (const Segment& segment : u.segments) { text += fmt::format(" [{}]", segment.name); }
       for (const auto& [name, sum] : u.scalars) {
         text += fmt::format(" [{}] {:x} {:x} {} {}", name, sum.words()[0], sum.words()[1], sum.weight().units(),

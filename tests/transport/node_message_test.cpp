@@ -95,7 +95,7 @@ TEST(NodeMessage, NumbersOfVersionAndKindsStayAsTheyAre) {
   for (const Message& message : messages_of_every_kind()) {
     const Bytes bytes = letter_of(message);
 
-    EXPECT_EQ(bytes[kVersionPlace], std::byte{2});
+    EXPECT_EQ(bytes[kVersionPlace], std::byte{3});
     EXPECT_EQ(bytes[kVersionPlace + 1], std::byte{0});
     EXPECT_EQ(std::to_integer<std::size_t>(bytes[kKindPlace]), message.index() + 1) << name_of(message);
   }
@@ -145,9 +145,9 @@ TEST(NodeMessage, LongReasonsAreCutBetweenCharacters) {
   reason += "\xC3\xA4 and more";  // the 2000th byte is within a character
 
   const Result<NodeMessage> failed =
-      decode_letter(letter_of(TaskFailedMessage{{1, Round{1}}, Attempt{1}, Code::kIo, reason}), kLimits);
+      decode_letter(letter_of(TaskFailedMessage{{1, 1}, Attempt{1}, Code::kIo, reason}), kLimits);
   const Result<NodeMessage> refused =
-      decode_letter(letter_of(AcknowledgeMessage{{1, Round{1}}, false, std::string(100'000, 'b')}), kLimits);
+      decode_letter(letter_of(AcknowledgeMessage{{1, 1}, false, std::string(100'000, 'b')}), kLimits);
 
   ASSERT_TRUE(failed.ok() && refused.ok());
   EXPECT_EQ(std::get<TaskFailedMessage>(failed->message).reason, std::string(1999, 'a'));
@@ -155,7 +155,7 @@ TEST(NodeMessage, LongReasonsAreCutBetweenCharacters) {
 }
 
 TEST(NodeMessage, ACodeThatIsNotKnownHereIsStillAFailure) {
-  const Message message = TaskFailedMessage{{1, Round{1}}, Attempt{1}, Code::kIo, "no space"};
+  const Message message = TaskFailedMessage{{1, 1}, Attempt{1}, Code::kIo, "no space"};
   const std::size_t code_place = 11 + 12 + 4;
   Bytes bytes = letter_of(message);
   ASSERT_EQ(bytes[code_place], static_cast<std::byte>(Code::kIo));
@@ -218,10 +218,10 @@ TEST(NodeMessage, TheLargestLengthAnywhereIsHarmless) {
 }
 
 TEST(NodeMessage, LengthsBeyondTheMessageAreRefusedBeforeMemoryIsTaken) {
-  Bytes reason = letter_of(AcknowledgeMessage{{1, Round{1}}, false, "why"});
+  Bytes reason = letter_of(AcknowledgeMessage{{1, 1}, false, "why"});
   overwrite(reason, 11 + 12 + 1, testing::kLargest32);
   Bytes segments = letter_of(an_update());
-  overwrite(segments, 11 + 12 + 20 + 8 + 32 + 8 + 4, testing::kLargest32);
+  overwrite(segments, 11 + 12 + 20 + 32 + 32 + 8 + 4, testing::kLargest32);
   Bytes references = letter_of(a_task());
   overwrite(references, references.size() - kReferenceBytes - 4, testing::kLargest32);
 
@@ -236,7 +236,7 @@ TEST(NodeMessage, LengthsBeyondTheMessageAreRefusedBeforeMemoryIsTaken) {
 
 TEST(NodeMessage, AListOfManySmallElementsTakesNoMemory) {
   UpdateMessage message = an_update();
-  const std::size_t list = 11 + 12 + 20 + 8 + 32 + 8 + 4;
+  const std::size_t list = 11 + 12 + 20 + 32 + 32 + 8 + 4;
   Bytes bytes = letter_of(message);
   bytes.resize(list);
   const std::uint32_t count = 15'000;  // segments without a name: 4 bytes each
@@ -263,7 +263,7 @@ TEST(NodeMessage, ManyScalarsTakeMemoryAsTheirBytesDo) {
 }
 
 TEST(NodeMessage, AnotherVersionIsRefused) {
-  for (const int version : {0, 1, 3, 0x0102, 0xFFFF}) {
+  for (const int version : {0, 1, 2, 4, 0x0103, 0xFFFF}) {
     Bytes bytes = letter_of(HelloMessage{});
     bytes[0] = static_cast<std::byte>(version & 0xFF);
     bytes[1] = static_cast<std::byte>(version >> 8);
@@ -405,7 +405,7 @@ TEST(NodeMessage, ScalarsOutOfOrderOrTwiceAreRefused) {
   message.update.scalars["a"].add(1.0, message.update.weight);
   message.update.scalars["b"].add(2.0, message.update.weight);
   Bytes bytes = letter_of(message);
-  const auto second = std::find(bytes.begin() + 11 + 12 + 20 + 8 + 32 + 8 + 4 + 4 + 4 + 5, bytes.end(), std::byte{'b'});
+  const auto second = std::find(bytes.begin() + 11 + 12 + 20 + 32 + 32 + 8 + 4 + 4 + 4 + 5, bytes.end(), std::byte{'b'});
   ASSERT_NE(second, bytes.end());
 
   for (const char name : {'a', 'A'}) {

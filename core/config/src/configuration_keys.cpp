@@ -342,23 +342,32 @@ std::vector<Key> last_keys() {
        .when = "tiers.*.policy=buffered|asynchronous",
        .example = "100",
        .fallback = "all"},
+      {.path = "tiers.*.edge_model",
+       .meaning =
+           "What the children of an aggregator start from: a model of its own, which their updates move and whose gain "
+           "is sent up after `local_rounds` commits; or the parent's, and each commit forwards the sum. Not at the "
+           "root.",
+       .field = tier<&TierConfig::edge_model>,
+       .choices = {"own", "forward"},
+       .when = "tiers.*.policy=buffered|asynchronous"},
       {.path = "tiers.*.discount",
        .meaning =
            "What an update counts for whose model is `t` commits old: always 1; `(1 + t)^-0.5`; `(1 + t)^-a`; 1 up to "
            "`b` and then `1 / (a (t - b) + 1)`; `e^(-a t)`; `1 / (1 + a t)`.",
        .field = tier<&TierConfig::discount>,
        .choices = {"constant", "inverse-root", "polynomial", "hinge", "exponential", "harmonic"},
-       .when = "tiers.*.policy=buffered|asynchronous"},
+       .when = "tiers.*.policy=buffered|asynchronous & tiers.*.edge_model=own"},
       {.path = "tiers.*.discount_a",
        .meaning = "The `a` of `discount`.",
        .field = tier<&TierConfig::discount_a>,
        .range = kPositive,
-       .when = "tiers.*.policy=buffered|asynchronous & tiers.*.discount=polynomial|hinge|exponential|harmonic"},
+       .when = "tiers.*.policy=buffered|asynchronous & tiers.*.edge_model=own & "
+               "tiers.*.discount=polynomial|hinge|exponential|harmonic"},
       {.path = "tiers.*.discount_b",
        .meaning = "The `b` of `discount: hinge`.",
        .field = tier<&TierConfig::discount_b>,
        .range = kNotNegative,
-       .when = "tiers.*.policy=buffered|asynchronous & tiers.*.discount=hinge"},
+       .when = "tiers.*.policy=buffered|asynchronous & tiers.*.edge_model=own & tiers.*.discount=hinge"},
       {.path = "tiers.*.max_staleness",
        .meaning = "An update whose model is more commits old than this is refused.",
        .field = tier<&TierConfig::max_staleness>,

@@ -217,6 +217,16 @@ class Rules {
     } else if (configuration_.default_tier.local_rounds != 1) {
       configuration_.tiers.emplace(0, configuration_.default_tier).first->second.local_rounds = 1;
     }
+    // What the default says of aggregators is not for the root.
+    static constexpr std::string_view kEdgeModelAtRoot = "tiers.0.edge_model";
+    if (reading_.is_given(kEdgeModelAtRoot)) {
+      if (root->second.edge_model == TierConfig::EdgeModel::kOwn) { return; }
+      mistake(kEdgeModelAtRoot,
+              fmt::format("{} has no effect: the root has no parent whose model it could give on", kEdgeModelAtRoot));
+    } else if (configuration_.default_tier.edge_model != TierConfig::EdgeModel::kOwn) {
+      configuration_.tiers.emplace(0, configuration_.default_tier).first->second.edge_model =
+          TierConfig::EdgeModel::kOwn;
+    }
   }
 
   void evaluation() {

@@ -122,10 +122,14 @@ void InnerNode::open_round(NodeContext& context) {
     ++round_.value;
     global_round_ = round_;
     model_ = own_model_;
+  } else if (continuous()) {
+    ++round_.value;
+    model_ = settings_.own_model ? own_model_ : parent_model_;
   } else {
     round_ = Round{(parent_key_.number - 1) * settings_.local_rounds + local_round_ + 1};
     if (local_commits_ > 0) { model_ = own_model_; }
   }
+  due_ = false;
   forget_settled();
   lasting_failures_ = 0;
   last_trouble_ = {};
@@ -145,7 +149,7 @@ void InnerNode::choose(NodeContext& context, Cohort cohort) {
 
   std::chrono::nanoseconds deadline = cohort_.deadline;
   std::chrono::nanoseconds hard_deadline = cohort_.hard_deadline;
-  if (remaining_.count() > 0) {
+  if (remaining_.count() > 0 && !continuous()) {
     // The parent will not wait longer.
     const std::chrono::nanoseconds share = time_for_children();
     hard_deadline = hard_deadline.count() > 0 ? std::min(hard_deadline, share) : share;
@@ -165,7 +169,7 @@ std::chrono::nanoseconds InnerNode::time_for_children() const {
   const double ways = static_cast<double>(settings_.way.count());
   const double usable = ways > 0.0 ? left * (1.0 - kShareBesideKnownWays) - ways : left * (1.0 - kShareForUnknownWays);
   return std::chrono::nanoseconds(
-      std::max<std::int64_t>(1, static_cast<std::int64_t>(usable / settings_.local_rounds)));
+      std::max<std::int64_t>(1, static_cast<std::int64_t>(usable / (continuous() ? 1 : settings_.local_rounds))));
 }
 
 void InnerNode::on_message(NodeContext& context, NodeId from, Message message) {
@@ -177,14 +181,22 @@ void InnerNode::on_message(NodeContext& context, NodeId from, Message message) {
     case ParentLink::Reaction::kNone:
       return;
     case ParentLink::Reaction::kStop:
+      // What children work on is not lost: it will answer the next task.
+      if (continuous()) { return; }
       cancel_round(context);
       model_.reset();
       parent_model_.reset();
       own_model_.reset();
       return;
-    case ParentLink::Reaction::kStart:
-      take_task(context, std::move(std::get<TaskMessage>(message)));
+    case ParentLink::Reaction::kStart: {
+      auto& task = std::get<TaskMessage>(message);
+      if (continuous()) {
+        adopt(context, std::move(task));
+      } else {
+        take_task(context, std::move(task));
+      }
       return;
+    }
   }
 }
 
@@ -223,6 +235,7 @@ void InnerNode::on_timer(NodeContext& context, TimerId timer) {
       state_.deadline_passed = true;
       state_.hard_deadline_passed = true;
       decide(context, {TierEvent::Kind::kHardDeadline});
+      if (continuous() && link_ && link_->working() && local_commits_ > 0) { send_progress(context); }
       return;
   }
 }
@@ -235,6 +248,10 @@ void InnerNode::decide(NodeContext& context, const TierEvent& event) {
 
 void InnerNode::act(NodeContext& context, Decision decision) {
   if (decision == Decision::kWait) { return; }
+  if (continuous() && link_ && !settings_.own_model && !link_->working()) {
+    due_ = true;  // there is no task to answer yet
+    return;
+  }
   // A policy may be content without a single update, but nothing can be divided by a weight of zero.
   const bool commit = decision == Decision::kCommit && !settings_.rule->weight().zero();
   const RoundReport report = close_round(context, commit);
@@ -304,7 +321,6 @@ RoundReport InnerNode::close_round(NodeContext& context, bool commit) {
   if (continuous()) {
     open_ = false;
     context.cancel_timer(TimerId::kDeadline);
-    context.cancel_timer(TimerId::kHardDeadline);
   } else {
     report.late = state_.expected();
     if (state_.deadline_passed) { note_cut_off(context); }
@@ -403,11 +419,8 @@ void InnerNode::finish(NodeContext& context, bool stop) {
   context.finished(std::move(outcome));
 }
 
-// Moves the aggregator's own model, and keeps what its update will say of all local rounds together.
-void InnerNode::commit_local_round(const RoundReport& report) {
-  if (!own_model_) { own_model_ = std::make_shared<std::vector<float>>(*parent_model_); }
-  move_model();
-  ++version_.value;
+// What an aggregator's answer will say of all its local rounds together.
+void InnerNode::keep_for_answer(const RoundReport& report) {
   ++local_commits_;
   weight_units_ += report.weight.units();
   for (const auto& [name, sum] : report.scalars) { local_scalars_.insert_or_assign(name, sum); }
@@ -418,7 +431,22 @@ void InnerNode::commit_local_round(const RoundReport& report) {
   }
 }
 
+void InnerNode::fill_from_local_rounds(Update& update) {
+  // A sum of weights would count for more what was cut into more rounds.
+  update.weight = Weight::from_units(std::max<std::uint64_t>(1, weight_units_ / std::max(1U, local_commits_)));
+  for (const auto& [child, clients] : local_contributors_) { update.contributors += clients; }
+  update.scalars = std::move(local_scalars_);
+  local_commits_ = 0;
+  weight_units_ = 0;
+  local_scalars_.clear();
+  local_contributors_.clear();
+}
+
 void InnerNode::finish_aggregator_round(NodeContext& context, const RoundReport& report) {
+  if (continuous()) {
+    finish_continuous_round(context, report);
+    return;
+  }
   ++local_round_;
   const bool last = local_round_ >= settings_.local_rounds;
   if (settings_.local_rounds == 1) {
@@ -427,7 +455,10 @@ void InnerNode::finish_aggregator_round(NodeContext& context, const RoundReport&
       link_->report(context, settings_.rule->forward());
     }
   } else if (report.committed) {
-    commit_local_round(report);
+    if (!own_model_) { own_model_ = std::make_shared<std::vector<float>>(*parent_model_); }
+    move_model();
+    ++version_.value;
+    keep_for_answer(report);
   }
   if (!last) {
     if (!own_model_) { model_ = parent_model_; }
@@ -442,9 +473,7 @@ void InnerNode::finish_aggregator_round(NodeContext& context, const RoundReport&
   }
   Update update;
   update.fingerprint = settings_.spec->fingerprint();
-  update.weight = Weight::from_units(std::max<std::uint64_t>(1, weight_units_ / local_commits_));
-  for (const auto& [child, clients] : local_contributors_) { update.contributors += clients; }
-  update.scalars = std::move(local_scalars_);
+  fill_from_local_rounds(update);
   update.segments.push_back({std::string(kDeltaSegment), Payload::floats(std::make_shared<const std::vector<float>>(
                                                              model_difference(*parent_model_, *own_model_)))});
   own_model_.reset();

@@ -55,7 +55,7 @@ void InnerNode::ask(NodeContext& context, std::uint32_t position) {
   ChildTask& task = at->second;
   ++state_.asked;
   if (continuous()) {
-    give_present_model(task);
+    give_present_model(context, task);
     watch(context, task);
   } else {
     task.key = {.incarnation = task_generation_, .number = round_.value};
@@ -65,24 +65,25 @@ void InnerNode::ask(NodeContext& context, std::uint32_t position) {
 }
 
 // A new task, under a key of its own.
-void InnerNode::give_present_model(ChildTask& task) {
+void InnerNode::give_present_model(const NodeContext& context, ChildTask& task) {
   task.key = {.incarnation = task_generation_, .number = ++tasks_given_};
   task.attempt = Attempt{1};
   task.version = version_;
   task.global_round = global_round_;
   task.model = model_;
+  task.kept_model = context.keeps_models() ? model_ : nullptr;
 }
 
 // A task of a continuous policy that has to be sent again goes with its model as long as anybody holds that: whoever
 // works on it, or whatever carries it there. Otherwise it is replaced by one that starts from the present model.
-ModelValues InnerNode::model_of(ChildTask& task) {
+ModelValues InnerNode::model_of(const NodeContext& context, ChildTask& task) {
   if (!continuous()) { return model_; }
   if (task.version == version_) { return model_; }
   ModelValues model = task.model.lock();
   // Nobody else held it, and it has been moved where it was.
   if (model == model_) { model = nullptr; }
   if (model) { return model; }
-  give_present_model(task);
+  give_present_model(context, task);
   return model_;
 }
 
@@ -93,7 +94,7 @@ void InnerNode::send_task(NodeContext& context, NodeId child, ChildTask& task) {
     remaining = context.time_left(state_.deadline_passed ? TimerId::kHardDeadline : TimerId::kDeadline);
     remaining = std::max(remaining, std::chrono::nanoseconds{1});
   }
-  ModelValues model = model_of(task);
+  ModelValues model = model_of(context, task);
   context.send(child, TaskMessage{.key = task.key,
                                   .attempt = task.attempt,
                                   .version = task.version,
@@ -139,6 +140,7 @@ void InnerNode::mark(ChildTask& task, TaskState state) {
   if (std::uint32_t* const before = count(task.state)) { --*before; }
   if (std::uint32_t* const after = count(state)) { ++*after; }
   task.state = state;
+  if (state == TaskState::kReported || state == TaskState::kFailed) { task.kept_model.reset(); }
 }
 
 // Answers.
@@ -200,14 +202,27 @@ Status InnerNode::check(NodeId from, const ChildTask& task, const Update& update
 
 Status InnerNode::count(NodeId from, ChildTask& task, const Update& update) {
   TRIBUTARY_RETURN_IF_ERROR(check(from, task, update));
-  const std::uint64_t staleness = version_.value - task.version.value;
-  const std::uint32_t factor = settings_.policy->factor(static_cast<double>(staleness));
-  if (factor == 0) {
-    return unavailable(
-        fmt::format("it was trained from a model that is {} versions old, which counts for nothing", staleness));
+  std::uint32_t factor = 1;
+  const VersionSpread& bases = update.bases;
+  if (continuous()) {
+    if (!bases.possible(task.version.value)) {
+      return invalid_argument("the update says that it was trained from versions that it cannot have had");
+    }
+    const double staleness = static_cast<double>(version_.value) - bases.mean();
+    factor = settings_.policy->factor(staleness);
+    if (factor == 0) {
+      return unavailable(
+          fmt::format("it was trained from a model that is {:g} versions old, and counts for nothing", staleness));
+    }
   }
   TRIBUTARY_RETURN_IF_ERROR(settings_.rule->add(update, factor));
-  if (continuous()) { staleness_.add(staleness); }
+  if (continuous()) {
+    staleness_.add({.updates = bases.updates,
+                    .least = version_.value - bases.most,
+                    .sum = version_.value * bases.updates - bases.sum,
+                    .most = version_.value - bases.least});
+    if (link_) { remember_contents(bases); }
+  }
   task.contributors = update.contributors;
   const bool is_one_term = update.segments.front().payload.encoding() == Encoding::kFloat32;
   task.terms = is_one_term ? 1 : update.contributors;
@@ -217,7 +232,8 @@ Status InnerNode::count(NodeId from, ChildTask& task, const Update& update) {
 void InnerNode::on_update(NodeContext& context, NodeId from, const UpdateMessage& message) {
   ChildTask* const task = find_task(from, message.key);
   if (task == nullptr || (!open_ && task->state != TaskState::kReported)) {
-    context.note({NodeEvent::Kind::kLate, from, Round{message.key.number}, "the round had closed"});
+    context.note(
+        {NodeEvent::Kind::kLate, from, continuous() ? round_ : Round{message.key.number}, "the round had closed"});
     context.send(from, AcknowledgeMessage{.key = message.key, .accepted = false, .reason = "the round has closed"});
     return;
   }

@@ -32,7 +32,7 @@ std::size_t control_bytes(const Message& message) noexcept {
                                       [](const AcknowledgeMessage& m) -> std::size_t { return 8 + m.reason.size(); },
                                       [](const TaskFailedMessage& m) -> std::size_t { return 12 + m.reason.size(); },
                                       [](const UpdateMessage& m) -> std::size_t {
-                                        std::size_t bytes = 80;
+                                        std::size_t bytes = 104;
                                         for (const Segment& segment : m.update.segments) {
                                           bytes += 24 + segment.name.size();
                                         }

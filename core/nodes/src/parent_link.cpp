@@ -51,7 +51,7 @@ ParentLink::Reaction ParentLink::on_message(NodeContext& context, const Message&
 
 void ParentLink::report(NodeContext& context, Update update) {
   update.id = {.node = self_, .incarnation = key_.incarnation, .number = key_.number, .attempt = attempt_};
-  update.base = base_;
+  if (update.bases.updates == 0) { update.bases = VersionSpread::of(base_.value); }
   answer(context, UpdateMessage{.key = key_, .update = std::move(update)});
 }
 

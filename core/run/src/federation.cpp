@@ -132,6 +132,8 @@ Round Federation::global_round(const NodeEvent& note) const {
   const NodeId at = note.kind == NodeEvent::Kind::kAbandoned ? note.node : tree.parent(note.node);
   std::uint64_t round = note.round.value;
   for (std::uint32_t tier = tree.tier(at); tier > 0; --tier) {
+    // Its rounds are not those of its parent.
+    if (plan_.continuous(tier) || plan_.continuous(tier - 1)) { return Round{round_.value + 1}; }
     round = (round - 1) / plan_.tier(tier).local_rounds + 1;
   }
   return Round{round};

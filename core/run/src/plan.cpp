@@ -98,21 +98,32 @@ Digest result_digest(Configuration configuration, const Tree& tree, const Parame
 // What a policy cannot do where it stands.
 Status check_policy(const Tree& tree, std::uint32_t tier, const TierConfig& config, const TierPolicy& policy) {
   if (!policy.continuous()) { return {}; }
-  if (tier != 0) {
-    return configuration_error(fmt::format(
-        "tiers.{}.policy: {} works at the root (tier 0) alone in this version; below it nodes are synchronous", tier,
-        config.policy));
+  const bool forwards = config.edge_model == TierConfig::EdgeModel::kForward;
+  if (forwards && tier == 0) {
+    return configuration_error("tiers.0.edge_model has no effect: the root has no parent whose model it could give on");
   }
-  const std::uint32_t children = tree.children(tree.root()).size();
-  if (config.policy == "buffered" && config.buffer > children) {
+  if (forwards && config.local_rounds > 1) {
     return configuration_error(
-        fmt::format("tiers.0.buffer is {}, and the root has {} children: each counts once in a buffer, so it would "
-                    "never be full",
-                    config.buffer, children));
+        fmt::format("tiers.{}.local_rounds is {}, and edge_model is forward: each commit sends its sum up", tier,
+                    config.local_rounds));
   }
-  if (config.concurrency && *config.concurrency > children) {
+  std::uint32_t least = UINT32_MAX;
+  std::string name;
+  for (std::uint32_t n = 0; n < tree.size(); ++n) {
+    const NodeId node{n};
+    if (tree.is_client(node) || tree.tier(node) != tier || tree.children(node).size() >= least) { continue; }
+    least = tree.children(node).size();
+    name = tree.name(node);
+  }
+  if (config.policy == "buffered" && config.buffer > least) {
     return configuration_error(
-        fmt::format("tiers.0.concurrency is {}, and the root has {} children", *config.concurrency, children));
+        fmt::format("tiers.{}.buffer is {}, and {} has {} children: each counts once in a buffer, so it would never be "
+                    "full",
+                    tier, config.buffer, name, least));
+  }
+  if (config.concurrency && *config.concurrency > least) {
+    return configuration_error(
+        fmt::format("tiers.{}.concurrency is {}, and {} has {} children", tier, *config.concurrency, name, least));
   }
   return {};
 }
@@ -156,7 +167,10 @@ Result<Plan> Plan::create(Configuration configuration, Tree tree, const TrainerF
 
 // The sums that come together at `node` end there: it moves a model by their mean, and sends up what that changed.
 bool Plan::divides(NodeId node) const {
-  return node == tree_.root() || configuration_.tier(tree_.tier(node)).local_rounds > 1;
+  const std::uint32_t distance = tree_.tier(node);
+  const TierConfig& tier = configuration_.tier(distance);
+  if (node == tree_.root()) { return true; }
+  return continuous_[distance] ? tier.edge_model == TierConfig::EdgeModel::kOwn : tier.local_rounds > 1;
 }
 
 bool Plan::every_child_sends_one_term(NodeId node) const {
@@ -191,7 +205,9 @@ Status Plan::bound_weights(const TrainerFactory& factory, std::span<const std::u
     children.clear();
     for (const NodeId child : tree_.children(node)) { children.push_back(bounds[child.value]); }
     const TierPolicy& policy = *policies[tree_.tier(node)];
-    const std::uint32_t target = policy.largest_target(static_cast<std::uint32_t>(children.size()));
+    // Sums that wait for a task of the parent go on growing, by each child once.
+    const auto all = static_cast<std::uint32_t>(children.size());
+    const std::uint32_t target = policy.continuous() && !divides(node) ? all : policy.largest_target(all);
     Bounds& here = bounds[n];
     here = {.weight = largest_sum(children, target, &Bounds::weight),
             .clients = largest_sum(children, target, &Bounds::clients),
@@ -242,6 +258,7 @@ InnerNodeSettings Plan::inner_node(NodeId node, std::uint32_t incarnation) const
   settings.liveness = liveness_;
   settings.retries = tier.retries;
   settings.local_rounds = root ? 1 : tier.local_rounds;
+  settings.own_model = divides(node);
   settings.evaluate_clients = configuration_.evaluation.at_clients;
   settings.rounds = configuration_.rounds;
   // create() made one of each, so these names are known.

@@ -20,7 +20,9 @@ PolicySettings policy_settings(const TierConfig& tier) {
           .deadline_s = tier.deadline_s,
           .buffer = tier.buffer,
           .concurrency = tier.concurrency,
-          .discount = static_cast<PolicySettings::Discount>(tier.discount),
+          .discount = tier.edge_model == TierConfig::EdgeModel::kForward
+                          ? PolicySettings::Discount::kConstant
+                          : static_cast<PolicySettings::Discount>(tier.discount),
           .discount_a = tier.discount_a,
           .discount_b = tier.discount_b,
           .max_staleness = tier.max_staleness};

@@ -51,6 +51,7 @@ Message report(NodeId from, const TaskMessage& task, float change) {
   contribution.delta = Payload::floats(std::make_shared<const std::vector<float>>(2, change));
   contribution.weight = Weight::from(1).value();
   Update update = make_update(spec(), std::move(contribution));
+  update.bases = VersionSpread::of(task.version.value);
   update.id = {.node = from, .incarnation = task.key.incarnation, .number = task.key.number, .attempt = task.attempt};
   return UpdateMessage{.key = task.key, .update = std::move(update)};
 }

@@ -95,14 +95,16 @@ TEST(Plan, SaysWhatAContinuousPolicyCannotDo) {
     return make_plan(configuration, make_tree(balanced_counts(3, 2)), factory).status().message();
   };
   EXPECT_EQ(message(0, {.policy = "buffered", .buffer = 3, .concurrency = 3}), "");
-  EXPECT_EQ(message(1, {.policy = "asynchronous"}),
-            "tiers.1.policy: asynchronous works at the root (tier 0) alone in this version; below it nodes are "
-            "synchronous");
+  EXPECT_EQ(message(1, {.policy = "asynchronous", .local_rounds = 5}), "");
   EXPECT_EQ(
-      message(0, {.policy = "buffered", .buffer = 4}),
-      "tiers.0.buffer is 4, and the root has 3 children: each counts once in a buffer, so it would never be full");
+      message(1, {.policy = "buffered", .buffer = 4}),
+      "tiers.1.buffer is 4, and aggregator-1 has 3 children: each counts once in a buffer, so it would never be full");
+  EXPECT_EQ(message(1, {.policy = "asynchronous", .edge_model = TierConfig::EdgeModel::kForward, .local_rounds = 2}),
+            "tiers.1.local_rounds is 2, and edge_model is forward: each commit sends its sum up");
+  EXPECT_EQ(message(0, {.policy = "buffered", .buffer = 4}),
+            "tiers.0.buffer is 4, and root has 3 children: each counts once in a buffer, so it would never be full");
   EXPECT_EQ(message(0, {.policy = "asynchronous", .concurrency = 4}),
-            "tiers.0.concurrency is 4, and the root has 3 children");
+            "tiers.0.concurrency is 4, and root has 3 children");
 }
 
 TEST(Plan, DiscountsTakeTheirBitsFromValues) {

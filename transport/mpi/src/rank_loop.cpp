@@ -205,7 +205,18 @@ void RankLoop::on_node_letter(int from, std::span<const std::byte> bytes, std::s
 void RankLoop::deliver_task(int from, NodeMessage letter, std::span<const Payload> payloads) {
   Received& received = received_[{from, letter.from}];
   const std::uint64_t id = letter.references.front().id;
-  if (id < received.id) { return; }  // of a round that is over
+  if (id < received.id) {
+    // Of a round that is over, or overtaken by the newer model of another child's task: one that brings its model is
+    // as good as before, and its node knows whether it is still wanted.
+    if (payloads.empty()) { return; }
+    std::get<TaskMessage>(letter.message).model = payloads.front().shared_floats();
+    if (!std::get<TaskMessage>(letter.message).model) {
+      on_trouble(from, "a model that is not made of floats");
+      return;
+    }
+    loop_.deliver(letter.from, letter.to, std::move(letter.message));
+    return;
+  }
   if (id > received.id) {
     std::erase_if(received.waiting, [id](const NodeMessage& task) { return task.references.front().id < id; });
     received.id = id;

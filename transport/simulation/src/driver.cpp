@@ -165,6 +165,7 @@ class Simulation final : private internal::RuntimeEnvironment {
 
   void finished(Status status) override { outcome_ = std::move(status); }
   void note(NodeEvent note) override { observer_.noted(note); }
+  [[nodiscard]] bool keeps_models() const noexcept override { return true; }
 
   // Time
 

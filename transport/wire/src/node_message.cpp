@@ -57,8 +57,12 @@ void CEREAL_SERIALIZE_FUNCTION_NAME(Archive& archive, Segment& segment) {
   archive(segment.name);
 }
 template <typename Archive>
+void CEREAL_SERIALIZE_FUNCTION_NAME(Archive& archive, VersionSpread& spread) {
+  archive(spread.updates, spread.least, spread.sum, spread.most);
+}
+template <typename Archive>
 void CEREAL_SERIALIZE_FUNCTION_NAME(Archive& archive, Update& update) {
-  archive(update.id, update.base, update.fingerprint, update.weight, update.contributors, update.segments,
+  archive(update.id, update.bases, update.fingerprint, update.weight, update.contributors, update.segments,
           update.scalars);
 }
 

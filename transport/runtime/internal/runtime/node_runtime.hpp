@@ -46,6 +46,8 @@ class RuntimeEnvironment {
   virtual void publish(const RoundReport& report, ModelValues model) = 0;
   virtual void finished(Status status) = 0;
   virtual void note(NodeEvent note) = 0;
+  // As NodeContext says it.
+  [[nodiscard]] virtual bool keeps_models() const noexcept { return false; }
 };
 
 struct RuntimeStatistics {
@@ -123,6 +125,7 @@ class NodeRuntime final : private NodeContext {
   void publish(const RoundReport& report, ModelValues model) override;
   void finished(Status status) override;
   void note(NodeEvent note) override;
+  [[nodiscard]] bool keeps_models() const noexcept override { return environment_.keeps_models(); }
 
   Slot& slot() { return slots_[current_.value]; }
   [[nodiscard]] const Slot* find(NodeId node) const;

@@ -161,6 +161,9 @@ struct TierConfig {
   double discount_a = 0.5;
   double discount_b = 4.0;
   std::optional<std::uint32_t> max_staleness;  // updates that are staler are refused
+  // What children of an aggregator start from: a model of its own, or the parent's, whose sums it forwards.
+  enum class EdgeModel { kOwn, kForward };
+  EdgeModel edge_model = EdgeModel::kOwn;
 
   std::uint32_t local_rounds = 1;  // local rounds between commits upward; not at the root
   std::uint32_t retries = 2;       // of a task whose training failed

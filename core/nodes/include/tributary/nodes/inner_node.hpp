@@ -8,7 +8,11 @@
 //
 // With a continuous policy (FedBuff, arXiv 2106.06639; FedAsync, 1903.03934) a round ends with a commit too, but tasks
 // outlive it: each child has a task of its own, from the model that was newest when it was asked, and its update is
-// counted, discounted by its staleness, in the round in which it arrives.
+// counted, discounted by its staleness, in the round in which it arrives. An aggregator of this kind works on whatever
+// its parent does, and answers each task with what has come together since its last answer (design: hierarchical
+// asynchrony). It takes up the parent's model when its next task brings one, and then either
+//   moves a model of its own: its children start from parent's model + what it has merged and not yet sent; or
+//   forwards sums: its children start from the parent's model, and each commit is an answer.
 //
 // Life cycle: on_start(); the root then runs its rounds, an aggregator waits for tasks.
 // Threads:    as Node.
@@ -50,6 +54,7 @@ struct InnerNodeSettings {
   LivenessSettings liveness;
   std::uint32_t retries = 2;            // of a task that failed
   std::uint32_t local_rounds = 1;       // aggregators
+  bool own_model = true;                // aggregators with a continuous policy: not just forwarded sums
   bool evaluate_clients = false;        // root: ask clients to measure what they receive
   std::uint64_t rounds = 0;             // root: run up to this round
   std::uint32_t largest_abandoned = 3;  // root: give up after so many abandoned rounds in a row
@@ -95,6 +100,7 @@ class InnerNode final : public Node {
     Version version;                                // of its model
     Round global_round;                             // when it was asked
     std::weak_ptr<const std::vector<float>> model;  // of a continuous policy: gone once nobody works on it
+    ModelValues kept_model;                         // the same, where NodeContext::keeps_models()
     std::chrono::nanoseconds probe_at{0};           // likewise, by probe_clock_
     std::chrono::nanoseconds probe_pause{0};
     std::uint32_t unanswered = 0;
@@ -124,8 +130,8 @@ class InnerNode final : public Node {
   [[nodiscard]] NodeId child_at(std::uint32_t position) const { return settings_.children[position]; }
   void ask(NodeContext& context, std::uint32_t position);
   void send_task(NodeContext& context, NodeId child, ChildTask& task);
-  ModelValues model_of(ChildTask& task);
-  void give_present_model(ChildTask& task);
+  ModelValues model_of(const NodeContext& context, ChildTask& task);
+  void give_present_model(const NodeContext& context, ChildTask& task);
   void ask_again(NodeContext& context, NodeId child, ChildTask& task);
   void on_forgotten(NodeContext& context, NodeId child, ChildTask& task);
   [[nodiscard]] Status check(NodeId from, const ChildTask& task, const Update& update) const;
@@ -153,8 +159,20 @@ class InnerNode final : public Node {
   void finish(NodeContext& context, bool stop);
   void finish_root_round(NodeContext& context, const RoundReport& report);
   void finish_aggregator_round(NodeContext& context, const RoundReport& report);
+
+  // An aggregator with a continuous policy (inner_node_continuous.cpp).
+  void adopt(NodeContext& context, TaskMessage task);
+  void finish_continuous_round(NodeContext& context, const RoundReport& report);
+  void merge_progress(const RoundReport& report);
+  void answer_if_due(NodeContext& context);
+  void send_progress(NodeContext& context);
+  void remember_contents(const VersionSpread& bases);
+  void remember_anchor(Version version);
+  [[nodiscard]] Version anchor_of(std::uint64_t version) const;
+
   void move_model();
-  void commit_local_round(const RoundReport& report);
+  void keep_for_answer(const RoundReport& report);
+  void fill_from_local_rounds(Update& update);
   [[nodiscard]] std::chrono::nanoseconds time_for_children() const;
 
   InnerNodeSettings settings_;
@@ -174,7 +192,7 @@ class InnerNode final : public Node {
   ExactScale round_scale_;
   RoundState state_;
   std::uint32_t refused_ = 0;
-  Staleness staleness_;                      // of the updates in the sums
+  VersionSpread staleness_;                  // of the updates in the sums
   std::chrono::nanoseconds probe_pause_{0};  // by rounds for all children alike; otherwise until the next is due
   std::chrono::nanoseconds probe_clock_{0};  // with a continuous policy: the time up to when the timer was set
   std::uint32_t abandoned_in_a_row_ = 0;     // root
@@ -183,6 +201,12 @@ class InnerNode final : public Node {
   bool done_ = false;                        // root
   Status last_trouble_;                      // why a child last failed, for the message that ends a run
   std::uint32_t lasting_failures_ = 0;       // of the round, that would happen again
+
+  // Of an aggregator with a continuous policy.
+  std::vector<double> progress_;              // merged into its model, and not yet sent
+  VersionSpread contents_;                    // what that, or the sums, were trained from: versions of the parent
+  std::map<std::uint64_t, Version> anchors_;  // by own version, from which on: the parent's model in it
+  bool due_ = false;                          // its sums are complete, and wait for a task to answer
 
   // An aggregator's task.
   TaskKey parent_key_;

@@ -43,31 +43,6 @@ struct NodeEvent {
 
 [[nodiscard]] std::string_view to_string(NodeEvent::Kind kind) noexcept;
 
-// How old the models were that updates were trained from: versions that their node has committed since.
-struct Staleness {
-  std::uint64_t updates = 0;
-  std::uint64_t least = 0;
-  std::uint64_t sum = 0;
-  std::uint64_t most = 0;
-
-  void add(std::uint64_t versions) noexcept {
-    least = updates == 0 ? versions : std::min(least, versions);
-    most = std::max(most, versions);
-    sum += versions;
-    ++updates;
-  }
-  void add(const Staleness& other) noexcept {
-    if (other.updates == 0) { return; }
-    least = updates == 0 ? other.least : std::min(least, other.least);
-    most = std::max(most, other.most);
-    sum += other.sum;
-    updates += other.updates;
-  }
-  [[nodiscard]] double mean() const noexcept {
-    return updates == 0 ? 0.0 : static_cast<double>(sum) / static_cast<double>(updates);
-  }
-};
-
 // How one round of one inner node ended.
 struct RoundReport {
   Round round;
@@ -84,7 +59,7 @@ struct RoundReport {
   Weight weight_bound;      // that the grid of its sums was made for
   double resolution = 0.0;  // to which the sums resolve the change of a term of average weight
   std::map<std::string, ScalarSum> scalars;
-  Staleness staleness;  // of a continuous node
+  VersionSpread staleness;  // of a continuous node: commits since the models were made that updates came from
 };
 
 struct TrainRequest {
@@ -104,6 +79,10 @@ class NodeContext {
   virtual void cancel_timer(TimerId timer) = 0;
   // Until a timer fires; 0 if it is not set.
   [[nodiscard]] virtual std::chrono::nanoseconds time_left(TimerId timer) const = 0;
+
+  // A node keeps the models that it has given out until their tasks are settled. On a virtual clock it must: there
+  // nothing may depend on when a thread lets go of a model. Elsewhere that would take a model for each task.
+  [[nodiscard]] virtual bool keeps_models() const noexcept { return false; }
 
   // Clients: train, then call ClientNode::on_trained() with the same key. A later request replaces an earlier one.
   virtual void train(TrainRequest request) = 0;

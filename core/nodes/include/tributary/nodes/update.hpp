@@ -7,6 +7,7 @@
 // Threads:  a value; payloads are shared and immutable.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <map>
@@ -27,6 +28,35 @@ struct UpdateId {
   std::uint64_t number = 0;       // of the task that it answers
   Attempt attempt;
   friend auto operator<=>(const UpdateId&, const UpdateId&) = default;
+};
+
+// Several versions of one node, or ages in versions, as far as anybody has to know them.
+struct VersionSpread {
+  std::uint64_t updates = 0;
+  std::uint64_t least = 0;
+  std::uint64_t sum = 0;
+  std::uint64_t most = 0;
+
+  static VersionSpread of(std::uint64_t version, std::uint64_t updates = 1) noexcept {
+    return {.updates = updates, .least = version, .sum = version * updates, .most = version};
+  }
+  void add(const VersionSpread& other) noexcept {
+    if (other.updates == 0) { return; }
+    least = updates == 0 ? other.least : std::min(least, other.least);
+    most = std::max(most, other.most);
+    sum += other.sum;
+    updates += other.updates;
+  }
+  [[nodiscard]] double mean() const noexcept {
+    return updates == 0 ? 0.0 : static_cast<double>(sum) / static_cast<double>(updates);
+  }
+  // Of a peer: the mean lies between the least and the most, and none is above `newest`.
+  [[nodiscard]] bool possible(std::uint64_t newest) const noexcept {
+    constexpr std::uint64_t kMost = std::uint64_t{1} << 32U;
+    return updates > 0 && updates <= kMost && least <= most && most <= newest && mean() >= static_cast<double>(least) &&
+           mean() <= static_cast<double>(most);
+  }
+  friend bool operator==(const VersionSpread&, const VersionSpread&) = default;
 };
 
 struct Segment {
@@ -67,8 +97,8 @@ inline constexpr std::size_t kMostScalars = 480;  // with names of 100 bytes the
 
 struct Update {
   UpdateId id;
-  Version base;        // of the asking node, that this was trained from
-  Digest fingerprint;  // of the ParameterSpec
+  VersionSpread bases;  // of the asking node: what this was trained from, one for each update that is in it
+  Digest fingerprint;   // of the ParameterSpec
   Weight weight;
   std::uint32_t contributors = 0;  // clients contained
   std::vector<Segment> segments;
