@@ -18,8 +18,8 @@ namespace tributary::cli {
 // Of a continuous policy.
 [[nodiscard]] std::uint32_t updates_of_commit(const TierConfig& tier);
 [[nodiscard]] bool has_continuous_tier(const Plan& plan);
-// Of a root with a continuous policy: what it takes its children, which work side by side, to make a commit's updates. 0
-// where that is not known beforehand, because tiers below it are continuous too.
+// Of a root with a continuous policy: what it takes its children, which work side by side, to make a commit's updates.
+// 0 where that is not known beforehand, because tiers below it are continuous too.
 [[nodiscard]] std::chrono::nanoseconds time_of_commit(const Plan& plan, const CostEstimate& cost);
 
 }  // namespace tributary::cli
