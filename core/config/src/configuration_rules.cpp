@@ -223,7 +223,7 @@ class Rules {
       if (root->second.edge_model == TierConfig::EdgeModel::kOwn) { return; }
       mistake(kEdgeModelAtRoot,
               fmt::format("{} has no effect: the root has no parent whose model it could give on", kEdgeModelAtRoot));
-    } else if (configuration_.default_tier.edge_model != TierConfig::EdgeModel::kOwn) {
+    } else if (configuration_.tier(0).edge_model != TierConfig::EdgeModel::kOwn) {
       configuration_.tiers.emplace(0, configuration_.default_tier).first->second.edge_model =
           TierConfig::EdgeModel::kOwn;
     }
@@ -444,10 +444,15 @@ void follow_defaults(Reading& reading) {
   };
   if (is_off("data.source")) { configuration.data.source = DataConfig::Source::kNone; }
   if (is_off("evaluation.every")) { configuration.evaluation.every = 0; }
-  // Tiers have taken over from the default what serves them; what is left is its own.
-  for (const Key& key : schema()) {
-    if (!key.is_section() && key.path.starts_with("tiers.*.") && !applies(key, target)) { reset(key, target); }
-  }
+  // Tiers have taken over from the default what serves them. What belongs to another policy than theirs is not kept.
+  const auto keep_own = [&](TierConfig& tier) {
+    Target of_tier = reading.target(tier);
+    for (const Key& key : schema()) {
+      if (!key.is_section() && key.path.starts_with("tiers.*.") && !applies(key, of_tier)) { reset(key, of_tier); }
+    }
+  };
+  keep_own(configuration.default_tier);
+  for (auto& [distance, tier] : configuration.tiers) { keep_own(tier); }
 }
 
 void check_conditions(Reading& reading) {

@@ -29,6 +29,11 @@ constexpr double kShareBesideKnownWays = 0.02;
 // Children of one round that are named when its deadline cuts them off.
 constexpr std::uint32_t kMostCutOffNotes = 100;
 
+// Weights stay below 2^62 units.
+std::uint64_t saturated(std::uint64_t a, std::uint64_t b) {
+  return std::min(a + b, std::uint64_t{1} << 62U);
+}
+
 // Two rounds that are published together.
 void merge(RoundReport& into, const RoundReport& next) {
   into.round = next.round;
@@ -37,13 +42,14 @@ void merge(RoundReport& into, const RoundReport& next) {
   into.commits += next.commits;
   into.committed = into.committed || next.committed;
   into.given_up = next.given_up;
-  into.state.asked = next.state.asked;
+  const std::uint32_t at_work = next.state.expected();
   into.state.reported += next.state.reported;
   into.state.failed += next.state.failed;
   into.state.lost = next.state.lost;
+  into.state.asked = into.state.reported + into.state.failed + into.state.lost + at_work;
   into.refused += next.refused;
   into.contributors += next.contributors;
-  into.weight = into.weight + next.weight;
+  into.weight = Weight::from_units(saturated(into.weight.units(), next.weight.units()));
   into.weight_bound = next.weight_bound;
   into.resolution = std::max(into.resolution, next.resolution);
   for (const auto& [name, sum] : next.scalars) { into.scalars[name].add(sum); }
@@ -158,7 +164,11 @@ void InnerNode::choose(NodeContext& context, Cohort cohort) {
   cohort_.deadline = deadline;
   if (deadline.count() > 0) { context.set_timer(TimerId::kDeadline, deadline); }
   if (hard_deadline.count() > 0) { context.set_timer(TimerId::kHardDeadline, hard_deadline); }
-  if (continuous()) { return; }
+  if (continuous()) {
+    // Nobody asks those anew who were at work when the node paused, and it has to hear of them again.
+    if (context.time_left(TimerId::kProbe).count() == 0) { set_next_probe(context); }
+    return;
+  }
   probe_pause_ = settings_.liveness.first_probe;
   context.set_timer(TimerId::kProbe, probe_pause_);
 }
@@ -182,7 +192,10 @@ void InnerNode::on_message(NodeContext& context, NodeId from, Message message) {
       return;
     case ParentLink::Reaction::kStop:
       // What children work on is not lost: it will answer the next task.
-      if (continuous()) { return; }
+      if (continuous()) {
+        context.cancel_timer(TimerId::kHardDeadline);
+        return;
+      }
       cancel_round(context);
       model_.reset();
       parent_model_.reset();
@@ -235,7 +248,11 @@ void InnerNode::on_timer(NodeContext& context, TimerId timer) {
       state_.deadline_passed = true;
       state_.hard_deadline_passed = true;
       decide(context, {TierEvent::Kind::kHardDeadline});
-      if (continuous() && link_ && link_->working() && local_commits_ > 0) { send_progress(context); }
+      if (continuous() && link_ && link_->working()) {
+        // Late, it answers as soon as it has anything.
+        due_ = true;
+        answer_if_due(context);
+      }
       return;
   }
 }
@@ -345,7 +362,12 @@ RoundReport InnerNode::close_round(NodeContext& context, bool commit) {
 // Moves own_model_ by the mean of the round; in place unless somebody still reads it. The count alone orders nothing:
 // other threads give their references back by TrainingPool::release() and the like.
 void InnerNode::move_model() {
-  if (own_model_.use_count() > 1) { own_model_ = std::make_shared<std::vector<float>>(*own_model_); }
+  if (own_model_.use_count() > 1) {
+    own_model_ = std::make_shared<std::vector<float>>(*own_model_);
+  } else {
+    // What it was is gone, and must not be taken for the model of an open task.
+    for (auto& [position, task] : tasks_) { task.model.reset(); }
+  }
   apply_mean(*settings_.spec, *settings_.rule, *settings_.optimizer, settings_.policy->share(state_), *own_model_);
 }
 
@@ -422,7 +444,7 @@ void InnerNode::finish(NodeContext& context, bool stop) {
 // What an aggregator's answer will say of all its local rounds together.
 void InnerNode::keep_for_answer(const RoundReport& report) {
   ++local_commits_;
-  weight_units_ += report.weight.units();
+  weight_units_ = saturated(weight_units_, report.weight.units());
   for (const auto& [name, sum] : report.scalars) { local_scalars_.insert_or_assign(name, sum); }
   for (const auto& [position, task] : tasks_) {
     if (task.state != TaskState::kReported) { continue; }

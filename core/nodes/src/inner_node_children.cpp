@@ -14,6 +14,12 @@ namespace {
 // A child that forgets one task so often, because it keeps crashing on it, is given up for the round.
 constexpr std::uint32_t kMostRestarts = 16;
 
+// Whether the sum of versions lies between as many times the least and the most, in whole numbers.
+bool adds_up(const VersionSpread& spread) {
+  __extension__ using Wide = unsigned __int128;
+  return Wide{spread.least} * spread.updates <= spread.sum && spread.sum <= Wide{spread.most} * spread.updates;
+}
+
 Status failure_of(const TaskFailedMessage& message) {
   return Status(message.code == Code::kOk ? Code::kInternal : message.code, message.reason);
 }
@@ -205,7 +211,7 @@ Status InnerNode::count(NodeId from, ChildTask& task, const Update& update) {
   std::uint32_t factor = 1;
   const VersionSpread& bases = update.bases;
   if (continuous()) {
-    if (!bases.possible(task.version.value)) {
+    if (!bases.possible(task.version.value) || !adds_up(bases)) {
       return invalid_argument("the update says that it was trained from versions that it cannot have had");
     }
     const double staleness = static_cast<double>(version_.value) - bases.mean();

@@ -17,6 +17,7 @@ namespace {
 constexpr std::uint32_t kMostDetached = 64;
 // Changes of the parent's model that are remembered. Staler updates count as based on the oldest of them.
 constexpr std::size_t kMostAnchors = 4096;
+constexpr std::uint64_t kMostAges = std::uint64_t{1} << 32U;
 
 }  // namespace
 
@@ -53,10 +54,12 @@ void InnerNode::adopt(NodeContext& context, TaskMessage task) {
 void InnerNode::answer_if_due(NodeContext& context) {
   if (!link_->working()) { return; }
   if (settings_.own_model) {
-    if (local_commits_ >= settings_.local_rounds) { send_progress(context); }
-  } else if (open_ && std::exchange(due_, false)) {
-    act(context, Decision::kCommit);
+    const bool enough = local_commits_ >= settings_.local_rounds || (due_ && local_commits_ > 0);
+    if (enough) { send_progress(context); }
+    return;
   }
+  const bool has_sums = open_ && !settings_.rule->weight().zero();
+  if (due_ && (has_sums || state_.expected() == 0)) { act(context, Decision::kCommit); }
 }
 
 void InnerNode::finish_continuous_round(NodeContext& context, const RoundReport& report) {
@@ -67,6 +70,7 @@ void InnerNode::finish_continuous_round(NodeContext& context, const RoundReport&
     if (local_commits_ > 0) {
       send_progress(context);
     } else {
+      context.cancel_timer(TimerId::kHardDeadline);
       link_->fail(context, shortfall());
     }
     return;
@@ -75,10 +79,12 @@ void InnerNode::finish_continuous_round(NodeContext& context, const RoundReport&
   if (settings_.own_model) {
     merge_progress(report);
     answer_if_due(context);
-    if (local_commits_ >= kMostDetached * settings_.local_rounds) { return; }
+    const std::uint64_t most = std::uint64_t{kMostDetached} * settings_.local_rounds;
+    if (!link_->working() && local_commits_ >= most) { return; }
   } else {
     Update update = settings_.rule->forward();
     update.bases = std::exchange(contents_, {});
+    context.cancel_timer(TimerId::kHardDeadline);
     link_->report(context, std::move(update));
   }
   open_round(context);
@@ -130,6 +136,8 @@ Version InnerNode::anchor_of(std::uint64_t version) const {
 
 // `bases`: of an update that was counted, by this node's versions.
 void InnerNode::remember_contents(const VersionSpread& bases) {
+  // A parent takes no more. Updates beyond that count, and only their ages are left out.
+  if (contents_.updates + bases.updates > kMostAges) { return; }
   VersionSpread anchors = VersionSpread::of(anchor_of(static_cast<std::uint64_t>(bases.mean())).value, bases.updates);
   anchors.least = std::min(anchors.least, anchor_of(bases.least).value);
   anchors.most = std::max(anchors.most, anchor_of(bases.most).value);

@@ -37,7 +37,11 @@ ParentLink::Reaction ParentLink::on_message(NodeContext& context, const Message&
     return Reaction::kNone;
   }
   if (const auto* acknowledged = std::get_if<AcknowledgeMessage>(&message)) {
-    if (answer_ && acknowledged->key == key_) { clear(context); }
+    if (answer_ && acknowledged->key == key_) {
+      clear(context);
+      // Settled: a copy of the task that comes after this, late or repeated, must not begin it again.
+      if (acknowledged->accepted) { attempt_.value = UINT32_MAX; }
+    }
     return Reaction::kNone;
   }
   if (const auto* cancel = std::get_if<CancelMessage>(&message)) {

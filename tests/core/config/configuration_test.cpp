@@ -219,7 +219,7 @@ TEST(Configuration, EveryKindOfDataAndTrainerPrintsAsItself) {
   }
 }
 
-// 12,000 seeded changes of the examples: what is accepted prints as itself, what is refused says where.
+// 15,000 seeded changes of the examples: what is accepted prints as itself, what is refused says where.
 TEST(Configuration, ChangedExamplesPrintAsThemselvesOrAreRefusedWithAReason) {
   const std::vector<DocumentedKey> keys = documented_keys();
   std::vector<std::string> texts;
@@ -232,7 +232,7 @@ TEST(Configuration, ChangedExamplesPrintAsThemselvesOrAreRefusedWithAReason) {
   const auto one_of = [&](const auto& list) -> const auto& { return list[random() % list.size()]; };
   int accepted = 0;
 
-  for (int i = 0; i < 12000; ++i) {
+  for (int i = 0; i < 15000; ++i) {
     std::vector<std::string> overrides;
     for (std::uint64_t n = 1 + random() % 3; n > 0; --n) {
       const DocumentedKey& key = one_of(keys);

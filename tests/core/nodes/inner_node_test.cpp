@@ -709,6 +709,8 @@ TEST(InnerNode, CommitsDuringAPublicationArePublishedTogether) {
   EXPECT_EQ(context.published->commits, 2U);
   EXPECT_EQ(context.published->contributors, 2U);
   EXPECT_EQ(context.published->staleness.updates, 2U);
+  EXPECT_EQ(context.published->state.reported, 2U);
+  EXPECT_EQ(context.published->state.expected(), 2U) << "at work when the last of them ended";
   EXPECT_EQ(context.published_model, (std::vector<float>{3.0F, 3.0F}));
 }
 

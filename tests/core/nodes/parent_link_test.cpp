@@ -81,6 +81,16 @@ TEST_F(ParentLinkTest, AnAcknowledgementOfAnotherTaskIsNotTaken) {
   EXPECT_TRUE(link_.idle());
 }
 
+// The second copy was sent because the first one seemed to be lost. What it asks for is in the parent's sums already.
+TEST_F(ParentLinkTest, ATaskWhoseAnswerWasCountedIsNotBegunAgain) {
+  answer(1);
+  link_.on_message(context_, AcknowledgeMessage{.key = task(1).key, .accepted = true});
+
+  EXPECT_EQ(link_.on_message(context_, task(1, 2)), ParentLink::Reaction::kNone);
+  EXPECT_TRUE(link_.idle());
+  EXPECT_EQ(link_.on_message(context_, task(2)), ParentLink::Reaction::kStart);
+}
+
 TEST_F(ParentLinkTest, ACancellationOfAnEarlierTaskStopsNothing) {
   link_.on_message(context_, task(2));
 
