@@ -84,9 +84,8 @@ Result<Times> run_bare(const PreparedRun& composition, std::uint32_t threads) {
       crew.emplace_back([&, own = trainer.get()] {
         const auto begun = Clock::now();
         for (std::uint32_t client = next++; client < tree.clients(); client = next++) {
-          const TrainTask task =
-              plan.train_task(tree.client_node(ClientIndex{client}),
-                              {.key = {0, round}, .global_round = Round{round}, .base = base});
+          const TrainTask task = plan.train_task(tree.client_node(ClientIndex{client}),
+                                                 {.key = {0, round}, .global_round = Round{round}, .base = base});
           if (!own->train(task).ok()) { failed = true; }
         }
         busy += std::chrono::nanoseconds(Clock::now() - begun).count();
