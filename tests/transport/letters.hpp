@@ -133,9 +133,9 @@ inline std::string described(const internal::NodeMessage& letter) {
     std::string operator()(const WorkingMessage& m) const { return fmt::format("{} {}", key(m.key), m.known); }
     std::string operator()(const UpdateMessage& m) const {
       const Update& u = m.update;
-      std::string text =
-          fmt::format("{} {} {} {} {} {} {} {} {} {} {} {}", key(m.key), u.id.node.value, u.id.incarnation, u.id.number,
-                      u.id.attempt.value, u.bases.updates, u.bases.least, u.bases.sum, u.bases.most, u.fingerprint.hex(), u.weight.units(), u.contributors);
+      std::string text = fmt::format("{} {} {} {} {} {} {} {} {} {} {} {}", key(m.key), u.id.node.value,
+                                     u.id.incarnation, u.id.number, u.id.attempt.value, u.bases.updates, u.bases.least,
+                                     u.bases.sum, u.bases.most, u.fingerprint.hex(), u.weight.units(), u.contributors);
       for (const Segment& segment : u.segments) { text += fmt::format(" [{}]", segment.name); }
       for (const auto& [name, sum] : u.scalars) {
         text += fmt::format(" [{}] {:x} {:x} {} {}", name, sum.words()[0], sum.words()[1], sum.weight().units(),
