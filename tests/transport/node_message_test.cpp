@@ -405,7 +405,8 @@ TEST(NodeMessage, ScalarsOutOfOrderOrTwiceAreRefused) {
   message.update.scalars["a"].add(1.0, message.update.weight);
   message.update.scalars["b"].add(2.0, message.update.weight);
   Bytes bytes = letter_of(message);
-  const auto second = std::find(bytes.begin() + 11 + 12 + 20 + 32 + 32 + 8 + 4 + 4 + 4 + 5, bytes.end(), std::byte{'b'});
+  const auto second =
+      std::find(bytes.begin() + 11 + 12 + 20 + 32 + 32 + 8 + 4 + 4 + 4 + 5, bytes.end(), std::byte{'b'});
   ASSERT_NE(second, bytes.end());
 
   for (const char name : {'a', 'A'}) {
