@@ -10,9 +10,7 @@
 #include <optional>
 #include <vector>
 
-#include "tributary/aggregators/server_step.hpp"
-#include "tributary/aggregators/synchronous.hpp"
-#include "tributary/aggregators/weighted_sum.hpp"
+#include "support/small_nodes.hpp"
 
 namespace tributary::internal {
 namespace {
@@ -27,22 +25,13 @@ constexpr NodeId kClient{3};  // of kEdge
 class SmallPlan final : public AgreedPlan {
  public:
   [[nodiscard]] const Tree& tree() const noexcept override { return tree_; }
-  [[nodiscard]] const ParameterSpec& spec() const noexcept override { return spec_; }
+  [[nodiscard]] const ParameterSpec& spec() const noexcept override { return testing::spec(); }
   [[nodiscard]] const Digest& digest() const noexcept override { return digest_; }
   [[nodiscard]] std::uint64_t seed() const noexcept override { return 0; }
   [[nodiscard]] bool every_answer_counts() const override { return true; }
   [[nodiscard]] InnerNodeSettings inner_node(NodeId node, std::uint32_t incarnation) const override {
-    InnerNodeSettings made;
-    made.self = node;
-    made.parent = tree_.parent(node);
-    made.children = tree_.children(node);
+    InnerNodeSettings made = testing::settings(node, tree_.parent(node), tree_.children(node));
     made.incarnation = incarnation;
-    made.spec = &spec_;
-    made.scale = ExactScale::fine(Weight::from(100).value(), 100);
-    made.rounds = 2;
-    made.policy = std::make_unique<SynchronousPolicy>(PolicySettings{});
-    made.rule = std::make_unique<WeightedSum>();
-    made.optimizer = std::make_unique<ServerStep>(1.0);
     return made;
   }
   [[nodiscard]] LivenessSettings client_liveness(NodeId /*client*/) const override { return {}; }
@@ -52,7 +41,6 @@ class SmallPlan final : public AgreedPlan {
 
  private:
   Tree tree_ = Tree::create({.child_counts = {2, 2, 2, 0, 0, 0, 0}, .attributes = {}}).value();
-  ParameterSpec spec_ = ParameterSpec::create({{"w", {2}}}).value();
   Digest digest_;
 };
 
