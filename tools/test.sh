@@ -88,13 +88,29 @@ count_cases() {
   done
 }
 
+# The ends of what the failed tests of a log of ctest printed: each test's output follows the line with its result.
+show_failed_tests() {
+  awk '
+    function show(  i) { for (i = count > 100 ? count - 100 : 0; i < count; ++i) print lines[i % 100] }
+    / Test +#[0-9]+: | Start +[0-9]+: |^[0-9]+% tests passed/ {
+      if (failed) show()
+      failed = /\*\*\*/ && !/Skipped/
+      count = 0
+      if (failed) print "---- " $0
+      next
+    }
+    failed { lines[count++ % 100] = $0; }
+    END { if (failed) show() }' "$1"
+}
+
 # run_ctest NAME PRESET ARGUMENTS...
 run_ctest() {
   local name=$1 preset=$2
   shift 2
   local reports="$logs/cases-${name//[^a-zA-Z0-9]/-}"
   mkdir -p "$reports"
-  GTEST_OUTPUT="xml:$reports/" step "$name" ctest --preset "$preset" --no-tests=error "$@"
+  GTEST_OUTPUT="xml:$reports/" step "$name" ctest --preset "$preset" --no-tests=error "$@" ||
+    show_failed_tests "$logs/${name//[^a-zA-Z0-9]/-}.log"
   count_cases "$reports"
 }
 

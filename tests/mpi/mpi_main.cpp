@@ -6,6 +6,8 @@
 #include <cstdio>
 #include <memory>
 
+#include "case_watch.hpp"
+
 namespace tributary::testing {
 namespace {
 
@@ -33,6 +35,8 @@ int main(int argc, char** argv) {
   // One rank reports what passes; failures are reported by whom they happen to.
   if (own.rank() != 0) { GTEST_FLAG_SET(brief, true); }
   ::testing::InitGoogleTest(&argc, argv);
+  ::testing::UnitTest::GetInstance()->listeners().Append(
+      tributary::testing::make_case_watch(std::chrono::seconds(TRIBUTARY_CASE_SECONDS)).release());
   const tributary::Status agreed = own.agree({}, {});
   const int failed = agreed.ok() ? RUN_ALL_TESTS() : 1;
   std::fflush(nullptr);

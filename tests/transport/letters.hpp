@@ -42,6 +42,7 @@ inline TaskMessage a_task() {
           .attempt = Attempt{2},
           .version = Version{11},
           .global_round = Round{4},
+          .decided = {3, 10},
           .model = std::make_shared<const std::vector<float>>(kModelSize, 0.5F),
           .evaluate_first = true,
           .remaining = std::chrono::seconds(90)};
@@ -81,6 +82,7 @@ inline std::vector<Message> messages_of_every_kind() {
   late.attempt = Attempt{kLargest32};
   late.version = Version{kLargest};
   late.global_round = Round{kLargest};
+  late.decided = last;
   late.evaluate_first = false;
   late.remaining = std::chrono::nanoseconds::max();
   all.emplace_back(late);
@@ -121,8 +123,8 @@ inline std::string described(const internal::NodeMessage& letter) {
   struct Describe {
     static std::string key(const TaskKey& key) { return fmt::format("{}/{}", key.incarnation, key.number); }
     std::string operator()(const TaskMessage& m) const {
-      return fmt::format("{} {} {} {} {} {}", key(m.key), m.attempt.value, m.version.value, m.global_round.value,
-                         m.evaluate_first, m.remaining.count());
+      return fmt::format("{} {} {} {} {} {} {}", key(m.key), m.attempt.value, m.version.value, m.global_round.value,
+                         key(m.decided), m.evaluate_first, m.remaining.count());
     }
     std::string operator()(const ProbeMessage& m) const { return key(m.key); }
     std::string operator()(const AcknowledgeMessage& m) const {

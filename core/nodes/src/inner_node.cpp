@@ -20,8 +20,6 @@ double seconds_of(std::chrono::nanoseconds time) {
   return std::chrono::duration<double>(time).count();
 }
 
-// Leaves room for repeated parent rounds between two incarnations.
-constexpr std::uint32_t kGenerationsPerIncarnation = 1U << 16U;
 // What an aggregator leaves of its parent's time for both ways where it does not know its link, and beside the ways'
 // time where it does.
 constexpr double kShareForUnknownWays = 0.1;
@@ -88,6 +86,7 @@ InnerNode::InnerNode(InnerNodeSettings settings, std::optional<RootState> root)
     done_ = root->done;
     tasks_given_ = root->tasks;
     evaluate_first_ = settings_.evaluate_clients;
+    if (continuous()) { published_ = own_model_; }
   } else {
     link_.emplace(settings_.self, settings_.parent, settings_.liveness.over(settings_.way));
   }
@@ -220,7 +219,9 @@ void InnerNode::take_task(NodeContext& context, TaskMessage task) {
   parent_model_ = std::move(task.model);
   model_ = parent_model_;
   own_model_.reset();
-  version_ = task.version;
+  ++version_.value;
+  remember_anchor(task.version);
+  contents_ = {};
   global_round_ = task.global_round;
   evaluate_first_ = task.evaluate_first;
   remaining_ = task.remaining;
@@ -351,7 +352,11 @@ RoundReport InnerNode::close_round(NodeContext& context, bool commit) {
     report.weight_bound = round_scale_.weight_bound;
     report.staleness = staleness_;
     std::uint64_t terms = 0;
-    for (const auto& [position, task] : tasks_) { terms += task.state == TaskState::kReported ? task.terms : 0; }
+    for (const auto& [position, task] : tasks_) {
+      if (task.state != TaskState::kReported) { continue; }
+      terms += task.terms;
+      if (link_) { remember_contents(task.bases); }
+    }
     report.resolution = round_scale_.resolution(report.weight) * static_cast<double>(terms);
   } else {
     context.note({NodeEvent::Kind::kAbandoned, settings_.self, round_, shortfall().message()});
@@ -408,7 +413,14 @@ void InnerNode::publish(NodeContext& context, RoundReport report) {
     return;
   }
   publishing_ = true;
+  if (continuous()) { published_ = own_model_; }
   context.publish(report, own_model_);
+}
+
+// A synchronous root waits for the answer to what it has published, and keeps no second model.
+ModelValues InnerNode::published_model() const noexcept {
+  if (!is_root()) { return nullptr; }
+  return continuous() ? published_ : own_model_;
 }
 
 void InnerNode::on_published(NodeContext& context, bool stop) {
@@ -474,7 +486,9 @@ void InnerNode::finish_aggregator_round(NodeContext& context, const RoundReport&
   if (settings_.local_rounds == 1) {
     if (report.committed) {
       parent_model_.reset();
-      link_->report(context, settings_.rule->forward());
+      Update update = settings_.rule->forward();
+      update.bases = std::exchange(contents_, {});
+      link_->report(context, std::move(update));
     }
   } else if (report.committed) {
     if (!own_model_) { own_model_ = std::make_shared<std::vector<float>>(*parent_model_); }
@@ -495,6 +509,7 @@ void InnerNode::finish_aggregator_round(NodeContext& context, const RoundReport&
   }
   Update update;
   update.fingerprint = settings_.spec->fingerprint();
+  update.bases = std::exchange(contents_, {});
   fill_from_local_rounds(update);
   update.segments.push_back({std::string(kDeltaSegment), Payload::floats(std::make_shared<const std::vector<float>>(
                                                              model_difference(*parent_model_, *own_model_)))});

@@ -105,9 +105,15 @@ void InnerNode::send_task(NodeContext& context, NodeId child, ChildTask& task) {
                                   .attempt = task.attempt,
                                   .version = task.version,
                                   .global_round = continuous() ? task.global_round : global_round_,
+                                  .decided = decided(settings_.children.index_of(child)),
                                   .model = std::move(model),
                                   .evaluate_first = evaluate_first_ && local_round_ == 0,
                                   .remaining = remaining});
+}
+
+TaskKey InnerNode::decided(std::uint32_t position) const {
+  const auto found = decided_.find(position);
+  return found == decided_.end() ? TaskKey{} : found->second;
 }
 
 void InnerNode::ask_again(NodeContext& context, NodeId child, ChildTask& task) {
@@ -210,10 +216,10 @@ Status InnerNode::count(NodeId from, ChildTask& task, const Update& update) {
   TRIBUTARY_RETURN_IF_ERROR(check(from, task, update));
   std::uint32_t factor = 1;
   const VersionSpread& bases = update.bases;
+  if (!bases.possible(task.version.value) || !adds_up(bases)) {
+    return invalid_argument("the update says that it was trained from versions that it cannot have had");
+  }
   if (continuous()) {
-    if (!bases.possible(task.version.value) || !adds_up(bases)) {
-      return invalid_argument("the update says that it was trained from versions that it cannot have had");
-    }
     const double staleness = static_cast<double>(version_.value) - bases.mean();
     factor = settings_.policy->factor(staleness);
     if (factor == 0) {
@@ -222,13 +228,11 @@ Status InnerNode::count(NodeId from, ChildTask& task, const Update& update) {
     }
   }
   TRIBUTARY_RETURN_IF_ERROR(settings_.rule->add(update, factor));
-  if (continuous()) {
-    staleness_.add({.updates = bases.updates,
-                    .least = version_.value - bases.most,
-                    .sum = version_.value * bases.updates - bases.sum,
-                    .most = version_.value - bases.least});
-    if (link_) { remember_contents(bases); }
-  }
+  staleness_.add({.updates = bases.updates,
+                  .least = version_.value - bases.most,
+                  .sum = version_.value * bases.updates - bases.sum,
+                  .most = version_.value - bases.least});
+  task.bases = bases;
   task.contributors = update.contributors;
   const bool is_one_term = update.segments.front().payload.encoding() == Encoding::kFloat32;
   task.terms = is_one_term ? 1 : update.contributors;
@@ -252,6 +256,7 @@ void InnerNode::on_update(NodeContext& context, NodeId from, const UpdateMessage
   }
   const Status counted = count(from, *task, message.update);
   mark(*task, counted.ok() ? TaskState::kReported : TaskState::kFailed);
+  if (settings_.tell_decided) { decided_[settings_.children.index_of(from)] = message.key; }
   if (!counted.ok()) {
     ++refused_;
     context.note({NodeEvent::Kind::kRefused, from, round_, counted.message()});

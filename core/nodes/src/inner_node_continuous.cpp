@@ -2,10 +2,10 @@
 // An aggregator whose children work all the time: between its parent's tasks, which it answers, and its own commits.
 //
 // Of its own model W, the parent's newest model A, what was sent and is not yet in A (U), and what was merged and is
-// not yet sent (P), W = A + U + P holds up to the rounding of W to floats. Only W and P are kept: a new A settles U, as
-// a parent hands out the next task only once it has counted the answer to the one before, or will not count it.
+// not yet sent (P), W = A + U + P holds up to the rounding of W to floats. A new task settles U: it says whether the
+// parent has decided on it. If not, it never will, for that task is over; then U is sent again, as the answer to the
+// new one. A parent that has started anew does not know, and what it may have counted is not sent to it twice.
 #include <algorithm>
-#include <iterator>
 #include <utility>
 
 #include "tributary/nodes/inner_node.hpp"
@@ -15,9 +15,6 @@ namespace {
 
 // An aggregator without a task goes on for so many answers' worth of commits, and then pauses: its parent may be gone.
 constexpr std::uint32_t kMostDetached = 64;
-// Changes of the parent's model that are remembered. Staler updates count as based on the oldest of them.
-constexpr std::size_t kMostAnchors = 4096;
-constexpr std::uint64_t kMostAges = std::uint64_t{1} << 32U;
 
 }  // namespace
 
@@ -31,9 +28,22 @@ void InnerNode::adopt(NodeContext& context, TaskMessage task) {
   ++version_.value;
   remember_anchor(task.version);
   parent_model_ = std::move(task.model);
+  if (undecided_) {
+    const bool known = undecided_->key.incarnation / kGenerationsPerIncarnation ==
+                       parent_key_.incarnation / kGenerationsPerIncarnation;
+    if (!known) {
+      context.note({NodeEvent::Kind::kLate, settings_.self, round_,
+                    "the parent has started anew: what it had not yet counted of this node's work is lost"});
+    }
+    if (!known || task.decided >= undecided_->key) { undecided_.reset(); }
+  }
   if (settings_.own_model) {
     auto model = std::make_shared<std::vector<float>>(*parent_model_);
     progress_.resize(model->size(), 0.0);
+    if (undecided_) {
+      const std::span<const float> sent = undecided_->update.segments.front().payload.values();
+      for (std::size_t i = 0; i < model->size(); ++i) { (*model)[i] += sent[i]; }
+    }
     for (std::size_t i = 0; i < model->size(); ++i) {
       if (progress_[i] == 0.0) { continue; }
       (*model)[i] = static_cast<float>(static_cast<double>((*model)[i]) + progress_[i]);
@@ -48,7 +58,17 @@ void InnerNode::adopt(NodeContext& context, TaskMessage task) {
   } else {
     open_round(context);
   }
+  if (undecided_ && link_->working()) {
+    send_up(context, undecided_->update);
+    return;
+  }
   answer_if_due(context);
+}
+
+void InnerNode::send_up(NodeContext& context, Update update) {
+  context.cancel_timer(TimerId::kHardDeadline);
+  undecided_ = {parent_key_, update};
+  link_->report(context, std::move(update));
 }
 
 void InnerNode::answer_if_due(NodeContext& context) {
@@ -84,8 +104,7 @@ void InnerNode::finish_continuous_round(NodeContext& context, const RoundReport&
   } else {
     Update update = settings_.rule->forward();
     update.bases = std::exchange(contents_, {});
-    context.cancel_timer(TimerId::kHardDeadline);
-    link_->report(context, std::move(update));
+    send_up(context, std::move(update));
   }
   open_round(context);
 }
@@ -114,34 +133,7 @@ void InnerNode::send_progress(NodeContext& context) {
   update.bases = std::exchange(contents_, {});
   update.segments.push_back({std::string(kDeltaSegment), Payload::floats(std::move(sent))});
   fill_from_local_rounds(update);
-  context.cancel_timer(TimerId::kHardDeadline);
-  link_->report(context, std::move(update));
-}
-
-// From the next version on, the parent's model in the node's own is this. One that is older than before comes from a
-// parent that has lost its newest versions: what was based on them counts as based on the model that it went on from.
-void InnerNode::remember_anchor(Version version) {
-  for (auto& [from, anchor] : anchors_) { anchor = std::min(anchor, version); }
-  contents_.least = std::min(contents_.least, version.value);
-  contents_.most = std::min(contents_.most, version.value);
-  contents_.sum = std::min(contents_.sum, contents_.updates * version.value);
-  anchors_[version_.value] = version;
-  if (anchors_.size() > kMostAnchors) { anchors_.erase(anchors_.begin()); }
-}
-
-Version InnerNode::anchor_of(std::uint64_t version) const {
-  const auto after = anchors_.upper_bound(version);
-  return after != anchors_.begin() ? std::prev(after)->second : anchors_.begin()->second;
-}
-
-// `bases`: of an update that was counted, by this node's versions.
-void InnerNode::remember_contents(const VersionSpread& bases) {
-  // A parent takes no more. Updates beyond that count, and only their ages are left out.
-  if (contents_.updates + bases.updates > kMostAges) { return; }
-  VersionSpread anchors = VersionSpread::of(anchor_of(static_cast<std::uint64_t>(bases.mean())).value, bases.updates);
-  anchors.least = std::min(anchors.least, anchor_of(bases.least).value);
-  anchors.most = std::max(anchors.most, anchor_of(bases.most).value);
-  contents_.add(anchors);
+  send_up(context, std::move(update));
 }
 
 }  // namespace tributary

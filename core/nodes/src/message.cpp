@@ -28,7 +28,7 @@ std::size_t payload_bytes(const Message& message) noexcept {
 
 std::size_t control_bytes(const Message& message) noexcept {
   return kFrameBytes + std::visit(Overloaded{
-                                      [](const TaskMessage&) -> std::size_t { return 40; },
+                                      [](const TaskMessage&) -> std::size_t { return 52; },
                                       [](const AcknowledgeMessage& m) -> std::size_t { return 8 + m.reason.size(); },
                                       [](const TaskFailedMessage& m) -> std::size_t { return 12 + m.reason.size(); },
                                       [](const UpdateMessage& m) -> std::size_t {

@@ -259,6 +259,9 @@ InnerNodeSettings Plan::inner_node(NodeId node, std::uint32_t incarnation) const
   settings.retries = tier.retries;
   settings.local_rounds = root ? 1 : tier.local_rounds;
   settings.own_model = divides(node);
+  for (const NodeId child : settings.children) {
+    settings.tell_decided = settings.tell_decided || !tree_.is_client(child);
+  }
   settings.evaluate_clients = configuration_.evaluation.at_clients;
   settings.rounds = configuration_.rounds;
   // create() made one of each, so these names are known.

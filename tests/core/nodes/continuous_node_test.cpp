@@ -85,23 +85,157 @@ TEST(InnerNode, AContinuousTaskWhoseModelWasMovedInPlaceStartsFromThePresentOne)
   Recorder context;
   InnerNode root = continuous_root({1, 2}, {}, 1);
   root.on_start(context);
-  const auto keys = [&context] {
-    std::map<NodeId, TaskKey> found;
-    for (const auto& [to, task] : context.take<TaskMessage>()) { found[to] = task.key; }
-    return found;
-  }();
-  TaskMessage known;
-  known.key = keys.at(NodeId{1});
-  known.attempt = Attempt{1};
-  root.on_message(context, NodeId{1}, report(NodeId{1}, known, 1.0F));
-  context.sent.clear();
+  std::map<NodeId, TaskMessage> open;
+  const auto look = [&context, &open] {
+    for (auto& [to, task] : context.take<TaskMessage>()) {
+      task.model.reset();
+      open[to] = std::move(task);
+    }
+  };
+  look();
+  // The first commit is published, and so kept; the second makes a model that the third moves.
+  for (const std::uint32_t child : {1U, 1U, 2U}) {
+    root.on_message(context, NodeId{child}, report(NodeId{child}, open.at(NodeId{child}), 1.0F));
+    look();
+  }
+  const TaskMessage before = open.at(NodeId{1});
+  EXPECT_EQ(before.version, Version{2});
 
-  root.on_message(context, NodeId{2}, WorkingMessage{.key = keys.at(NodeId{2}), .known = false});
+  root.on_message(context, NodeId{1}, WorkingMessage{.key = before.key, .known = false});
 
   const auto anew = context.take<TaskMessage>();
   ASSERT_EQ(anew.size(), 1U);
-  EXPECT_GT(anew[0].second.key, keys.at(NodeId{2}));
-  EXPECT_EQ(anew[0].second.version, Version{1}) << "a change of the new model must not pass for one of the old";
+  EXPECT_GT(anew[0].second.key, before.key);
+  EXPECT_EQ(anew[0].second.version, Version{3}) << "a change of the new model must not pass for one of the old";
+}
+
+// Of one client, whom it asks again after each of its updates.
+InnerNode continuous_aggregator(bool own_model) {
+  InnerNodeSettings made = settings(NodeId{1}, NodeId{0}, {2, 1});
+  made.own_model = own_model;
+  made.policy = std::make_unique<BufferedPolicy>(PolicySettings{.discount = PolicySettings::Discount::kConstant}, 1);
+  return InnerNode(std::move(made));
+}
+
+TaskMessage parents_task(TaskKey key, std::uint64_t version, float value, TaskKey decided) {
+  return {.key = key,
+          .attempt = Attempt{1},
+          .version = Version{version},
+          .global_round = Round{version + 1},
+          .decided = decided,
+          .model = std::make_shared<const std::vector<float>>(2, value)};
+}
+
+class UndecidedAnswer : public ::testing::TestWithParam<bool> {
+ protected:
+  // The client's change of 1 is merged and sent to the parent as the answer to task 1.
+  UndecidedAnswer() {
+    aggregator_.on_message(context_, NodeId{0}, parents_task({0, 1}, 0, 10.0F, {}));
+    const TaskMessage first = context_.take<TaskMessage>().at(0).second;
+    aggregator_.on_message(context_, NodeId{2}, report(NodeId{2}, first, 1.0F));
+    const auto answers = context_.take<UpdateMessage>();
+    EXPECT_EQ(answers.size(), 1U);
+    sent_ = answers.at(0).second.update;
+  }
+  // What is answered at once to a task whose parent tells what it has decided on.
+  std::vector<std::pair<NodeId, UpdateMessage>> answers_to(TaskKey key, TaskKey decided) {
+    context_.notes.clear();
+    context_.sent.clear();
+    aggregator_.on_message(context_, NodeId{0}, parents_task(key, 5, 20.0F, decided));
+    return context_.take<UpdateMessage>();
+  }
+
+  Recorder context_;
+  InnerNode aggregator_ = continuous_aggregator(GetParam());
+  Update sent_;
+};
+
+TEST_P(UndecidedAnswer, IsSentAgainUnderTheNextTask) {
+  const auto answers = answers_to({0, 2}, {});
+
+  ASSERT_EQ(answers.size(), 1U);
+  EXPECT_EQ(answers[0].second.key, (TaskKey{0, 2}));
+  EXPECT_EQ(answers[0].second.update.id.number, 2U);
+  EXPECT_EQ(answers[0].second.update.bases, sent_.bases);
+  EXPECT_EQ(answers[0].second.update.weight, sent_.weight);
+  EXPECT_EQ(answers[0].second.update.segments[0].payload.bytes().data(), sent_.segments[0].payload.bytes().data());
+}
+
+// 20 of the parent, 1 that was sent and is not decided, and 1 that is merged now.
+TEST_P(UndecidedAnswer, IsInTheModelThatChildrenAreGivenWhereTheNodeMovesOne) {
+  if (!GetParam()) { return; }
+  TaskMessage second;
+  second.key = {0, 2};
+  second.version = Version{2};
+  answers_to({0, 2}, {});
+
+  aggregator_.on_message(context_, NodeId{2}, report(NodeId{2}, second, 1.0F));
+
+  const auto tasks = context_.take<TaskMessage>();
+  ASSERT_EQ(tasks.size(), 1U);
+  EXPECT_EQ(*tasks[0].second.model, (std::vector<float>{22.0F, 22.0F}));
+}
+
+TEST_P(UndecidedAnswer, ThatWasDecidedIsNotSentAgain) {
+  EXPECT_TRUE(answers_to({0, 2}, {0, 1}).empty());
+  EXPECT_TRUE(context_.notes.empty());
+}
+
+TEST_P(UndecidedAnswer, OfALaterPhaseOfTheSameParentIsSentAgain) {
+  EXPECT_EQ(answers_to({1, 1}, {}).size(), 1U) << "it repeats its round, and knows what it has counted";
+}
+
+TEST_P(UndecidedAnswer, IsGivenUpAndNotedWhereTheParentHasStartedAnew) {
+  EXPECT_TRUE(answers_to({1U << 16U, 1}, {}).empty()) << "it may have counted it before";
+  ASSERT_EQ(context_.notes.size(), 1U);
+  EXPECT_EQ(context_.notes[0].kind, NodeEvent::Kind::kLate);
+}
+
+INSTANTIATE_TEST_SUITE_P(EdgeModels, UndecidedAnswer, ::testing::Bool(),
+                         [](const auto& edge_model) { return edge_model.param ? "Own" : "Forward"; });
+
+TEST(InnerNode, AnAggregatorIsToldWhatWasDecidedOfItsUpdates) {
+  for (const bool told : {true, false}) {
+    Recorder context;
+    InnerNodeSettings made = settings(NodeId{0}, NodeId{0}, {1, 1});
+    made.rounds = 100;
+    made.tell_decided = told;
+    made.policy = std::make_unique<BufferedPolicy>(PolicySettings{.max_staleness = 0}, 1);
+    InnerNode root(std::move(made),
+                   RootState{.round = {}, .version = {}, .model = std::make_shared<std::vector<float>>(2, 0.0F)});
+    root.on_start(context);
+    const TaskMessage first = context.take<TaskMessage>().at(0).second;
+    EXPECT_EQ(first.decided, TaskKey{});
+
+    root.on_message(context, NodeId{1}, report(NodeId{1}, first, 1.0F));
+    root.on_published(context, false);
+    const TaskMessage second = context.take<TaskMessage>().at(0).second;
+    EXPECT_EQ(second.decided, told ? first.key : TaskKey{}) << "counted";
+
+    TaskMessage stale = second;
+    stale.version = Version{0};
+    root.on_message(context, NodeId{1}, report(NodeId{1}, stale, 1.0F));
+    const auto third = context.take<TaskMessage>();
+    if (third.empty()) { continue; }
+    EXPECT_EQ(third.at(0).second.decided, told ? second.key : TaskKey{}) << "refused, because it is too stale";
+  }
+}
+
+// What is kept when a run halts is what its records say.
+TEST(InnerNode, APublishedModelDoesNotMoveWithCommitsThatAreNotPublished) {
+  Recorder context;
+  InnerNode root = continuous_root({1, 3}, {}, 1);
+  EXPECT_EQ(*root.published_model(), (std::vector<float>{0.0F, 0.0F}));
+  root.on_start(context);
+  const auto tasks = context.take<TaskMessage>();
+
+  for (const std::uint32_t child : {1U, 2U, 3U}) {
+    root.on_message(context, NodeId{child}, report(NodeId{child}, task_of(tasks, NodeId{child}), 1.0F));
+    EXPECT_EQ(*root.published_model(), (std::vector<float>{1.0F, 1.0F}));
+  }
+  root.on_published(context, false);
+
+  EXPECT_EQ(*root.published_model(), (std::vector<float>{3.0F, 3.0F}));
 }
 
 TEST(InnerNode, EachSilentChildOfAContinuousNodeIsAskedByItselfAndThenReplaced) {

@@ -72,13 +72,13 @@ void save_duration(Archive& archive, std::chrono::nanoseconds duration) {
 }
 template <typename Archive>
 void CEREAL_SAVE_FUNCTION_NAME(Archive& archive, const TaskMessage& task) {
-  archive(task.key, task.attempt, task.version, task.global_round, task.evaluate_first);
+  archive(task.key, task.attempt, task.version, task.global_round, task.decided, task.evaluate_first);
   save_duration(archive, task.remaining);
 }
 template <typename Archive>
 void CEREAL_LOAD_FUNCTION_NAME(Archive& archive, TaskMessage& task) {
   std::int64_t remaining = 0;
-  archive(task.key, task.attempt, task.version, task.global_round, task.evaluate_first, remaining);
+  archive(task.key, task.attempt, task.version, task.global_round, task.decided, task.evaluate_first, remaining);
   task.remaining = std::chrono::nanoseconds(remaining);
 }
 template <typename Archive>

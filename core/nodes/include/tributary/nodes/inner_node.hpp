@@ -16,7 +16,7 @@
 //
 // Life cycle: on_start(); the root then runs its rounds, an aggregator waits for tasks.
 // Threads:    as Node.
-// Memory:     one accumulator, one model, a few words per asked child.
+// Memory:     one accumulator, one model, a few words per asked child; a continuous aggregator keeps its last answer too.
 #pragma once
 
 #include <chrono>
@@ -55,6 +55,7 @@ struct InnerNodeSettings {
   std::uint32_t retries = 2;            // of a task that failed
   std::uint32_t local_rounds = 1;       // aggregators
   bool own_model = true;                // aggregators with a continuous policy: not just forwarded sums
+  bool tell_decided = false;            // children are aggregators, which keep what they have sent until it is decided
   bool evaluate_clients = false;        // root: ask clients to measure what they receive
   std::uint64_t rounds = 0;             // root: run up to this round
   std::uint32_t largest_abandoned = 3;  // root: give up after so many abandoned rounds in a row
@@ -83,13 +84,16 @@ class InnerNode final : public Node {
   // The answer to NodeContext::publish(). `stop`: do not start another round.
   void on_published(NodeContext& context, bool stop);
 
-  // The root's model as last published; null at an aggregator.
-  [[nodiscard]] ModelValues published_model() const noexcept { return is_root() ? own_model_ : nullptr; }
+  // The root's model as last published, or as it started with; null at an aggregator.
+  [[nodiscard]] ModelValues published_model() const noexcept;
   // The round that is open, or was last.
   [[nodiscard]] Round round() const noexcept { return round_; }
 
  private:
   class Tier;
+
+  // Of the keys that children are given: leaves room for repeated parent rounds between two incarnations.
+  static constexpr std::uint32_t kGenerationsPerIncarnation = 1U << 16U;
 
   enum class TaskState : std::uint8_t { kAsked, kReported, kFailed, kLost };
   // The task of one child, until the round in which it is settled has closed.
@@ -107,7 +111,8 @@ class InnerNode final : public Node {
     std::uint32_t failures = 0;      // of its training; `attempt` also rises when a task was lost
     std::uint32_t restarts = 0;      // times that it has forgotten the task after it had it
     bool working = false;            // it has said that it knows the task
-    std::uint32_t contributors = 0;  // of its counted update
+    VersionSpread bases;             // of its counted update
+    std::uint32_t contributors = 0;  // likewise
     std::uint32_t terms = 0;         // the same, where one that holds a mean of its own counts for one
   };
 
@@ -134,6 +139,7 @@ class InnerNode final : public Node {
   void give_present_model(const NodeContext& context, ChildTask& task);
   void ask_again(NodeContext& context, NodeId child, ChildTask& task);
   void on_forgotten(NodeContext& context, NodeId child, ChildTask& task);
+  [[nodiscard]] TaskKey decided(std::uint32_t position) const;
   [[nodiscard]] Status check(NodeId from, const ChildTask& task, const Update& update) const;
   Status count(NodeId from, ChildTask& task, const Update& update);
   void probe(NodeContext& context);
@@ -166,9 +172,12 @@ class InnerNode final : public Node {
   void merge_progress(const RoundReport& report);
   void answer_if_due(NodeContext& context);
   void send_progress(NodeContext& context);
-  void remember_contents(const VersionSpread& bases);
+  void send_up(NodeContext& context, Update update);
+
+  // Versions of the parent (inner_node_versions.cpp).
   void remember_anchor(Version version);
   [[nodiscard]] Version anchor_of(std::uint64_t version) const;
+  void remember_contents(const VersionSpread& bases);
 
   void move_model();
   void keep_for_answer(const RoundReport& report);
@@ -188,6 +197,7 @@ class InnerNode final : public Node {
   bool evaluate_first_ = false;
   Cohort cohort_;
   std::map<std::uint32_t, ChildTask> tasks_;  // by position among the children
+  std::map<std::uint32_t, TaskKey> decided_;  // likewise, where told: the newest update that was counted or refused
   std::uint64_t tasks_given_ = 0;
   ExactScale round_scale_;
   RoundState state_;
@@ -198,15 +208,23 @@ class InnerNode final : public Node {
   std::uint32_t abandoned_in_a_row_ = 0;     // root
   bool publishing_ = false;                  // root: an answer to publish() is out
   std::optional<RoundReport> unpublished_;   // root with a continuous policy: what was committed meanwhile
+  ModelValues published_;                    // likewise: its model may have moved on since
   bool done_ = false;                        // root
   Status last_trouble_;                      // why a child last failed, for the message that ends a run
   std::uint32_t lasting_failures_ = 0;       // of the round, that would happen again
 
-  // Of an aggregator with a continuous policy.
-  std::vector<double> progress_;              // merged into its model, and not yet sent
-  VersionSpread contents_;                    // what that, or the sums, were trained from: versions of the parent
+  // Of an aggregator.
+  VersionSpread contents_;                    // what its next answer was trained from: versions of the parent
   std::map<std::uint64_t, Version> anchors_;  // by own version, from which on: the parent's model in it
-  bool due_ = false;                          // its sums are complete, and wait for a task to answer
+
+  // Of one with a continuous policy.
+  std::vector<double> progress_;  // merged into its model, and not yet sent
+  bool due_ = false;              // its sums are complete, and wait for a task to answer
+  struct Sent {
+    TaskKey key;  // of the task that it answers
+    Update update;
+  };
+  std::optional<Sent> undecided_;  // the last answer, until the parent tells what has become of it
 
   // An aggregator's task.
   TaskKey parent_key_;

@@ -36,6 +36,9 @@ struct TaskMessage {
   Attempt attempt;
   Version version;     // of `model`, at the parent
   Round global_round;  // for schedules
+  // The newest of the child's updates that the parent has counted or refused. One that is older than `key` and newer
+  // than this will never be counted: its sender may put it into the next. Told to aggregators; {0, 0}: none.
+  TaskKey decided;
   ModelValues model;
   bool evaluate_first = false;
   std::chrono::nanoseconds remaining{0};  // until the parent closes the round; 0: no deadline
