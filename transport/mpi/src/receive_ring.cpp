@@ -107,11 +107,12 @@ void ReceiveRing::look_at(std::array<MPI_Request, kCount>& receives, const Place
 
 std::span<const ReceiveRing::Arrival> ReceiveRing::look(bool everywhere) {
   arrived_.clear();
-  look_at(heads_, [this](std::size_t plane) { return Place{kPlanes[plane], rings_[plane].head}; });
+  // The heads last: what arrives meanwhile arrives there first, and would be overtaken by what came after it.
   if (everywhere || ++looks_ >= kLooks) {
     looks_ = 0;
     look_at(others_, [](std::size_t place) { return Place{kPlanes[place / kSlots], place % kSlots}; });
   }
+  look_at(heads_, [this](std::size_t plane) { return Place{kPlanes[plane], rings_[plane].head}; });
   if (arrived_.size() > 1) {
     std::sort(arrived_.begin(), arrived_.end(), [this](const Arrival& a, const Arrival& b) {
       return at({a.plane, a.slot}).posted < at({b.plane, b.slot}).posted;
