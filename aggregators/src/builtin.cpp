@@ -2,7 +2,7 @@
 #include "tributary/aggregators/builtin.hpp"
 
 #include "tributary/aggregators/buffered.hpp"
-#include "tributary/aggregators/server_step.hpp"
+#include "tributary/aggregators/server_optimizers.hpp"
 #include "tributary/aggregators/synchronous.hpp"
 #include "tributary/aggregators/weighted_sum.hpp"
 
@@ -18,8 +18,21 @@ void register_builtin_aggregators(ExtensionRegistry& registry) {
                       [](const PolicySettings& settings) { return std::make_unique<BufferedPolicy>(settings, 1); });
   registry.add_rule("weighted-sum", "exact weighted mean of the children's changes",
                     [] { return std::make_unique<WeightedSum>(); });
-  registry.add_server_optimizer("step", "moves the model by server_lr times the mean change",
-                                [](double rate) { return std::make_unique<ServerStep>(rate); });
+  using Settings = ServerOptimizerSettings;
+  using Kind = AdaptiveOptimizer::Kind;
+  const auto adaptive = [](Kind kind) {
+    return [kind](const Settings& settings) { return std::make_unique<AdaptiveOptimizer>(kind, settings); };
+  };
+  registry.add_server_optimizer("sgd", "moves the model by lr times the mean change",
+                                [](const Settings& settings) { return std::make_unique<ServerSgd>(settings.lr); });
+  registry.add_server_optimizer("fedavgm", "the mean change with momentum",
+                                [](const Settings& settings) { return std::make_unique<FedAvgM>(settings); });
+  registry.add_server_optimizer("fedadagrad", "each value at a rate of its own, which falls with every change",
+                                adaptive(Kind::kAdagrad));
+  registry.add_server_optimizer("fedadam", "each value at a rate of its own, by the size of its recent changes",
+                                adaptive(Kind::kAdam));
+  registry.add_server_optimizer("fedyogi", "as fedadam, with rates that change no faster than the changes themselves",
+                                adaptive(Kind::kYogi));
 }
 
 }  // namespace tributary

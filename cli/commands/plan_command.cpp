@@ -117,6 +117,10 @@ void print_text(const Context& context, const PreparedRun& composition, const Co
   out << fmt::format(
       "sums        exact; each value of a client's change is resolved to {:.1e} or better, and may be at most {}\n",
       plan.coarsest_resolution(), human_count(whole(plan.scale().value_bound)));
+  const ServerOptimizerConfig& optimizer = plan.configuration().server_optimizer;
+  if (optimizer != ServerOptimizerConfig()) {
+    out << fmt::format("server      {} with a learning rate of {:g}\n", optimizer.kind, optimizer.lr);
+  }
   const bool has_sums = tree.size() - tree.clients() > 1;
   out << fmt::format("network     {}, {}{} a round; forwarding each update would take {}\n",
                      human_plural(whole(cost.payloads), "payload"), has_sums ? "at least " : "",

@@ -7,7 +7,7 @@
 #include <cmath>
 #include <cstring>
 
-#include "tributary/aggregators/server_step.hpp"
+#include "tributary/aggregators/server_optimizers.hpp"
 #include "tributary/base/random.hpp"
 #include "tributary/nodes/client_update.hpp"
 
@@ -89,7 +89,7 @@ TEST(WeightedSum, GivesTheFederatedAverageOfAKnownRound) {
   ASSERT_TRUE(node.add(from_client({0.81F - 1.0F}, 250), 1).ok());
   ASSERT_TRUE(node.add(from_client({2.84448F - 1.0F}, 750), 1).ok());
   std::vector<float> model{1.0F};
-  ServerStep step(1.0);
+  ServerSgd step(1.0);
 
   apply_mean(spec_of(1), node, step, 1.0, model);
 
@@ -115,7 +115,7 @@ TEST(WeightedSum, ZeroChangesLeaveTheModelBitIdentical) {
   ASSERT_TRUE(node.add(from_client({0.0F, 0.0F, -0.0F}, 4), 1).ok());
   std::vector<float> model{-0.0F, -1e-30F, 1e30F};
   const std::vector<float> before = model;
-  ServerStep step(1.0);
+  ServerSgd step(1.0);
 
   apply_mean(spec_of(3), node, step, 1.0, model);
 
@@ -184,15 +184,6 @@ TEST(ScalarSum, TakesLargeValuesAndCountsWhatItLeavesOut) {
   EXPECT_EQ(sum.mean(), -1e10);
   EXPECT_EQ(sum.left_out(), 5U);
   EXPECT_TRUE(std::isnan(other.mean()));
-}
-
-TEST(ServerStep, ScalesTheMeanByItsRate) {
-  std::vector<float> model{1.0F, 2.0F};
-  ServerStep step(0.5);
-
-  step.step(0, std::vector<double>{2.0, -4.0}, model);
-
-  EXPECT_EQ(model, (std::vector<float>{2.0F, 0.0F}));
 }
 
 }  // namespace

@@ -126,7 +126,7 @@ TEST_P(DriverContract, LocalRoundsOfCohortsAtOneTierGiveTheReferenceModel) {
 
 TEST_P(DriverContract, AServerRateScalesTheMean) {
   Configuration configuration = rounds(4);
-  configuration.algorithm.server_lr = 0.25;
+  configuration.server_optimizer.lr = 0.25;
 
   expect_reference({configuration, irregular_tree(), noisy_pull(100)});
 }

@@ -33,7 +33,7 @@ void write_stack(int /*signal*/) {
 }
 
 void write_stacks_of_all_threads(const std::string& test) {
-  struct sigaction action {};
+  struct sigaction action{};
   action.sa_handler = write_stack;
   ::sigaction(SIGUSR2, &action, nullptr);
   for (const auto& entry : std::filesystem::directory_iterator("/proc/self/task")) {
@@ -51,11 +51,10 @@ class CaseWatch final : public ::testing::EmptyTestEventListener {
 
   void OnTestStart(const ::testing::TestInfo& test) override {
     const std::string name = fmt::format("{}.{}", test.test_suite_name(), test.name());
-    watch_.emplace(patience_, EXIT_FAILURE, fmt::format("{} is not over after {} s", name, patience_.count()),
-                   [name] {
-                     write_stacks_of_all_threads(name);
-                     std::this_thread::sleep_for(kPauseBeforeTheEnd);
-                   });
+    watch_.emplace(patience_, EXIT_FAILURE, fmt::format("{} is not over after {} s", name, patience_.count()), [name] {
+      write_stacks_of_all_threads(name);
+      std::this_thread::sleep_for(kPauseBeforeTheEnd);
+    });
   }
   void OnTestEnd(const ::testing::TestInfo& /*test*/) override { watch_.reset(); }
 

@@ -190,8 +190,8 @@ TEST_F(EndpointTest, ASenderWithoutCreditWaitsAndTheControlPlaneDoesNot) {
     MPI_Barrier(MPI_COMM_WORLD);
     if (second()) {
       ASSERT_TRUE(until([this] { return recorder_.letters.size() == 6; }));
-      const auto urgent =
-          std::ranges::find_if(recorder_.letters, [](const Letter& letter) { return letter.control == text("urgent"); });
+      const auto urgent = std::ranges::find_if(recorder_.letters,
+                                               [](const Letter& letter) { return letter.control == text("urgent"); });
       EXPECT_LE(urgent - recorder_.letters.begin(), 2) << "only those with credit may come before it";
     }
   }

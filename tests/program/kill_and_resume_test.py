@@ -68,7 +68,7 @@ class KillAndResumeTest(ProgramTest):
     def test_with_cohorts_local_rounds_and_few_checkpoints_too(self):
         middle = self.kill_at_moments(6, *settings(rounds=150, **{
             "tiers": "{0: {cohort: {count: 1}, over_selection: 2}, 1: {local_rounds: 2}}",
-            "checkpoint.every": 7, "threads": 2}))
+            "server_optimizer.kind": "fedyogi", "checkpoint.every": 7, "threads": 2}))
         self.assertGreaterEqual(middle, 2)
 
     def test_a_run_that_stopped_at_its_accuracy_stays_stopped(self):

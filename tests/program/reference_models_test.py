@@ -39,8 +39,9 @@ FEDERATIONS = {
                              trainer="{steps: 2, optimizer: {kind: sgd, lr: 0.01}}"),
     "convolutions and Adam": federation("{widths: [2, 8]}", model="{kind: lenet5}", data=IMAGES, rounds=3,
                                         trainer="{optimizer: {kind: adamw, lr: 0.001, weight_decay: 0.01, clip_norm: 1}}"),
-    "FedSGD, four tiers, capped weights": federation("{branching: 3, height: 3}", rounds=8, algorithm=(
-        "{kind: fedsgd, weighting: capped, weight_cap: 50, server_lr: 0.5}")),
+    "FedSGD, four tiers, capped weights": federation(
+        "{branching: 3, height: 3}", rounds=8, algorithm="{kind: fedsgd, weighting: capped, weight_cap: 50}",
+        server_optimizer="{lr: 0.5}"),
 }
 
 DIGESTS = {

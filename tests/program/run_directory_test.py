@@ -302,10 +302,10 @@ trainer: {{kind: command, command: [sh, {program}, "{{input}}", "{{output}}", --
 class EndTest(RunDirectoryTest):
     def test_a_model_that_is_not_finite_is_no_result(self):
         directory = self.work / "run"
-        _, err = self.run_program("run", self.file, "--output", directory, "--quiet", "--set", "algorithm.server_lr=3e38",
+        _, err = self.run_program("run", self.file, "--output", directory, "--quiet", "--set", "server_optimizer.lr=3e38",
                                   "--set", "trainer.optimizer.lr=2", expect=65)
         self.assertRegex(err, r"the training has diverged in round 1: after the step of the server tensor \S+ has \d+ of \d+ "
-                              r"values that are not finite.*Lower algorithm.server_lr \(3e\+38\)")
+                              r"values that are not finite.*Lower server_optimizer.lr \(3e\+38\)")
         self.assertFalse((directory / "model.safetensors").exists())
         self.assertFalse((directory / "checkpoints").exists())
         self.assertEqual(self.records(directory)[-1]["outcome"], "failed")

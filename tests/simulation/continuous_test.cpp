@@ -49,7 +49,7 @@ TEST(Continuous, AnUpdateIsTakenAgainstTheModelItWasTrainedFrom) {
 // w = 0, x = 1, server rate 0.6, staleness 3, a = 0.5: the fourth update moves the model by 0.3.
 TEST(Continuous, FedAsyncInDeltaForm) {
   Configuration configuration = continuous(4, "asynchronous", {.discount = Discount::kPolynomial, .discount_a = 0.5});
-  configuration.algorithm.server_lr = 0.6;
+  configuration.server_optimizer.lr = 0.6;
   const Simulated run = simulate(configuration, make_tree({4, 0, 0, 0, 0}), to_one());
 
   ASSERT_TRUE(run.status.ok()) << run.status.to_string();

@@ -343,7 +343,7 @@ class HaltedFederation : public FederationEvaluation {
       report.committed = true;
       TRIBUTARY_RETURN_IF_ERROR(observer.published(report, model, pool, {}).status());
       observer.noted(failure_in(round + 1));
-      return observer.halted(model);
+      return observer.halted(model, nullptr);
     });
     return Federation::open(*plan, factory, std::move(options)).value()->run(driver);
   }

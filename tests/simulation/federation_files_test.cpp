@@ -109,8 +109,8 @@ std::map<std::string, std::string> everything(FaultyFileSystem& files) {
 
 // Kills a run at its operation `moment`, resumes, and looks at what there is. False: it ended before that.
 bool dies_and_is_resumed(std::size_t moment, const std::function<void(FaultyFileSystem&)>& death,
-                         const std::vector<float>& expected) {
-  World world;
+                         const std::vector<float>& expected, const Configuration& configuration = five_rounds()) {
+  World world(configuration);
   FaultyFileSystem files;
   files.fail_at(moment, FaultyFileSystem::After::kDead);
   const bool finished = world.run(files, false).ok();
@@ -137,8 +137,8 @@ bool dies_and_is_resumed(std::size_t moment, const std::function<void(FaultyFile
   return !finished;
 }
 
-std::vector<float> undisturbed() {
-  World world;
+std::vector<float> undisturbed(const Configuration& configuration = five_rounds()) {
+  World world(configuration);
   FaultyFileSystem files;
   EXPECT_TRUE(world.run(files, false).ok());
   return world.model(files);
@@ -149,6 +149,23 @@ TEST(FederationFiles, KilledAtEveryOperationItGoesOnToTheSameModelAndLeavesNoTem
   std::size_t moment = 0;
   while (dies_and_is_resumed(moment, [](FaultyFileSystem& files) { files.kill(); }, expected)) { ++moment; }
   EXPECT_GT(moment, 60U) << "the run has so many operations on files";
+}
+
+// Its state is in the checkpoint, of the same moment as the model.
+TEST(FederationFiles, KilledAtEveryOperationAServerOptimizerGoesOnWhereItWas) {
+  std::vector<std::vector<float>> models;
+  for (const char* const kind : {"sgd", "fedavgm", "fedyogi"}) {
+    Configuration configuration = five_rounds();
+    configuration.server_optimizer.kind = kind;
+    const std::vector<float> expected = undisturbed(configuration);
+    std::size_t moment = 0;
+    const auto kill = [](FaultyFileSystem& files) { files.kill(); };
+    while (dies_and_is_resumed(moment, kill, expected, configuration)) { ++moment; }
+    EXPECT_GT(moment, 60U);
+    models.push_back(expected);
+  }
+  EXPECT_NE(models[0], models[1]);
+  EXPECT_NE(models[0], models[2]);
 }
 
 TEST(FederationFiles, APowerCutAtEveryOperationLosesNoRunEither) {
@@ -211,7 +228,7 @@ TEST(FederationFiles, AResumeBeforeTheFirstCheckpointIsRefusedToo) {
   const std::vector<float> expected = world.model(files);
   ASSERT_TRUE(files.remove("/run/checkpoints/checkpoint-00000005.safetensors").ok());
   World other;
-  other.configuration.algorithm.server_lr = 0.25;
+  other.configuration.server_optimizer.lr = 0.25;
   other.plan = make_plan(other.configuration, make_tree(balanced_counts(2, 2)), other.factory);
   World taller;
   taller.plan = make_plan(taller.configuration, make_tree(balanced_counts(2, 3)), taller.factory);
@@ -222,7 +239,7 @@ TEST(FederationFiles, AResumeBeforeTheFirstCheckpointIsRefusedToo) {
     const Status refused = other.run(files, true).status();
     EXPECT_EQ(refused.code(), Code::kInvalidArgument);
     EXPECT_TRUE(refused.message().starts_with("/run holds a run of another configuration")) << refused.message();
-    EXPECT_NE(refused.message().find("Changed: algorithm.server_lr is 0.25, it was 1"), std::string::npos)
+    EXPECT_NE(refused.message().find("Changed: server_optimizer.lr is 0.25, it was 1"), std::string::npos)
         << refused.message();
     // The text of the configuration does not tell the tree, the first record does.
     if (with_records) { EXPECT_EQ(taller.run(files, true).status().code(), Code::kInvalidArgument); }
@@ -328,7 +345,7 @@ TEST(FederationFiles, AModelThatIsNotFiniteIsNeverCommittedSavedOrCalledFinished
     (*model)[2] = task.round.value < 3 ? 1.0F : -1.0F;
     return TrainOutcome{.model = std::move(model), .weight = 1.0, .metrics = {}};
   });
-  world.configuration.algorithm.server_lr = 1.0;
+  world.configuration.server_optimizer.lr = 1.0;
   world.plan = make_plan(world.configuration, make_tree(balanced_counts(2, 2)), world.factory);
   FaultyFileSystem files;
   ASSERT_TRUE(world.run(files, false).ok());
@@ -336,14 +353,14 @@ TEST(FederationFiles, AModelThatIsNotFiniteIsNeverCommittedSavedOrCalledFinished
   World huge(world.configuration);
   huge.directory = "/huge";
   huge.factory = world.factory;
-  huge.configuration.algorithm.server_lr = 1e300;
+  huge.configuration.server_optimizer.lr = 1e300;
   huge.plan = make_plan(huge.configuration, make_tree(balanced_counts(2, 2)), huge.factory);
   const Status diverged = huge.run(files, false).status();
 
   EXPECT_EQ(diverged.code(), Code::kBadData);
   EXPECT_TRUE(diverged.message().starts_with(
       "the training has diverged in round 1: after the step of the server tensor weight has 1 of 6 values that are not "
-      "finite, the first is inf at index 2. Lower algorithm.server_lr (1e+300) or the learning rate of the clients"))
+      "finite, the first is inf at index 2. Lower server_optimizer.lr (1e+300) or the learning rate of the clients"))
       << diverged.message();
   EXPECT_EQ(files.kind("/huge/model.safetensors").value(), FileSystem::Kind::kNothing);
   EXPECT_EQ(files.list("/huge/checkpoints").status().code(), Code::kNotFound);
@@ -360,7 +377,7 @@ TEST(FederationFiles, AModelThatDivergesLateKeepsItsLastGoodCheckpoint) {
     (*model)[task.round.value] += static_cast<float>(task.round.value);
     return TrainOutcome{.model = std::move(model), .weight = 1.0, .metrics = {}};
   });
-  world.configuration.algorithm.server_lr = 3e38;
+  world.configuration.server_optimizer.lr = 3e38;
   world.plan = make_plan(world.configuration, make_tree(balanced_counts(2, 2)), world.factory);
   FaultyFileSystem files;
 

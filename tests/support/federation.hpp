@@ -55,7 +55,8 @@ class MemoryObserver final : public RunObserver {
     ++starts;
     if (!restore_error.ok()) { return restore_error; }
     if (starts == 1) { last_mark_ = Clock::now(); }
-    return RootState{saved_round_, saved_version_, std::make_shared<std::vector<float>>(saved_), done_};
+    return RootState{saved_round_,   saved_version_, std::make_shared<std::vector<float>>(saved_), done_, 0,
+                     saved_snapshot_};
   }
   Result<bool> published(const RoundReport& report, const ModelValues& model, ModelEvaluator& evaluator,
                          const DriverStatistics& statistics) override {
@@ -68,6 +69,7 @@ class MemoryObserver final : public RunObserver {
     final_ = *model;
     if (report.round.value % every_ == 0) {
       saved_ = *model;
+      saved_snapshot_ = report.snapshot ? *report.snapshot : Snapshot{};
       saved_round_ = report.round;
       saved_version_ = report.version;
     }
@@ -79,7 +81,7 @@ class MemoryObserver final : public RunObserver {
     called();
     tasks += more;
   }
-  Status halted(const ModelValues& model) override {
+  Status halted(const ModelValues& model, const std::shared_ptr<const Snapshot>& /*snapshot*/) override {
     called();
     halted_once = true;
     halted_model = model;
@@ -139,6 +141,7 @@ class MemoryObserver final : public RunObserver {
   std::vector<float> final_;
   Round saved_round_;
   Version saved_version_;
+  Snapshot saved_snapshot_;
   bool done_ = false;
   Clock::time_point last_mark_ = Clock::now();
   std::thread::id thread_ = std::this_thread::get_id();

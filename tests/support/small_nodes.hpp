@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "tributary/aggregators/server_step.hpp"
+#include "tributary/aggregators/server_optimizers.hpp"
 #include "tributary/aggregators/synchronous.hpp"
 #include "tributary/aggregators/weighted_sum.hpp"
 #include "tributary/nodes/client_update.hpp"
@@ -29,7 +29,7 @@ inline InnerNodeSettings settings(NodeId self, NodeId parent, Tree::Children chi
   made.rounds = 2;
   made.policy = std::make_unique<SynchronousPolicy>(PolicySettings{});
   made.rule = std::make_unique<WeightedSum>();
-  made.optimizer = std::make_unique<ServerStep>(1.0);
+  made.optimizer = std::make_unique<ServerSgd>(1.0);
   return made;
 }
 

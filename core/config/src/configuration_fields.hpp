@@ -36,7 +36,7 @@ inline constexpr Range kAtLeastOne{.least = 1.0};
 inline constexpr Range kProbability{.least = 0.0, .below = 1.0};
 inline constexpr Range kShare{.above = 0.0, .most = 1.0};
 
-// The sections `trainer` and `algorithm`; the others stand in configuration_keys.cpp.
+// The sections `trainer`, `algorithm` and `server_optimizer`; the others stand in configuration_keys.cpp.
 [[nodiscard]] std::vector<Key> training_keys();
 
 }  // namespace tributary::internal::config

@@ -9,6 +9,7 @@ namespace {
 constexpr auto kTrainer = &Configuration::trainer;
 constexpr auto kOptimizer = &TrainerConfig::optimizer;
 constexpr auto kAlgorithm = &Configuration::algorithm;
+constexpr auto kServerOptimizer = &Configuration::server_optimizer;
 
 constexpr Range kWeights{.least = Weight::kSmallest, .most = Weight::kLargest};
 
@@ -196,18 +197,50 @@ std::vector<Key> training_keys() {
        .when = "algorithm.weighting=capped",
        .required = true,
        .example = "500"},
-      {.path = "algorithm.server_lr",
-       .meaning = "Scales the mean update where it is applied.",
-       .field = in<kAlgorithm, &AlgorithmConfig::server_lr>,
-       .range = kPositive,
-       .float32 = true,
-       .when = "trainer.kind=torch|command|library"},
       {.path = "algorithm.precision",
        .meaning = "Of the exact sums: `auto` resolves the change of a client of average weight to 2^-34 and sends 4 to "
                   "8 bytes a value upwards; "
                   "`compact` sends 4, and resolves the mean to 2^-32; `full` is as fine as 8 bytes allow.",
        .field = in<kAlgorithm, &AlgorithmConfig::precision>,
        .choices = {"auto", "compact", "full"}},
+
+      {.path = "server_optimizer",
+       .meaning = "How the mean change of the clients moves the root's model.",
+       .when = "trainer.kind=torch|command|library"},
+      {.path = "server_optimizer.kind",
+       .meaning =
+           "`sgd`: by `lr` times the mean · `fedavgm`: with momentum · `fedadagrad` · `fedadam` · `fedyogi`: each "
+           "value at a rate of its own. They keep a state, which the checkpoint holds.",
+       .field = in<kServerOptimizer, &ServerOptimizerConfig::kind>,
+       .choices = {"sgd", "fedavgm", "fedadagrad", "fedadam", "fedyogi"}},
+      {.path = "server_optimizer.lr",
+       .meaning =
+           "The server's learning rate. Without it 0.1 with `fedadagrad`, and 0.01 with `fedadam` and `fedyogi`.",
+       .field = in<kServerOptimizer, &ServerOptimizerConfig::lr>,
+       .range = kPositive,
+       .float32 = true},
+      {.path = "server_optimizer.momentum",
+       .meaning =
+           "Part of the last step that is taken again: small changes that go on become 1 / (1 - momentum) as large.",
+       .field = in<kServerOptimizer, &ServerOptimizerConfig::momentum>,
+       .range = kProbability,
+       .when = "server_optimizer.kind=fedavgm"},
+      {.path = "server_optimizer.beta1",
+       .meaning = "How much of the running mean of changes stays with each commit.",
+       .field = in<kServerOptimizer, &ServerOptimizerConfig::beta1>,
+       .range = kProbability,
+       .when = "server_optimizer.kind=fedadagrad|fedadam|fedyogi"},
+      {.path = "server_optimizer.beta2",
+       .meaning = "The same, of their squares.",
+       .field = in<kServerOptimizer, &ServerOptimizerConfig::beta2>,
+       .range = kProbability,
+       .when = "server_optimizer.kind=fedadam|fedyogi"},
+      {.path = "server_optimizer.adaptivity",
+       .meaning = "Added to the root of the squares: the larger, the more alike are the rates of all values.",
+       .field = in<kServerOptimizer, &ServerOptimizerConfig::adaptivity>,
+       .range = kPositive,
+       .float32 = true,
+       .when = "server_optimizer.kind=fedadagrad|fedadam|fedyogi"},
   };
 }
 

@@ -444,6 +444,11 @@ void follow_defaults(Reading& reading) {
   };
   if (is_off("data.source")) { configuration.data.source = DataConfig::Source::kNone; }
   if (is_off("evaluation.every")) { configuration.evaluation.every = 0; }
+  ServerOptimizerConfig& optimizer = configuration.server_optimizer;
+  if (!reading.is_given("server_optimizer.lr")) {
+    if (optimizer.kind == "fedadagrad") { optimizer.lr = 0.1; }
+    if (optimizer.kind == "fedadam" || optimizer.kind == "fedyogi") { optimizer.lr = 0.01; }
+  }
   // Tiers have taken over from the default what serves them. What belongs to another policy than theirs is not kept.
   const auto keep_own = [&](TierConfig& tier) {
     Target of_tier = reading.target(tier);

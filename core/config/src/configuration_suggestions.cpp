@@ -23,8 +23,9 @@ constexpr std::size_t kShortestPart = 3;  // of a word that stands for the longe
 constexpr std::pair<std::string_view, std::string_view> kForeignWords[] = {
     {"learning_rate", "trainer.optimizer.lr"},
     {"eta", "trainer.optimizer.lr"},
-    {"server_learning_rate", "algorithm.server_lr"},
-    {"global_lr", "algorithm.server_lr"},
+    {"server_learning_rate", "server_optimizer.lr"},
+    {"global_lr", "server_optimizer.lr"},
+    {"server_lr", "server_optimizer.lr"},
     {"optim", "trainer.optimizer.kind"},
     {"optimiser", "trainer.optimizer.kind"},
     {"lr_scheduler", "trainer.optimizer.schedule.kind"},

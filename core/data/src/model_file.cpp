@@ -20,6 +20,7 @@ constexpr std::string_view kRunningVariance = "running_variance";
 
 // Tensors of the file that a spec can hold; a counter is none.
 bool belongs_to_model(const SafetensorsTensor& tensor) noexcept {
+  if (tensor.name.starts_with(kStatePrefix)) { return false; }
   return is_floating(tensor.dtype) || tensor.dtype == DType::kF8E4M3 || tensor.dtype == DType::kF8E5M2;
 }
 

@@ -106,6 +106,7 @@ Update make_update(const ParameterSpec& spec, ClientUpdate contribution) {
 
 void apply_mean(const ParameterSpec& spec, const AggregationRule& rule, ServerOptimizer& optimizer, double share,
                 std::span<float> model) {
+  optimizer.begin(model.size());
   std::vector<double> shares;
   const auto shared = [&](std::span<const double> means) {
     if (share == 1.0) { return means; }

@@ -51,9 +51,9 @@ Result<std::unique_ptr<AggregationRule>> ExtensionRegistry::make_rule(const std:
   return make<AggregationRule>("rule", rules_, name);
 }
 
-Result<std::unique_ptr<ServerOptimizer>> ExtensionRegistry::make_server_optimizer(const std::string& name,
-                                                                                  double rate) const {
-  return make<ServerOptimizer>("server optimizer", server_optimizers_, name, rate);
+Result<std::unique_ptr<ServerOptimizer>> ExtensionRegistry::make_server_optimizer(
+    const std::string& name, const ServerOptimizerSettings& settings) const {
+  return make<ServerOptimizer>("server optimizer", server_optimizers_, name, settings);
 }
 
 std::vector<ExtensionRegistry::Entry> ExtensionRegistry::policies() const {

@@ -14,6 +14,7 @@
 namespace tributary {
 namespace {
 
+constexpr std::string_view kOptimizerState = "optimizer";
 constexpr std::string_view kUntrained = "no round was committed, and the model is as it was";
 
 double seconds_of(std::chrono::nanoseconds time) {
@@ -86,7 +87,8 @@ InnerNode::InnerNode(InnerNodeSettings settings, std::optional<RootState> root)
     done_ = root->done;
     tasks_given_ = root->tasks;
     evaluate_first_ = settings_.evaluate_clients;
-    if (continuous()) { published_ = own_model_; }
+    restored_ = settings_.optimizer->restore(root->snapshot.part(kOptimizerState), settings_.spec->parameters());
+    if (continuous()) { published_ = present(); }
   } else {
     link_.emplace(settings_.self, settings_.parent, settings_.liveness.over(settings_.way));
   }
@@ -95,6 +97,10 @@ InnerNode::InnerNode(InnerNodeSettings settings, std::optional<RootState> root)
 void InnerNode::on_start(NodeContext& context) {
   if (!is_root()) {
     if (settings_.incarnation > 0) { link_->start(context); }
+    return;
+  }
+  if (!restored_.ok()) {
+    context.finished(restored_);
     return;
   }
   if (done_ || round_.value >= settings_.rounds) {
@@ -413,14 +419,22 @@ void InnerNode::publish(NodeContext& context, RoundReport report) {
     return;
   }
   publishing_ = true;
-  if (continuous()) { published_ = own_model_; }
-  context.publish(report, own_model_);
+  const Published now = present();
+  if (continuous()) { published_ = now; }
+  report.snapshot = now.snapshot;
+  context.publish(report, now.model);
+}
+
+InnerNode::Published InnerNode::present() const {
+  Snapshot snapshot;
+  snapshot.add(kOptimizerState, settings_.optimizer->save());
+  return {own_model_, snapshot.empty() ? nullptr : std::make_shared<const Snapshot>(std::move(snapshot))};
 }
 
 // A synchronous root waits for the answer to what it has published, and keeps no second model.
-ModelValues InnerNode::published_model() const noexcept {
-  if (!is_root()) { return nullptr; }
-  return continuous() ? published_ : own_model_;
+InnerNode::Published InnerNode::published() const {
+  if (!is_root()) { return {}; }
+  return continuous() ? published_ : present();
 }
 
 void InnerNode::on_published(NodeContext& context, bool stop) {

@@ -22,7 +22,10 @@ namespace fs = std::filesystem;
 constexpr const char* kFormatKey = "tributary.checkpoint";
 constexpr const char* kStateKey = "tributary.state";
 constexpr const char* kDigestKey = "tributary.digest";
-constexpr std::string_view kFormat = "1";
+// Of a file without vectors of a state, and of one with them: these a reader of the first would take for the model's.
+constexpr std::string_view kPlainFormat = "1";
+constexpr std::string_view kFormat = "2";
+constexpr std::string_view kStateTextPrefix = "state/";
 constexpr std::string_view kPrefix = "checkpoint-";
 constexpr std::string_view kSuffix = ".safetensors";
 
@@ -40,8 +43,12 @@ std::optional<Round> round_of(std::string_view name) {
 }
 
 Result<std::string> state_text(const ParameterSpec& spec, const CheckpointState& state) {
+  std::map<std::string, std::string> texts = state.extra;
+  for (const auto& [name, text] : state.snapshot.texts) {
+    texts.insert_or_assign(std::string(kStateTextPrefix) + name, text);
+  }
   return internal::dump_json({{"configuration", state.configuration.hex()},
-                              {"extra", state.extra},
+                              {"extra", texts},
                               {"records_bytes", state.records_bytes},
                               {"round", state.round.value},
                               {"seed", state.seed},
@@ -94,12 +101,28 @@ class StateReader {
   std::string place_;
 };
 
+bool is_state(const SafetensorsTensor& tensor) {
+  return tensor.name.starts_with(kStatePrefix);
+}
+
 struct Envelope {
   CheckpointState state;
   ParameterSpec spec;
-  std::string_view state_text;  // of the file's metadata
+  std::uint64_t state_bytes = 0;  // of the vectors that stand before the model
+  std::string_view state_text;    // of the file's metadata
   std::string_view digest;
 };
+
+// Vectors come first: where a model's values stand is then a multiple of eight bytes for both.
+Status read_vectors(const SafetensorsFile& file, Snapshot& snapshot) {
+  for (const SafetensorsTensor& tensor : file.tensors()) {
+    if (!is_state(tensor)) { continue; }
+    auto values = std::make_shared<std::vector<double>>(tensor.elements);
+    TRIBUTARY_RETURN_IF_ERROR(file.read(tensor.offset, std::as_writable_bytes(std::span(*values))));
+    snapshot.vectors.emplace(tensor.name.substr(kStatePrefix.size()), std::move(values));
+  }
+  return {};
+}
 
 Result<std::string_view> metadata_of(const SafetensorsFile& file, const char* key) {
   const auto entry = file.metadata().find(key);
@@ -112,9 +135,11 @@ Result<std::string_view> metadata_of(const SafetensorsFile& file, const char* ke
 // Everything but the values and their digest.
 Result<Envelope> read_envelope(const SafetensorsFile& file) {
   TRIBUTARY_ASSIGN_OR_RETURN(const std::string_view format, metadata_of(file, kFormatKey));
-  if (format != kFormat) {
-    return unsupported(fmt::format("{}: checkpoint format {}, this program reads format {}", file.name(),
-                                   internal::printable(format), kFormat));
+  if (format != kPlainFormat && format != kFormat) {
+    return unsupported(
+        fmt::format("{}: checkpoint format {}, this program reads formats {} and {}: a later version of "
+                    "it has written the file, and can go on from there",
+                    file.name(), internal::printable(format), kPlainFormat, kFormat));
   }
   Envelope envelope;
   TRIBUTARY_ASSIGN_OR_RETURN(envelope.state_text, metadata_of(file, kStateKey));
@@ -129,10 +154,28 @@ Result<Envelope> read_envelope(const SafetensorsFile& file) {
   TRIBUTARY_ASSIGN_OR_RETURN(envelope.state.seed, reader.number("seed"));
   TRIBUTARY_ASSIGN_OR_RETURN(envelope.state.records_bytes, reader.number("records_bytes"));
   TRIBUTARY_ASSIGN_OR_RETURN(envelope.state.configuration, reader.digest("configuration"));
-  TRIBUTARY_ASSIGN_OR_RETURN(envelope.state.extra, reader.texts("extra"));
+  TRIBUTARY_ASSIGN_OR_RETURN(auto texts, reader.texts("extra"));
+  for (auto& [name, text] : texts) {
+    if (name.starts_with(kStateTextPrefix)) {
+      envelope.state.snapshot.texts.emplace(name.substr(kStateTextPrefix.size()), std::move(text));
+    } else {
+      envelope.state.extra.emplace(name, std::move(text));
+    }
+  }
   TRIBUTARY_ASSIGN_OR_RETURN(const Digest fingerprint, reader.digest("spec"));
 
   for (const SafetensorsTensor& tensor : file.tensors()) {
+    if (is_state(tensor)) {
+      if (tensor.dtype != DType::kF64 || tensor.shape.size() != 1 || format == kPlainFormat) {
+        return bad_data(fmt::format("{}: {} is no vector of a state", file.name(), internal::printable(tensor.name)));
+      }
+      if (tensor.offset != envelope.state_bytes) {
+        return bad_data(
+            fmt::format("{}: {} stands behind the model's tensors", file.name(), internal::printable(tensor.name)));
+      }
+      envelope.state_bytes += tensor.bytes;
+      continue;
+    }
     if (tensor.dtype != DType::kF32) {
       return bad_data(fmt::format("{}: tensor {} is {}, a checkpoint has F32", file.name(),
                                   internal::printable(tensor.name), to_string(tensor.dtype)));
@@ -143,6 +186,16 @@ Result<Envelope> read_envelope(const SafetensorsFile& file) {
     return bad_data(fmt::format("{}: the tensors are not those the state was written for", file.name()));
   }
   return envelope;
+}
+
+// Before all bytes of tensors come the state's text and the names of its vectors; the model's names are in the spec.
+Hasher begin_digest(const SafetensorsFile& file, const Envelope& envelope) {
+  Hasher hasher;
+  hasher.update(envelope.state_text);
+  for (const SafetensorsTensor& tensor : file.tensors()) {
+    if (is_state(tensor)) { hasher.update(tensor.name + "\n"); }
+  }
+  return hasher;
 }
 
 Status check_digest(const SafetensorsFile& file, const Envelope& envelope, const Digest& found) {
@@ -172,13 +225,24 @@ CheckpointStore::CheckpointStore(FileSystem& files, fs::path directory, std::uin
     : files_(files), directory_(std::move(directory)), keep_(std::max(keep, 1U)) {}
 
 Status CheckpointStore::save(const ParameterSpec& spec, std::span<const float> values, const CheckpointState& state) {
-  TRIBUTARY_ASSIGN_OR_RETURN(const std::vector<SafetensorsItem> items, model_items(spec, values));
+  TRIBUTARY_ASSIGN_OR_RETURN(std::vector<SafetensorsItem> items, model_items(spec, values));
   TRIBUTARY_ASSIGN_OR_RETURN(std::string text, state_text(spec, state));
   Hasher hasher;
   hasher.update(text);
+  std::vector<SafetensorsItem> vectors;
+  for (const auto& [name, vector] : state.snapshot.vectors) {
+    hasher.update(std::string(kStatePrefix) + name + "\n");
+    vectors.push_back({std::string(kStatePrefix) + name,
+                       DType::kF64,
+                       {static_cast<std::int64_t>(vector->size())},
+                       std::as_bytes(std::span(*vector))});
+  }
+  for (const SafetensorsItem& vector : vectors) { hasher.update(vector.bytes); }
+  items.insert(items.begin(), vectors.begin(), vectors.end());
   hasher.update(std::as_bytes(values));
 
-  SafetensorsMetadata metadata{{kFormatKey, std::string(kFormat)}, {kDigestKey, hasher.finish().hex()}};
+  SafetensorsMetadata metadata{{kFormatKey, std::string(vectors.empty() ? kPlainFormat : kFormat)},
+                               {kDigestKey, hasher.finish().hex()}};
   metadata.emplace(kStateKey, std::move(text));
   add_kinds(spec, metadata);
   TRIBUTARY_RETURN_IF_ERROR(files_.create_directories(directory_));
@@ -231,9 +295,14 @@ Result<Checkpoint> CheckpointStore::load(const fs::path& path, const ParameterSp
     }
     // Equal specs mean equal order, so that all values lie together as the model wants them.
     Checkpoint checkpoint{std::move(envelope.state), std::vector<float>(spec.parameters()), path, {}};
-    TRIBUTARY_RETURN_IF_ERROR(file.read(0, std::as_writable_bytes(std::span(checkpoint.values))));
-    Hasher hasher;
-    hasher.update(envelope.state_text);
+    TRIBUTARY_RETURN_IF_ERROR(read_vectors(file, checkpoint.state.snapshot));
+    TRIBUTARY_RETURN_IF_ERROR(file.read(envelope.state_bytes, std::as_writable_bytes(std::span(checkpoint.values))));
+    Hasher hasher = begin_digest(file, envelope);
+    for (const SafetensorsTensor& tensor : file.tensors()) {
+      if (!is_state(tensor)) { continue; }
+      const Snapshot::Vector vector = checkpoint.state.snapshot.find(tensor.name.substr(kStatePrefix.size()));
+      hasher.update(std::as_bytes(std::span(*vector)));
+    }
     hasher.update(std::as_bytes(std::span(checkpoint.values)));
     TRIBUTARY_RETURN_IF_ERROR(check_digest(file, envelope, hasher.finish()));
     return checkpoint;
@@ -272,8 +341,7 @@ Result<CheckpointFacts> inspect_checkpoint(FileSystem& files, const fs::path& pa
   TRIBUTARY_ASSIGN_OR_RETURN(const SafetensorsFile file, SafetensorsFile::open(files, path));
   return internal::with_memory_guard(file.name(), [&]() -> Result<CheckpointFacts> {
     TRIBUTARY_ASSIGN_OR_RETURN(Envelope envelope, read_envelope(file));
-    Hasher hasher;
-    hasher.update(envelope.state_text);
+    Hasher hasher = begin_digest(file, envelope);
     std::vector<std::byte> buffer(std::min<std::uint64_t>(file.data_bytes(), std::uint64_t{1} << 20U));
     for (std::uint64_t offset = 0; offset < file.data_bytes(); offset += buffer.size()) {
       const std::uint64_t left = file.data_bytes() - offset;

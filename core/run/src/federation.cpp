@@ -191,13 +191,13 @@ void Federation::trained(std::uint64_t tasks) {
   if (options_.on_progress) { options_.on_progress(tasks_this_round_, plan_.clients_per_round()); }
 }
 
-Status Federation::halted(const ModelValues& model) {
+Status Federation::halted(const ModelValues& model, const std::shared_ptr<const Snapshot>& snapshot) {
   kind_ = FederationOutcome::Kind::kInterrupted;
   Status completed = complete_round().status();
   // A model that cannot be measured is as good as it was.
   if (model && round_ != saved_ && recorded_ == round_) {
     model_ = model;
-    TRIBUTARY_RETURN_IF_ERROR(save(model));
+    TRIBUTARY_RETURN_IF_ERROR(save(model, snapshot));
   }
   return completed;
 }
@@ -266,8 +266,8 @@ Result<Federation::Start> Federation::start_from(Checkpoint checkpoint) {
   version_ = state.version;
   done_ = state.extra.contains(kStoppedKey);
   TRIBUTARY_ASSIGN_OR_RETURN(tasks_given_, tasks_of(checkpoint));
-  return Start{std::make_shared<std::vector<float>>(std::move(checkpoint.values)), state.records_bytes,
-               std::move(checkpoint.warnings)};
+  return Start{std::make_shared<std::vector<float>>(std::move(checkpoint.values)), std::move(state.snapshot),
+               state.records_bytes, std::move(checkpoint.warnings)};
 }
 
 Result<Federation::Start> Federation::find_start() {
@@ -289,7 +289,7 @@ Result<Federation::Start> Federation::find_start() {
   round_ = {};
   version_ = {};
   tasks_given_ = 0;
-  return Start{std::make_shared<std::vector<float>>(std::move(values)), 0, {}};
+  return Start{std::make_shared<std::vector<float>>(std::move(values)), {}, 0, {}};
 }
 
 // The first time from the beginning or a resumed run's checkpoint; later, when a driver restarts a killed root, always
@@ -333,7 +333,7 @@ Result<RootState> Federation::restore() {
   if (done_) { kind_ = FederationOutcome::Kind::kStoppedAtAccuracy; }
   // Nothing is left to train, and the model is what the run ends with. Otherwise the root changes it in place.
   if (done_ || round_.value >= plan_.configuration().rounds) { model_ = start.model; }
-  return RootState{round_, version_, std::move(start.model), done_, tasks_given_};
+  return RootState{round_, version_, std::move(start.model), done_, tasks_given_, std::move(start.snapshot)};
 }
 
 // Shows other sinks the run from its start, and takes up what the end of a run sums over all its parts.
@@ -395,13 +395,13 @@ Result<Metrics> Federation::complete(MeasuredRound& round) {
   const bool measurable = evaluation.ok() || evaluation.status().code() == Code::kUnsupported;
   TRIBUTARY_RETURN_IF_ERROR(write_round(round.records));
   // Without a checkpoint a resume measures the round again.
-  if (round.save && measurable) { TRIBUTARY_RETURN_IF_ERROR(save(round.model)); }
+  if (round.save && measurable) { TRIBUTARY_RETURN_IF_ERROR(save(round.model, round.snapshot)); }
   for (const Record& record : round.later) { TRIBUTARY_RETURN_IF_ERROR(write(record)); }
   if (!measurable) { return evaluation.status().with_context("evaluating the model"); }
   return evaluation.ok() ? evaluation->metrics : Metrics{};
 }
 
-Status Federation::save(const ModelValues& model) {
+Status Federation::save(const ModelValues& model, const std::shared_ptr<const Snapshot>& snapshot) {
   const auto start = Clock::now();
   TRIBUTARY_RETURN_IF_ERROR(inputs_->check_unchanged());
   TRIBUTARY_RETURN_IF_ERROR(begin_records());
@@ -412,6 +412,7 @@ Status Federation::save(const ModelValues& model) {
   state.configuration = plan_.digest();
   state.seed = plan_.configuration().seed;
   state.records_bytes = round_bytes_;
+  if (snapshot) { state.snapshot = *snapshot; }
   if (kind_ == FederationOutcome::Kind::kStoppedAtAccuracy) { state.extra[kStoppedKey] = "accuracy"; }
   if (tasks_given_ > 0) { state.extra[kTasksKey] = std::to_string(tasks_given_); }
   for (const auto& [key, text] : inputs_->texts()) { state.extra[std::string(kInputPrefix) + key] = text; }
@@ -426,15 +427,15 @@ Status Federation::save(const ModelValues& model) {
 Status Federation::check_model(const ModelValues& model, Round round) const {
   const std::string trouble = describe_not_finite(plan_.spec(), *model);
   if (trouble.empty()) { return {}; }
-  const AlgorithmConfig& algorithm = plan_.configuration().algorithm;
+  const ServerOptimizerConfig& optimizer = plan_.configuration().server_optimizer;
   const std::string last_good = saved_.value == 0
                                     ? std::string("no earlier round was saved")
                                     : fmt::format("the last good model is that of round {}, in {}", saved_.value,
                                                   (options_.directory / "checkpoints").string());
   return bad_data(fmt::format(
-      "the training has diverged in round {}: after the step of the server {}. Lower algorithm.server_lr ({}) or the "
+      "the training has diverged in round {}: after the step of the server {}. Lower server_optimizer.lr ({}) or the "
       "learning rate of the clients; {}",
-      round.value, trouble, algorithm.server_lr, last_good));
+      round.value, trouble, optimizer.lr, last_good));
 }
 
 Result<bool> Federation::published(const RoundReport& report, const ModelValues& model, ModelEvaluator& evaluator,
@@ -466,7 +467,7 @@ Result<bool> Federation::published(const RoundReport& report, const ModelValues&
   std::vector<Record> records = round_records(report, statistics);
   if (!measure) {
     TRIBUTARY_RETURN_IF_ERROR(write_round(records));
-    if (due || interrupted || ends) { TRIBUTARY_RETURN_IF_ERROR(save(model)); }
+    if (due || interrupted || ends) { TRIBUTARY_RETURN_IF_ERROR(save(model, report.snapshot)); }
     if (interrupted || last) { model_ = model; }
     return !last && interrupted;
   }
@@ -477,6 +478,7 @@ Result<bool> Federation::published(const RoundReport& report, const ModelValues&
                             .evaluator = &evaluator,
                             .threads = waits ? evaluator.threads() : std::max(1U, driver_->threads()),
                             .model = model,
+                            .snapshot = report.snapshot,
                             .save = due && !waits};
   if (!waits) { return false; }
   TRIBUTARY_ASSIGN_OR_RETURN(const Metrics metrics, complete_round());
@@ -484,7 +486,7 @@ Result<bool> Federation::published(const RoundReport& report, const ModelValues&
   const bool reached =
       decides && accuracy != metrics.end() && accuracy->second >= *configuration.evaluation.stop_at_accuracy;
   if (reached && !last) { kind_ = FederationOutcome::Kind::kStoppedAtAccuracy; }
-  if (due || interrupted || reached || ends) { TRIBUTARY_RETURN_IF_ERROR(save(model)); }
+  if (due || interrupted || reached || ends) { TRIBUTARY_RETURN_IF_ERROR(save(model, report.snapshot)); }
   // The root may change its model in place once nobody else holds it.
   if (interrupted || reached || last) { model_ = model; }
   return !last && (interrupted || reached);

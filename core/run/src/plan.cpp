@@ -12,7 +12,8 @@ namespace tributary {
 namespace {
 
 constexpr std::string_view kRule = "weighted-sum";
-constexpr std::string_view kServerOptimizer = "step";
+// Aggregators take the mean of their own rounds as it is.
+constexpr std::string_view kPlainStep = "sgd";
 
 // What can come together in one round at most, at or below a node.
 struct Bounds {
@@ -128,6 +129,14 @@ Status check_policy(const Tree& tree, std::uint32_t tier, const TierConfig& conf
   return {};
 }
 
+ServerOptimizerSettings optimizer_settings(const ServerOptimizerConfig& config) {
+  return {.lr = config.lr,
+          .momentum = config.momentum,
+          .beta1 = config.beta1,
+          .beta2 = config.beta2,
+          .adaptivity = config.adaptivity};
+}
+
 }  // namespace
 
 Result<Plan> Plan::create(Configuration configuration, Tree tree, const TrainerFactory& factory,
@@ -150,9 +159,12 @@ Result<Plan> Plan::create(Configuration configuration, Tree tree, const TrainerF
     policies.push_back(std::move(policy).value());
     TRIBUTARY_RETURN_IF_ERROR(check_policy(tree, tier, settings, *policies.back()));
   }
-  for (const Status& known :
-       {registry.make_rule(std::string(kRule)).status(),
-        registry.make_server_optimizer(std::string(kServerOptimizer), configuration.algorithm.server_lr).status()}) {
+  const ServerOptimizerConfig& optimizer = configuration.server_optimizer;
+  for (const Status& known : {registry.make_rule(std::string(kRule)).status(),
+                              registry.make_server_optimizer(std::string(kPlainStep), {}).status(),
+                              registry.make_server_optimizer(optimizer.kind, optimizer_settings(optimizer))
+                                  .status()
+                                  .with_context("server_optimizer.kind")}) {
     TRIBUTARY_RETURN_IF_ERROR(known);
   }
 
@@ -267,9 +279,9 @@ InnerNodeSettings Plan::inner_node(NodeId node, std::uint32_t incarnation) const
   // create() made one of each, so these names are known.
   settings.policy = registry_->make_policy(tier.policy, policy_settings(tier)).value();
   settings.rule = registry_->make_rule(std::string(kRule)).value();
-  settings.optimizer =
-      registry_->make_server_optimizer(std::string(kServerOptimizer), root ? configuration_.algorithm.server_lr : 1.0)
-          .value();
+  const ServerOptimizerConfig& optimizer = configuration_.server_optimizer;
+  settings.optimizer = root ? registry_->make_server_optimizer(optimizer.kind, optimizer_settings(optimizer)).value()
+                            : registry_->make_server_optimizer(std::string(kPlainStep), {}).value();
   return settings;
 }
 

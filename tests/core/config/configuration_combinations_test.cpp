@@ -450,7 +450,8 @@ const std::vector<WrongConfiguration> kMistakesOfCombination{
      "topology: {star: 4}\n"
      "trainer:\n"
      "  optimizer: {kind: adamw, lr: 1e-320, epsilon: 1e-45, weight_decay: 1e-39, clip_norm: 1e-38, beta1: 1e-40}\n"
-     "algorithm: {kind: fedprox, mu: 1e-50, server_lr: 1e-39}\n",
+     "algorithm: {kind: fedprox, mu: 1e-50}\n"
+     "server_optimizer: {lr: 1e-39}\n",
      {},
      "c.yaml:4:32: trainer.optimizer.lr must be at least 1.2e-38, as models are computed in float32 and smaller "
      "numbers are 0 there, got 1e-320\n"
@@ -464,7 +465,7 @@ const std::vector<WrongConfiguration> kMistakesOfCombination{
      "smaller numbers are 0 there, got 1e-40\n"
      "c.yaml:5:32: algorithm.mu must be 0, or at least 1.2e-38, as models are computed in float32 and smaller numbers "
      "are 0 there, got 1e-50\n"
-     "c.yaml:5:50: algorithm.server_lr must be at least 1.2e-38, as models are computed in float32 and smaller numbers "
+     "c.yaml:6:24: server_optimizer.lr must be at least 1.2e-38, as models are computed in float32 and smaller numbers "
      "are 0 there, got 1e-39"},
     {"SchedulesThatFloat32HoldsAsZero",
      "schema: 1\n"

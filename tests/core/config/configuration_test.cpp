@@ -107,7 +107,8 @@ trainer:
   steps: 12
   device: auto
   optimizer: {kind: adamw, lr: 1e-3, beta1: 0.8, epsilon: .5, schedule: {kind: step, gamma: 0.3, step_rounds: 4}}
-algorithm: {kind: fedprox, mu: 0.2, weighting: capped, weight_cap: 50, server_lr: 2, precision: full}
+algorithm: {kind: fedprox, mu: 0.2, weighting: capped, weight_cap: 50, precision: full}
+server_optimizer: {kind: fedyogi, beta2: 0.9, adaptivity: 1e-4}
 tiers: {0: {retries: 0}, 2: {cohort: {fraction: 0.25}, over_selection: 2}}
 evaluation: {every: 3, at_clients: true, stop_at_accuracy: 0.75}
 checkpoint: {every: 0, keep: 9}
@@ -133,6 +134,11 @@ output: {directory: "my runs", csv: true, report: false}
   EXPECT_EQ(c.trainer.optimizer.schedule, OptimizerConfig::Schedule::kStep);
   EXPECT_EQ(c.trainer.optimizer.step_rounds, 4U);
   EXPECT_EQ(c.algorithm.weighting, AlgorithmConfig::Weighting::kCapped);
+  EXPECT_EQ(c.server_optimizer.kind, "fedyogi");
+  EXPECT_EQ(c.server_optimizer.lr, 0.01) << "the default of its kind";
+  EXPECT_EQ(c.server_optimizer.beta1, 0.9);
+  EXPECT_EQ(c.server_optimizer.beta2, 0.9);
+  EXPECT_EQ(c.server_optimizer.adaptivity, 1e-4);
   EXPECT_EQ(c.algorithm.precision, AlgorithmConfig::Precision::kFull);
   EXPECT_EQ(c.tier(0).retries, 0U);
   EXPECT_EQ(c.tier(1), c.default_tier);

@@ -6,7 +6,7 @@
 
 #include <limits>
 
-#include "tributary/aggregators/server_step.hpp"
+#include "tributary/aggregators/server_optimizers.hpp"
 #include "tributary/aggregators/weighted_sum.hpp"
 
 namespace tributary {
@@ -34,7 +34,7 @@ std::vector<float> merge(const std::vector<float>& base,
     EXPECT_TRUE(sum.add(update, 1).ok());
   }
   std::vector<float> model = base;
-  ServerStep step(1.0);
+  ServerSgd step(1.0);
   apply_mean(batch_norm_spec(), sum, step, 1.0, model);
   return model;
 }

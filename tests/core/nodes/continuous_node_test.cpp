@@ -225,17 +225,17 @@ TEST(InnerNode, AnAggregatorIsToldWhatWasDecidedOfItsUpdates) {
 TEST(InnerNode, APublishedModelDoesNotMoveWithCommitsThatAreNotPublished) {
   Recorder context;
   InnerNode root = continuous_root({1, 3}, {}, 1);
-  EXPECT_EQ(*root.published_model(), (std::vector<float>{0.0F, 0.0F}));
+  EXPECT_EQ(*root.published().model, (std::vector<float>{0.0F, 0.0F}));
   root.on_start(context);
   const auto tasks = context.take<TaskMessage>();
 
   for (const std::uint32_t child : {1U, 2U, 3U}) {
     root.on_message(context, NodeId{child}, report(NodeId{child}, task_of(tasks, NodeId{child}), 1.0F));
-    EXPECT_EQ(*root.published_model(), (std::vector<float>{1.0F, 1.0F}));
+    EXPECT_EQ(*root.published().model, (std::vector<float>{1.0F, 1.0F}));
   }
   root.on_published(context, false);
 
-  EXPECT_EQ(*root.published_model(), (std::vector<float>{3.0F, 3.0F}));
+  EXPECT_EQ(*root.published().model, (std::vector<float>{3.0F, 3.0F}));
 }
 
 TEST(InnerNode, EachSilentChildOfAContinuousNodeIsAskedByItselfAndThenReplaced) {

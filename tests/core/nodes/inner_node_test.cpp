@@ -12,7 +12,7 @@
 
 #include "support/node_recorder.hpp"
 #include "support/small_nodes.hpp"
-#include "tributary/aggregators/server_step.hpp"
+#include "tributary/aggregators/server_optimizers.hpp"
 #include "tributary/aggregators/synchronous.hpp"
 #include "tributary/aggregators/weighted_sum.hpp"
 #include "tributary/nodes/client_node.hpp"

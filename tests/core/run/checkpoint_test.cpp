@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <bit>
+#include <cmath>
 #include <fstream>
 #include <sstream>
 #include <string>
@@ -12,6 +13,7 @@
 #include "support/faulty_file_system.hpp"
 #include "support/file_bytes.hpp"
 #include "support/scratch_directory.hpp"
+#include "tributary/data/model_file.hpp"
 
 namespace tributary {
 namespace {
@@ -65,6 +67,74 @@ TEST(Checkpoint, WhatIsSavedComesBackBitForBit) {
   EXPECT_EQ(std::bit_cast<std::uint32_t>(read.values[2]), 1U);
   EXPECT_EQ(read.path.filename(), "checkpoint-00000003.safetensors");
   EXPECT_TRUE(read.warnings.empty());
+}
+
+Snapshot a_snapshot() {
+  Snapshot snapshot;
+  snapshot.texts = {{"policy/buffer", "3\n\"quoted\""}};
+  snapshot.vectors = {
+      {"optimizer/m", std::make_shared<const std::vector<double>>(std::vector{1.0 / 3.0, -0.0, 1e-320})},
+      {"optimizer/v", std::make_shared<const std::vector<double>>(std::vector{2.0})}};
+  return snapshot;
+}
+
+TEST(Checkpoint, StatesOfPartsComeBackBitForBitBesideAModelThatOthersCanRead) {
+  const ScratchDirectory scratch;
+  CheckpointStore store(real_file_system(), scratch.path(), 2);
+  CheckpointState state = state_of(3);
+  state.snapshot = a_snapshot();
+
+  ASSERT_TRUE(store.save(small_spec(), values_of(3), state).ok());
+  const Checkpoint read = store.load_latest(small_spec()).value();
+
+  EXPECT_EQ(read.state, state);
+  EXPECT_TRUE(std::signbit(read.state.snapshot.find("optimizer/m")->at(1)));
+  EXPECT_EQ(read.values, values_of(3));
+  EXPECT_EQ(read_model(real_file_system(), read.path, small_spec()).value(), values_of(3));
+  const CheckpointFacts facts = inspect_checkpoint(real_file_system(), read.path).value();
+  EXPECT_EQ(facts.spec, small_spec());
+  EXPECT_EQ(facts.state.snapshot.texts, state.snapshot.texts);
+}
+
+TEST(Checkpoint, EveryFlippedBitOfAStateIsNoticed) {
+  const ScratchDirectory scratch;
+  CheckpointStore store(real_file_system(), scratch.path(), 2);
+  CheckpointState state = state_of(1);
+  state.snapshot = a_snapshot();
+  ASSERT_TRUE(store.save(small_spec(), values_of(1), state).ok());
+  const std::string bytes = scratch.read("checkpoint-00000001.safetensors");
+
+  for (std::size_t i = 0; i < bytes.size(); ++i) {
+    std::string damaged = bytes;
+    damaged[i] = static_cast<char>(damaged[i] ^ 4);
+    scratch.write("checkpoint-00000001.safetensors", damaged);
+    const Result<Checkpoint> read = store.load(scratch / "checkpoint-00000001.safetensors", small_spec());
+    if (read.ok()) { EXPECT_EQ(read->state, state) << i; }
+    if (i + 32 + 12 > bytes.size()) { EXPECT_FALSE(read.ok()) << i << ": of a value"; }
+  }
+}
+
+// A program that knows no states would take them for tensors of the model.
+TEST(Checkpoint, OnlyAFileWithStatesHasTheLaterFormat) {
+  const ScratchDirectory scratch;
+  CheckpointStore store(real_file_system(), scratch.path(), 2);
+  CheckpointState state = state_of(2);
+  state.snapshot = a_snapshot();
+  ASSERT_TRUE(save(store, 1).ok());
+  ASSERT_TRUE(store.save(small_spec(), values_of(2), state).ok());
+  const auto has = [&scratch](const char* file, std::string_view text) {
+    return scratch.read(file).find(text) != std::string::npos;
+  };
+
+  EXPECT_TRUE(has("checkpoint-00000001.safetensors", R"("tributary.checkpoint":"1")"));
+  EXPECT_TRUE(has("checkpoint-00000002.safetensors", R"("tributary.checkpoint":"2")"));
+  std::string bytes = scratch.read("checkpoint-00000002.safetensors");
+  bytes[bytes.find(R"("tributary.checkpoint":"2")") + 24] = '1';
+  scratch.write("checkpoint-00000002.safetensors", bytes);
+  const Status refused = store.load(scratch / "checkpoint-00000002.safetensors", small_spec()).status();
+  EXPECT_EQ(refused.code(), Code::kBadData);
+  EXPECT_NE(refused.message().find("tributary.state/optimizer/m is no vector of a state"), std::string::npos)
+      << refused.message();
 }
 
 TEST(Checkpoint, OnlyTheNewestStay) {

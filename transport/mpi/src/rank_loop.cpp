@@ -445,8 +445,8 @@ void RankLoop::halt(Status outcome) {
   publication_.reset();
   halted_ = true;
   outcome_ = std::move(outcome);
-  observer_queue_->put([this, model = loop_.nodes().published_model()] {
-    Status kept = observer_->halted(model);
+  observer_queue_->put([this, newest = loop_.nodes().published()] {
+    Status kept = observer_->halted(newest.model, newest.snapshot);
     {
       const std::lock_guard lock(answer_.mutex);
       answer_.halted = true;

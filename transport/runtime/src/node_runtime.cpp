@@ -130,9 +130,9 @@ bool NodeRuntime::awaits_publication() const {
   return root != nullptr && root->publishing;
 }
 
-ModelValues NodeRuntime::published_model() const {
+InnerNode::Published NodeRuntime::published() const {
   const Slot* const root = find(plan_.tree().root());
-  return root != nullptr && root->inner ? root->inner->published_model() : nullptr;
+  return root != nullptr && root->inner ? root->inner->published() : InnerNode::Published{};
 }
 
 Round NodeRuntime::global_round() const {

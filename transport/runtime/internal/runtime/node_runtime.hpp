@@ -98,7 +98,7 @@ class NodeRuntime final : private NodeContext {
     for (const auto& [child, task] : asked_) { call(child); }
   }
   // Of the root; null elsewhere or before it has started.
-  [[nodiscard]] ModelValues published_model() const;
+  [[nodiscard]] InnerNode::Published published() const;
   [[nodiscard]] Round global_round() const;
   [[nodiscard]] const RuntimeStatistics& statistics() const noexcept { return statistics_; }
 

@@ -134,10 +134,20 @@ struct AlgorithmConfig {
   enum class Weighting { kSamples, kUniform, kCapped };
   Weighting weighting = Weighting::kSamples;
   double weight_cap = 0.0;  // kCapped: largest weight of one client
-  double server_lr = 1.0;   // scales the mean update where it is applied
   enum class Precision { kAuto, kCompact, kFull };
   Precision precision = Precision::kAuto;  // of the exact sums; docs/decisions
   friend bool operator==(const AlgorithmConfig&, const AlgorithmConfig&) = default;
+};
+
+// server_optimizer: how the mean change of a commit of the root moves its model.
+struct ServerOptimizerConfig {
+  std::string kind = "sgd";
+  double lr = 1.0;           // 0.1 with fedadagrad, 0.01 with fedadam and fedyogi, where nothing else is said
+  double momentum = 0.9;     // fedavgm
+  double beta1 = 0.9;        // adaptive kinds: of the mean change
+  double beta2 = 0.99;       // fedadam, fedyogi: of its square
+  double adaptivity = 1e-3;  // adaptive kinds: of changes far below it none is made larger
+  friend bool operator==(const ServerOptimizerConfig&, const ServerOptimizerConfig&) = default;
 };
 
 // tiers: how a tier commits. Set for all tiers (`default`) and per distance of the committing node from the root (0, 1,
@@ -226,6 +236,7 @@ struct Configuration {
   ModelConfig model;
   TrainerConfig trainer;
   AlgorithmConfig algorithm;
+  ServerOptimizerConfig server_optimizer;
   TierConfig default_tier;
   std::map<std::uint32_t, TierConfig> tiers;  // already merged over default_tier
   EvaluationConfig evaluation;

@@ -4,6 +4,7 @@
 // Kinds:     what is not trainable is named in the metadata key "tributary.kinds", so that the spec can be rebuilt.
 // Reading:   F16, BF16 and F64 become float32. Integer tensors (a batch counter) are passed over: they are no part of a
 //            spec. Any other tensor too many, one missing or one of another shape is kBadData and named.
+//            What a checkpoint holds beside its model, tensors whose names begin with kStatePrefix, is passed over too.
 // Threads:   functions without state.
 #pragma once
 
@@ -17,6 +18,8 @@
 #include "tributary/nodes/parameter_spec.hpp"
 
 namespace tributary {
+
+inline constexpr std::string_view kStatePrefix = "tributary.state/";
 
 // Atomically. kInvalidArgument: values.size() != spec.parameters(). The same arguments give the same bytes.
 Status write_model(FileSystem& files, const std::filesystem::path& path, const ParameterSpec& spec,

@@ -60,9 +60,11 @@ class RunObserver {
                                  const DriverStatistics& statistics) = 0;
   // So many more tasks of clients have been carried out, somewhere.
   virtual void trained(std::uint64_t /*tasks*/) {}
-  // The run halts before its end, asked to or because a part of it is lost: keep `model`, which is as it was
-  // last published, or as the run began. Called at most once, and last.
-  virtual Status halted(const ModelValues& /*model*/) { return {}; }
+  // The run halts before its end, asked to or because a part of it is lost: keep `model` and `snapshot`, which are as
+  // they were last published, or as the run began. Called at most once, and last.
+  virtual Status halted(const ModelValues& /*model*/, const std::shared_ptr<const Snapshot>& /*snapshot*/) {
+    return {};
+  }
   virtual void noted(const NodeEvent& /*note*/) {}
   // Something that whoever started the run should read.
   virtual void warned(const std::string& /*text*/) {}

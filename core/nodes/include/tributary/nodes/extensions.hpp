@@ -21,7 +21,7 @@ class ExtensionRegistry {
  public:
   using PolicyMaker = std::function<std::unique_ptr<TierPolicy>(const PolicySettings&)>;
   using RuleMaker = std::function<std::unique_ptr<AggregationRule>()>;
-  using ServerOptimizerMaker = std::function<std::unique_ptr<ServerOptimizer>(double rate)>;
+  using ServerOptimizerMaker = std::function<std::unique_ptr<ServerOptimizer>(const ServerOptimizerSettings&)>;
 
   // A later entry of the same name replaces an earlier one.
   void add_policy(std::string name, std::string summary, PolicyMaker maker);
@@ -32,8 +32,8 @@ class ExtensionRegistry {
   [[nodiscard]] Result<std::unique_ptr<TierPolicy>> make_policy(const std::string& name,
                                                                 const PolicySettings& settings) const;
   [[nodiscard]] Result<std::unique_ptr<AggregationRule>> make_rule(const std::string& name) const;
-  [[nodiscard]] Result<std::unique_ptr<ServerOptimizer>> make_server_optimizer(const std::string& name,
-                                                                               double rate) const;
+  [[nodiscard]] Result<std::unique_ptr<ServerOptimizer>> make_server_optimizer(
+      const std::string& name, const ServerOptimizerSettings& settings) const;
 
   struct Entry {
     std::string name;

@@ -16,7 +16,8 @@
 //
 // Life cycle: on_start(); the root then runs its rounds, an aggregator waits for tasks.
 // Threads:    as Node.
-// Memory:     one accumulator, one model, a few words per asked child; a continuous aggregator keeps its last answer too.
+// Memory:     one accumulator, one model, a few words per asked child; a continuous aggregator keeps its last answer
+// too.
 #pragma once
 
 #include <chrono>
@@ -71,6 +72,7 @@ struct RootState {
   std::shared_ptr<std::vector<float>> model;
   bool done = false;        // the run has reached its goal: no further round
   std::uint64_t tasks = 0;  // that a continuous root has given so far
+  Snapshot snapshot;        // the rest of what was published with the model
 };
 
 class InnerNode final : public Node {
@@ -84,8 +86,12 @@ class InnerNode final : public Node {
   // The answer to NodeContext::publish(). `stop`: do not start another round.
   void on_published(NodeContext& context, bool stop);
 
-  // The root's model as last published, or as it started with; null at an aggregator.
-  [[nodiscard]] ModelValues published_model() const noexcept;
+  // The root's model as last published, or as it started with, and what goes with it; null at an aggregator.
+  struct Published {
+    ModelValues model;
+    std::shared_ptr<const Snapshot> snapshot;
+  };
+  [[nodiscard]] Published published() const;
   // The round that is open, or was last.
   [[nodiscard]] Round round() const noexcept { return round_; }
 
@@ -162,6 +168,7 @@ class InnerNode final : public Node {
   void note_cut_off(NodeContext& context) const;
   RoundReport close_round(NodeContext& context, bool commit);
   void publish(NodeContext& context, RoundReport report);
+  [[nodiscard]] Published present() const;
   void finish(NodeContext& context, bool stop);
   void finish_root_round(NodeContext& context, const RoundReport& report);
   void finish_aggregator_round(NodeContext& context, const RoundReport& report);
@@ -208,7 +215,8 @@ class InnerNode final : public Node {
   std::uint32_t abandoned_in_a_row_ = 0;     // root
   bool publishing_ = false;                  // root: an answer to publish() is out
   std::optional<RoundReport> unpublished_;   // root with a continuous policy: what was committed meanwhile
-  ModelValues published_;                    // likewise: its model may have moved on since
+  Published published_;                      // likewise: its model may have moved on since
+  Status restored_;                          // root: whether it can go on from its state
   bool done_ = false;                        // root
   Status last_trouble_;                      // why a child last failed, for the message that ends a run
   std::uint32_t lasting_failures_ = 0;       // of the round, that would happen again

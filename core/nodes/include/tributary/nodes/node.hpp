@@ -14,6 +14,7 @@
 #include <string>
 
 #include "tributary/nodes/message.hpp"
+#include "tributary/nodes/snapshot.hpp"
 #include "tributary/nodes/tier_policy.hpp"
 
 namespace tributary {
@@ -60,6 +61,7 @@ struct RoundReport {
   double resolution = 0.0;  // to which the sums resolve the change of a term of average weight
   std::map<std::string, ScalarSum> scalars;
   VersionSpread staleness;  // of a continuous node: commits since the models were made that updates came from
+  std::shared_ptr<const Snapshot> snapshot;  // of the root: what goes with its model; null if nothing does
 };
 
 struct TrainRequest {

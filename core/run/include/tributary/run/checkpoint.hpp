@@ -21,6 +21,7 @@
 #include "tributary/base/ids.hpp"
 #include "tributary/base/status.hpp"
 #include "tributary/nodes/parameter_spec.hpp"
+#include "tributary/nodes/snapshot.hpp"
 
 namespace tributary {
 
@@ -30,7 +31,8 @@ struct CheckpointState {
   Digest configuration;  // of the resolved configuration this run goes by
   std::uint64_t seed = 0;
   std::uint64_t records_bytes = 0;           // how long the records file was: what comes after is written again
-  std::map<std::string, std::string> extra;  // of server optimizers, ledgers, policies: keys are theirs
+  std::map<std::string, std::string> extra;  // of the run itself
+  Snapshot snapshot;                         // of its parts: server optimizers and others
   friend bool operator==(const CheckpointState&, const CheckpointState&) = default;
 };
 

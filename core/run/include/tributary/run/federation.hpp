@@ -76,13 +76,14 @@ class Federation final : private RunObserver {
   Result<bool> published(const RoundReport& report, const ModelValues& model, ModelEvaluator& evaluator,
                          const DriverStatistics& statistics) override;
   void trained(std::uint64_t tasks) override;
-  Status halted(const ModelValues& model) override;
+  Status halted(const ModelValues& model, const std::shared_ptr<const Snapshot>& snapshot) override;
   void noted(const NodeEvent& note) override;
   void warned(const std::string& text) override;
 
   // The model to start from, and what is to be done with the records, before anything is changed.
   struct Start {
     std::shared_ptr<std::vector<float>> model;
+    Snapshot snapshot;
     std::uint64_t keep_records = 0;
     std::vector<std::string> warnings;
   };
@@ -117,6 +118,7 @@ class Federation final : private RunObserver {
     ModelEvaluator* evaluator = nullptr;  // null once it is gone
     std::uint32_t threads = 1;            // that measure
     ModelValues model;
+    std::shared_ptr<const Snapshot> snapshot;
     bool save = false;
   };
 
@@ -125,7 +127,7 @@ class Federation final : private RunObserver {
   Result<Metrics> complete(MeasuredRound& round);
   void write_between_rounds(Record record);
   void keep_error(Status status);
-  Status save(const ModelValues& model);
+  Status save(const ModelValues& model, const std::shared_ptr<const Snapshot>& snapshot);
   Status write_model_file(FederationOutcome& outcome);
 
   const Plan& plan_;
