@@ -99,15 +99,15 @@ void expect_ended(const Sent& letter, const std::string& why) {
   EXPECT_THAT(status.message(), HasSubstr(why));
 }
 
-// A message of a client of rank 1 to the root.
-Sent message_of_a_client(const Message& message, const std::vector<Payload>& payloads) {
+// A message of a client of that rank to the root, which rank 1 will send.
+Sent message_of_a_client(const Message& message, const std::vector<Payload>& payloads, std::uint32_t rank = 1) {
   const FunctionTrainerFactory trainers = factory();
   const auto clients = static_cast<std::uint32_t>(4 * session().size());
   const Plan plan =
       make_plan(testing::rounds(3), testing::make_tree(testing::balanced_counts(clients, 1)), trainers).value();
   const Placement placement = place_nodes(plan.tree(), session().hosts(), {}).value();
   std::uint32_t client = 1;
-  while (placement.rank_of(NodeId{client}) != 1) { ++client; }
+  while (placement.rank_of(NodeId{client}) != rank) { ++client; }
   const std::vector<std::uint64_t> ids(payloads.size(), 1);
   return {rank_letter(ControlMessage::kNode, encode_letter(NodeId{client}, plan.tree().root(), message, payloads, ids)),
           payloads};
@@ -152,6 +152,8 @@ TEST(Impostor, MessagesOfNodesAreCheckedBeforeTheyAreUsed) {
   expect_ended(other, "a payload that is not the one its message names");
 
   expect_ended(message_of_a_client(update, {floats(kParameters + 1)}), "a payload of 9 values, the model has 8");
+
+  expect_ended(message_of_a_client(update, delta, 0), "which do not belong together there");
 }
 
 }  // namespace

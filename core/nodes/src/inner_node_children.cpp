@@ -85,10 +85,7 @@ void InnerNode::give_present_model(const NodeContext& context, ChildTask& task) 
 ModelValues InnerNode::model_of(const NodeContext& context, ChildTask& task) {
   if (!continuous()) { return model_; }
   if (task.version == version_) { return model_; }
-  ModelValues model = task.model.lock();
-  // Nobody else held it, and it has been moved where it was.
-  if (model == model_) { model = nullptr; }
-  if (model) { return model; }
+  if (ModelValues model = task.model.lock()) { return model; }
   give_present_model(context, task);
   return model_;
 }

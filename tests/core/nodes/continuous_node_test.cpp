@@ -194,6 +194,32 @@ TEST_P(UndecidedAnswer, IsGivenUpAndNotedWhereTheParentHasStartedAnew) {
 INSTANTIATE_TEST_SUITE_P(EdgeModels, UndecidedAnswer, ::testing::Bool(),
                          [](const auto& edge_model) { return edge_model.param ? "Own" : "Forward"; });
 
+TEST(InnerNode, AForwardingAggregatorKeepsItsSumsUntilThereIsATaskToAnswer) {
+  Recorder context;
+  InnerNode aggregator = continuous_aggregator(false);
+  aggregator.on_message(context, NodeId{0}, parents_task({0, 1}, 0, 10.0F, {}));
+  for (const float change : {1.0F, 2.0F}) {
+    const auto tasks = context.take<TaskMessage>();
+    ASSERT_EQ(tasks.size(), 1U);
+    aggregator.on_message(context, NodeId{2}, report(NodeId{2}, tasks[0].second, change));
+    if (change == 1.0F) {
+      EXPECT_TRUE(std::holds_alternative<UpdateMessage>(context.sent[1].second)) << "the answer";
+      aggregator.on_message(context, NodeId{0}, AcknowledgeMessage{.key = {0, 1}, .accepted = true});
+    }
+  }
+  EXPECT_TRUE(context.take<UpdateMessage>().empty()) << "nobody has asked for more";
+
+  aggregator.on_message(context, NodeId{0}, parents_task({0, 2}, 1, 20.0F, {0, 1}));
+
+  const auto answers = context.take<UpdateMessage>();
+  ASSERT_EQ(answers.size(), 1U);
+  EXPECT_EQ(answers[0].second.key, (TaskKey{0, 2}));
+  WeightedSum sum;
+  sum.begin(testing::spec(), ExactScale::fine(Weight::from(100).value(), 100));
+  ASSERT_TRUE(sum.add(answers[0].second.update, 1).ok());
+  sum.mean([](std::size_t, std::span<const double> means) { EXPECT_DOUBLE_EQ(means[0], 2.0); });
+}
+
 TEST(InnerNode, AnAggregatorIsToldWhatWasDecidedOfItsUpdates) {
   for (const bool told : {true, false}) {
     Recorder context;
