@@ -51,7 +51,7 @@ CostOptions cost_options(const PreparedRun& composition) {
   if (plan.configuration().simulation.compute_seconds_per_sample > 0.0) {
     options.training_of = [&composition](NodeId node) {
       const ClientIndex client = composition.plan.tree().client_index(node);
-      return training_time(composition.plan.configuration(), composition.samples(client));
+      return training_time(composition.plan.configuration(), client, composition.samples(client));
     };
   }
   return options;

@@ -110,7 +110,7 @@ SimulationSettings simulation_settings(const Configuration& configuration, const
   settings.simulation = configuration.simulation;
   if (configuration.simulation.compute_seconds_per_sample > 0.0) {
     settings.compute_time = [&composition](ClientIndex client) {
-      return training_time(composition.plan.configuration(), composition.samples(client));
+      return training_time(composition.plan.configuration(), client, composition.samples(client));
     };
   }
   return settings;

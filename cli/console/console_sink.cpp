@@ -199,6 +199,7 @@ void ConsoleSink::count_round(const Record& round) {
   round_ = count_of(round, "round");
   account_.add_round(round);
   totals_.virtual_seconds += round.number("virtual_seconds");
+  totals_.idle_seconds += round.number("virtual_seconds") * round.number("idle_share");
   totals_.bytes_down += round.number("bytes_down");
   totals_.bytes_up += round.number("bytes_up");
   totals_.failed += round.number("failed");
@@ -305,7 +306,13 @@ void ConsoleSink::write_end(const Record& end) {
                     human_percent(shares.training / seconds, 1), human_percent(shares.merging / seconds, 1),
                     human_percent(shares.evaluation / seconds, 1), human_percent(shares.checkpoints / seconds, 1)));
   }
-  if (totals_.virtual_seconds > 0) { row("simulated", human_duration(totals_.virtual_seconds)); }
+  if (totals_.virtual_seconds > 0) {
+    const std::string idle = totals_.idle_seconds > 0
+                                 ? fmt::format(", in which clients idled {}",
+                                               human_percent(totals_.idle_seconds / totals_.virtual_seconds, 1))
+                                 : std::string();
+    row("simulated", human_duration(totals_.virtual_seconds) + idle);
+  }
   std::string troubles;
   const auto trouble = [&troubles](double count, std::string_view what) {
     if (count > 0) {

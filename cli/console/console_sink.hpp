@@ -78,6 +78,7 @@ class ConsoleSink final : public RecordSink {
 
   struct Totals {
     double virtual_seconds = 0.0;
+    double idle_seconds = 0.0;  // of those, the part of all clients' time
     double bytes_down = 0.0;
     double bytes_up = 0.0;
     double failed = 0.0;

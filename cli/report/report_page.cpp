@@ -152,6 +152,58 @@ void learning(Page& page, const RunData& data) {
   page.close_section();
 }
 
+// How busy clients were, and how old the models that their updates came from.
+void asynchrony(Page& page, const RunData& data) {
+  LineChart staleness;
+  staleness.description = "Staleness by round";
+  staleness.x_title = "round";
+  staleness.x_format = plain_number;
+  staleness.y_format = [](double value) { return fmt::format("{:.4g}", value); };
+  staleness.series = {series_of(data, "staleness_max", "most", 4), series_of(data, "staleness_mean", "mean", 0),
+                      series_of(data, "staleness_min", "least", 2)};
+  LineChart idle;
+  idle.description = "Idle share of clients by round";
+  idle.x_title = "round";
+  idle.x_format = plain_number;
+  idle.y_format = accuracy_format(true);
+  idle.y_most = 1.0;
+  idle.area = true;
+  idle.series = {series_of(data, "idle_share", "idle", 1)};
+  LineChart by_time;
+  by_time.description = "Accuracy by simulated time";
+  by_time.x_title = "simulated time";
+  by_time.x_format = human_duration;
+  by_time.y_format = accuracy_format(data.accuracy_is_share);
+  if (data.accuracy_is_share) { by_time.y_most = 1.0; }
+  Series accuracy{"held-out data", 0, {}};
+  double now = 0.0;
+  double idle_time = 0.0;
+  for (const Record& round : data.rounds) {
+    now += round.number("virtual_seconds", 0.0);
+    idle_time += round.number("idle_share", 0.0) * round.number("virtual_seconds", 0.0);
+    if (round.find("accuracy") != nullptr) { accuracy.points.emplace_back(now, round.number("accuracy")); }
+  }
+  by_time.series = {std::move(accuracy)};
+  const bool stale = !staleness.series[1].points.empty();
+  const bool idles = !idle.series[0].points.empty();
+  if (!stale && !idles) { return; }
+  page.open_section(
+      "Work and waiting",
+      stale ? "Staleness: how many commits of the root were made between the model that an update came from "
+              "and the one that it was added to."
+            : "");
+  page << "<div class=\"cards\">\n";
+  if (stale) { page.card("Staleness of updates", line_chart(staleness)); }
+  if (idles) {
+    page.card("Idle share of clients", line_chart(idle),
+              fmt::format("In all {} of the clients' time: they waited for others, or were not asked.",
+                          human_percent(now > 0 ? idle_time / now : 0.0, 1)));
+  }
+  if (idles && !by_time.series[0].points.empty()) { page.card("Accuracy by simulated time", line_chart(by_time)); }
+  page << "</div>\n";
+  page.close_section();
+}
+
 constexpr std::array<std::string_view, 5> kPhases{"train", "merge", "evaluate", "checkpoint", "other"};
 constexpr std::array<std::size_t, 5> kPhaseColors{0, 1, 2, 3, 7};
 
@@ -354,6 +406,7 @@ std::string report_page(const RunData& data) {
   header(page, data);
   key_numbers(page, data);
   learning(page, data);
+  asynchrony(page, data);
   time(page, data);
   traffic(page, data);
   if (const std::string labels = label_charts(data); !labels.empty()) {

@@ -30,12 +30,14 @@ nodes:
 class SameBitsTest(MpiTest):
     def assert_same_on_all(self, file, *arguments, ranks=RANKS, timeout=120, more_bytes=0.0):
         """Trains without mpirun and on each number of ranks. `more_bytes`: the share by which bytes may differ, because
-        nodes whose children train for seconds ask them how they are, by the clock on the wall."""
+        nodes whose children train for seconds ask them how they are, by the clock on the wall. In a round that takes a
+        second, on a slow machine or under a sanitizer, they do so too."""
         alone = self.train(file, "alone", *arguments)
         for number in ranks:
             with self.subTest(ranks=number):
                 directory = self.train_on(number, file, f"on-{number}", *arguments, timeout=timeout)
                 self.assertEqual(self.model_digest(directory), self.model_digest(alone))
+                slow = {record["round"] for record in self.records(directory, "round") if record["seconds"] >= 0.9}
                 for event, keys in [("round", COUNTED), ("tier", ("round", "tier", "nodes"))]:
                     records, expected = self.records(directory, event), self.records(alone, event)
                     self.assertEqual(len(records), len(expected))
@@ -43,7 +45,8 @@ class SameBitsTest(MpiTest):
                         self.assertEqual({key: here.get(key) for key in keys}, {key: there.get(key) for key in keys})
                         for key in BYTES:
                             more = abs(here[key] - there[key])
-                            self.assertLessEqual(more, more_bytes * there[key], (key, here, there))
+                            allowed = more_bytes * there[key] + (2000 if here["round"] in slow else 0)
+                            self.assertLessEqual(more, allowed, (key, here, there))
                 self.assertEqual(self.records(directory, "run")[0]["driver"], "mpi")
                 self.assertEqual([where["rank"] for where in self.records(directory, "where")], list(range(number)))
 

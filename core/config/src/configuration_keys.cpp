@@ -12,6 +12,7 @@ constexpr auto kEvaluation = &Configuration::evaluation;
 constexpr auto kCheckpoint = &Configuration::checkpoint;
 constexpr auto kSimulation = &Configuration::simulation;
 constexpr auto kMpi = &Configuration::mpi;
+constexpr auto kDevices = &SimulationConfig::devices;
 constexpr auto kFaults = &SimulationConfig::faults;
 constexpr auto kOutput = &Configuration::output;
 
@@ -435,6 +436,33 @@ std::vector<Key> last_keys() {
        .range = {.least = 1e-9, .most = 1e5, .or_zero = true},
        .when = "simulation.clock=virtual & data.source=fashion-mnist|idx|csv|safetensors|synthetic",
        .off = "0"},
+      {.path = "simulation.devices",
+       .meaning = "How fast clients are, drawn once for each by the run's `seed`.",
+       .when = "simulation.clock=virtual & data.source=fashion-mnist|idx|csv|safetensors|synthetic"},
+      {.path = "simulation.devices.slowness",
+       .meaning =
+           "How many times as long as `compute_seconds_per_sample` says a client works: `equal`: once · `uniform`: "
+           "from once to `slowest` times · `log-normal`: the median once · `pareto`: once or more, with a heavy "
+           "tail, at most 1,000 times.",
+       .field = in<kSimulation, kDevices, &SimulationConfig::Devices::slowness>,
+       .choices = {"equal", "uniform", "log-normal", "pareto"},
+       .printed =
+           [](const Target& target) { return target.configuration.simulation.compute_seconds_per_sample > 0.0; }},
+      {.path = "simulation.devices.slowest",
+       .meaning = "The largest factor.",
+       .field = in<kSimulation, kDevices, &SimulationConfig::Devices::slowest>,
+       .range = {.least = 1.0, .most = 1000.0},
+       .when = "simulation.devices.slowness=uniform"},
+      {.path = "simulation.devices.sigma",
+       .meaning = "Standard deviation of the factor's logarithm.",
+       .field = in<kSimulation, kDevices, &SimulationConfig::Devices::sigma>,
+       .range = {.above = 0.0, .most = 3.0},
+       .when = "simulation.devices.slowness=log-normal"},
+      {.path = "simulation.devices.alpha",
+       .meaning = "Shape of the tail: a factor is above x with probability x^-alpha.",
+       .field = in<kSimulation, kDevices, &SimulationConfig::Devices::alpha>,
+       .range = {.least = 0.5, .most = 20.0},
+       .when = "simulation.devices.slowness=pareto"},
       {.path = "simulation.faults", .meaning = "What goes wrong on purpose, at moments that follow from `seed`."},
       {.path = "simulation.faults.drop",
        .meaning = "Probability that a message is lost.",

@@ -274,6 +274,8 @@ class Rules {
         "simulation.faults.seed",
         {"simulation.faults.drop", "simulation.faults.duplicate", "simulation.faults.delay", "simulation.faults.kill"},
         faults.drop > 0.0 || faults.duplicate > 0.0 || faults.delay > 0.0 || faults.kill > 0.0);
+    needs("simulation.devices.slowness", {"simulation.compute_seconds_per_sample"},
+          configuration_.simulation.compute_seconds_per_sample > 0.0);
   }
 
  private:

@@ -79,7 +79,16 @@ std::vector<Record> Federation::round_records(const RoundReport& report, const D
   record.set("train_seconds", seconds(statistics.train_time - before_.train_time));
   record.set("merge_seconds", seconds(statistics.merge_time - before_.merge_time));
   record.set("evaluate_seconds", 0.0).set("checkpoint_seconds", seconds(checkpoint_time_));
-  if (on_virtual_clock()) { record.set("virtual_seconds", seconds(statistics.clock - before_.clock)); }
+  if (on_virtual_clock()) {
+    const double passed = seconds(statistics.clock - before_.clock);
+    record.set("virtual_seconds", passed);
+    // No client works twice at a time, so the rest of their time was idle.
+    const double there_was = passed * plan_.tree().clients();
+    if (statistics.work_seconds > 0.0 && there_was > 0.0) {
+      const double worked = statistics.work_seconds - before_.work_seconds;
+      record.set("idle_share", std::clamp(1.0 - worked / there_was, 0.0, 1.0));
+    }
+  }
   // Those that go on working are not missing.
   const bool continuous = plan_.continuous(0);
   record.set("selected",
@@ -118,6 +127,7 @@ std::vector<Record> Federation::round_records(const RoundReport& report, const D
   }
   // Totals suffice to form the next round's differences; edges are recorded once, at the end.
   before_.traffic.tiers = statistics.traffic.tiers;
+  before_.work_seconds = statistics.work_seconds;
   before_.train_time = statistics.train_time;
   before_.merge_time = statistics.merge_time;
   before_.merge_by_tier = statistics.merge_by_tier;

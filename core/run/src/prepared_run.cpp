@@ -30,12 +30,13 @@ Status check_virtual_time(const PreparedRun& made) {
   const Tree& tree = made.plan.tree();
   for (std::uint32_t client = 0; per_sample > 0.0 && client < tree.clients(); ++client) {
     const std::uint64_t samples = made.samples(ClientIndex{client});
-    if (training_time(configuration, samples) < kEndOfTime) { continue; }
+    if (training_time(configuration, ClientIndex{client}, samples) < kEndOfTime) { continue; }
     return configuration_error(fmt::format(
         "simulation.compute_seconds_per_sample is {:g}: with it one task of {} ({} samples) would take {:g} s, and the "
         "virtual clock ends after {:g} s, which is 292 years: lower it",
         per_sample, tree.name(tree.client_node(ClientIndex{client})), samples,
-        per_sample * samples_of_task(configuration, samples), std::chrono::duration<double>(kEndOfTime).count()));
+        per_sample * slowness(configuration, ClientIndex{client}) * samples_of_task(configuration, samples),
+        std::chrono::duration<double>(kEndOfTime).count()));
   }
   return {};
 }

@@ -70,6 +70,7 @@ constexpr auto kRound = std::to_array<FieldInfo>({
     {"evaluate_seconds", "number", "s",
      "measuring the model, divided by the threads; beside the next round's training"},
     {"virtual_seconds", "number", "s", "the round took by the virtual clock"},
+    {"idle_share", "number", "", "of all clients' virtual time in this round: the part in which they did not train"},
     {"selected", "integer", "",
      "children of the root that were asked; with a continuous policy those whose task ended in this round"},
     {"reported", "integer", "", "children of the root whose update is in the model"},

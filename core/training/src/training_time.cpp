@@ -2,8 +2,10 @@
 #include "tributary/training/training_time.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 #include "tributary/base/duration.hpp"
+#include "tributary/base/random.hpp"
 
 namespace tributary {
 
@@ -24,8 +26,30 @@ double samples_of_task(const Configuration& configuration, std::uint64_t samples
   return static_cast<double>(passes) * all + static_cast<double>(further_steps) * static_cast<double>(batch);
 }
 
-nanoseconds training_time(const Configuration& configuration, std::uint64_t samples) noexcept {
-  return to_nanoseconds(configuration.simulation.compute_seconds_per_sample * samples_of_task(configuration, samples));
+double slowness(const Configuration& configuration, ClientIndex client) noexcept {
+  using Devices = SimulationConfig::Devices;
+  // The longest of a heavy tail would be the whole run.
+  constexpr double kSlowestOfAll = 1000.0;
+  const Devices& devices = configuration.simulation.devices;
+  if (devices.slowness == Devices::Slowness::kEqual) { return 1.0; }
+  Rng rng(stream_seed(configuration.seed, Purpose::kDevice, client.value));
+  switch (devices.slowness) {
+    case Devices::Slowness::kEqual:
+      break;
+    case Devices::Slowness::kUniform:
+      return 1.0 + (devices.slowest - 1.0) * rng.uniform();
+    case Devices::Slowness::kLogNormal:
+      return std::exp(devices.sigma * rng.normal());
+    case Devices::Slowness::kPareto:
+      return std::min(std::pow(1.0 - rng.uniform(), -1.0 / devices.alpha), kSlowestOfAll);
+  }
+  return 1.0;
+}
+
+nanoseconds training_time(const Configuration& configuration, ClientIndex client, std::uint64_t samples) noexcept {
+  const double per_sample = configuration.simulation.compute_seconds_per_sample;
+  if (per_sample == 0.0) { return nanoseconds{0}; }
+  return to_nanoseconds(per_sample * slowness(configuration, client) * samples_of_task(configuration, samples));
 }
 
 }  // namespace tributary

@@ -141,6 +141,7 @@ class Simulation final : private internal::RuntimeEnvironment {
       return job;
     }
     const Instant end = in(settings_.compute_time ? settings_.compute_time(task.client) : nanoseconds{0});
+    begin_work();
     const TrainingPool::JobId job = pool_.submit(std::move(task), {.due = end, .longest_first = all_count_});
     queue_.push(end, Trained{node, job}, kTraining);
     return job;
@@ -148,10 +149,14 @@ class Simulation final : private internal::RuntimeEnvironment {
 
   Result<ClientUpdate> take_trained(TrainingPool::JobId job) override {
     Result<ClientUpdate> result = pool_.take(job);
+    end_work();
     observer_.trained(1);
     return result;
   }
-  void cancel_training(TrainingPool::JobId job) override { pool_.cancel(job); }
+  void cancel_training(TrainingPool::JobId job) override {
+    pool_.cancel(job);
+    end_work();
+  }
 
   void publish(const RoundReport& report, ModelValues model) override {
     measure();
@@ -197,10 +202,24 @@ class Simulation final : private internal::RuntimeEnvironment {
     }
   }
 
+  // Whoever works from a to b adds b - a, and until then the present less a.
+  void begin_work() {
+    if (real_clock()) { return; }
+    work_seconds_ -= seconds(now_);
+    ++working_;
+  }
+  void end_work() {
+    if (real_clock()) { return; }
+    work_seconds_ += seconds(now_);
+    --working_;
+  }
+  static double seconds(Instant time) { return std::chrono::duration<double>(time).count(); }
+
   // Edges, of which there may be many, are left out until the end.
   void measure() {
     const internal::RuntimeStatistics& of_nodes = nodes_.statistics();
     statistics_.clock = now_;
+    statistics_.work_seconds = work_seconds_ + static_cast<double>(working_) * seconds(now_);
     statistics_.train_time = pool_.train_time();
     statistics_.tasks_trained = pool_.jobs_done();
     statistics_.merge_time = of_nodes.merge_time;
@@ -299,6 +318,8 @@ class Simulation final : private internal::RuntimeEnvironment {
   std::unordered_map<NodeId, std::uint64_t> doomed_;  // events that a node sees before it dies
   const bool all_count_;                              // every answer is counted, so no job is begun in vain
   Instant now_{0};
+  double work_seconds_ = 0.0;  // of clients that train: less the moments at which they began
+  std::size_t working_ = 0;
   const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
   std::optional<Status> outcome_;
   internal::NodeRuntime nodes_;

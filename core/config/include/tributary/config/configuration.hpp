@@ -199,7 +199,15 @@ struct SimulationConfig {
   enum class Clock { kVirtual, kReal };
   Clock clock = Clock::kVirtual;
   double compute_seconds_per_sample = 0.0;  // virtual time a client works, per sample and epoch
-  struct Faults {                           // each a probability per message or per task; all 0: none
+  struct Devices {                          // how many times as long as that each client takes
+    enum class Slowness { kEqual, kUniform, kLogNormal, kPareto };
+    Slowness slowness = Slowness::kEqual;
+    double slowest = 5.0;  // uniform: from 1 to this
+    double sigma = 0.5;    // log-normal, with median 1: standard deviation of the logarithm
+    double alpha = 1.5;    // pareto, from 1 on: the smaller, the heavier the tail
+    friend bool operator==(const Devices&, const Devices&) = default;
+  } devices;
+  struct Faults {  // each a probability per message or per task; all 0: none
     double drop = 0.0;
     double duplicate = 0.0;
     double delay = 0.0;

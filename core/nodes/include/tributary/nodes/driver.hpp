@@ -42,6 +42,7 @@ struct DriverStatistics {
   std::chrono::nanoseconds merge_time{0};  // spent in inner nodes
   std::chrono::nanoseconds wait_time{0};   // in one process: nobody trained or merged
   std::chrono::nanoseconds clock{0};       // virtual or real time since the start
+  double work_seconds = 0.0;               // by a virtual clock: that clients have trained, summed over them
   std::map<std::uint32_t, std::chrono::nanoseconds> merge_by_tier;
   std::uint64_t tasks_trained = 0;
   std::uint64_t events = 0;                  // of the simulation

@@ -8,14 +8,17 @@
 #include <chrono>
 #include <cstdint>
 
+#include "tributary/base/ids.hpp"
 #include "tributary/config/configuration.hpp"
 
 namespace tributary {
 
 // How many samples a client goes through in one task, of `samples` that it has.
 [[nodiscard]] double samples_of_task(const Configuration& configuration, std::uint64_t samples) noexcept;
-// What that takes: simulation.compute_seconds_per_sample for each.
-[[nodiscard]] std::chrono::nanoseconds training_time(const Configuration& configuration,
+// How many times as long as others a client works: simulation.devices. The same in every run of the same seed.
+[[nodiscard]] double slowness(const Configuration& configuration, ClientIndex client) noexcept;
+// What one task of a client takes: simulation.compute_seconds_per_sample for each sample, times its slowness.
+[[nodiscard]] std::chrono::nanoseconds training_time(const Configuration& configuration, ClientIndex client,
                                                      std::uint64_t samples) noexcept;
 
 }  // namespace tributary
