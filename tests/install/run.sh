@@ -19,6 +19,9 @@ expected() { sed -n '/^\/\/ Output:/,/^#include/{s/^\/\/   //p}' "$1"; }
 diff <(expected examples/01_hello/main.cpp) <("$work/examples/hello")
 echo "01_hello printed what it says it prints"
 
+diff <(expected examples/05_policy/main.cpp) <("$work/examples/policy")
+echo "05_policy printed what it says it prints"
+
 if [ -e "$work/examples/hello_mpi" ]; then
   export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
   diff <(expected examples/04_mpi/main.cpp) <(mpirun --oversubscribe --bind-to none -n 3 "$work/examples/hello_mpi")

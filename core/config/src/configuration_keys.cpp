@@ -291,9 +291,11 @@ std::vector<Key> last_keys() {
            "root, over what `default` says."},
       {.path = "tiers.*", .meaning = "`default`, or a distance from the root."},
       {.path = "tiers.*.policy",
-       .meaning = "When a node commits.",
+       .meaning = "When a node commits. Another name is that of a policy of your own, which may use any of the keys "
+                  "below.",
        .field = tier<&TierConfig::policy>,
-       .choices = {"synchronous", "buffered", "asynchronous"}},
+       .choices = {"synchronous", "buffered", "asynchronous"},
+       .open = true},
       {.path = "tiers.*.cohort",
        .meaning = "Whom a node asks in each round; without it, all its children.",
        .when = "tiers.*.policy=synchronous"},

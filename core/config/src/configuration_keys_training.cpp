@@ -210,9 +210,10 @@ std::vector<Key> training_keys() {
       {.path = "server_optimizer.kind",
        .meaning =
            "`sgd`: by `lr` times the mean · `fedavgm`: with momentum · `fedadagrad` · `fedadam` · `fedyogi`: each "
-           "value at a rate of its own. They keep a state, which the checkpoint holds.",
+           "value at a rate of its own. They keep a state, which the checkpoint holds. Another name is that of an optimizer of your own.",
        .field = in<kServerOptimizer, &ServerOptimizerConfig::kind>,
-       .choices = {"sgd", "fedavgm", "fedadagrad", "fedadam", "fedyogi"}},
+       .choices = {"sgd", "fedavgm", "fedadagrad", "fedadam", "fedyogi"},
+       .open = true},
       {.path = "server_optimizer.lr",
        .meaning =
            "The server's learning rate. Without it 0.1 with `fedadagrad`, and 0.01 with `fedadam` and `fedyogi`.",

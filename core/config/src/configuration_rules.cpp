@@ -47,7 +47,7 @@ void check_condition(const Key& key, const std::string& path, const Given& given
       return;
     }
     const std::string value = word_of(selecting, target);
-    if (std::ranges::find(condition.values, value) != condition.values.end()) { continue; }
+    if (allows(condition, value)) { continue; }
     reading.mistake(given.key, fmt::format("{}, but {} is {}{}", belongs, selector, value,
                                            reading.is_given(selector) ? "" : ", the default"));
     return;
@@ -382,7 +382,7 @@ class Rules {
     for (const Condition& condition : conditions_of(key)) {
       const Key& selecting = *find_key(condition.selector);
       const std::string value = word_of(selecting, target);
-      if (std::ranges::find(condition.values, value) != condition.values.end()) { continue; }
+      if (allows(condition, value)) { continue; }
       const std::string selector = fmt::format("{}.{}", tier, selecting.word());
       reading_.mistake(given.key,
                        fmt::format("{} belongs to {} {}, but that is {}{}", path, selector, one_of(condition.values),

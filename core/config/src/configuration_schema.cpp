@@ -87,10 +87,17 @@ std::string word_of(const Key& key, Target& target) {
   return std::string(key.choices.at(member.get(member.object)));
 }
 
+bool allows(const Condition& condition, std::string_view value) {
+  const auto is_among = [value](const std::vector<std::string_view>& words) {
+    return std::ranges::find(words, value) != words.end();
+  };
+  const Key& selecting = *find_key(condition.selector);
+  return is_among(condition.values) || (selecting.open && !is_among(selecting.choices));
+}
+
 bool applies(const Key& key, Target& target) {
   for (const Condition& condition : conditions_of(key)) {
-    const std::string value = word_of(*find_key(condition.selector), target);
-    if (std::find(condition.values.begin(), condition.values.end(), value) == condition.values.end()) { return false; }
+    if (!allows(condition, word_of(*find_key(condition.selector), target))) { return false; }
   }
   const Key* section = find_key(key.parent());
   return section == nullptr || applies(*section, target);

@@ -163,7 +163,10 @@ class ValueReader {
   }
 
   bool value(const std::string& path, const YamlNode& node, std::string* member) {
-    if (!key_.choices.empty()) {
+    // A word that is nearly a known one is a slip, and no name.
+    const bool own_name = key_.open && node.kind == YamlNode::Kind::kScalar && !node.text.empty() &&
+                          nearest_word(node.text, key_.choices).empty();
+    if (!key_.choices.empty() && !own_name) {
       std::size_t chosen = 0;
       if (!choice(path, node, &chosen)) { return false; }
       *member = key_.choices[chosen];

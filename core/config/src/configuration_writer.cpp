@@ -137,7 +137,9 @@ std::string reference_row(const Key& key, Target& target) {
   std::string meaning = std::string(key.meaning) + condition_sentence(key);
   if (!key.example.empty()) { meaning += fmt::format(" Example: `{}: {}`.", key.word(), key.example); }
   return fmt::format("| `{}` | {} | {} | {} | {} |\n", key.path, std::visit(TypeName{key}, key.field(target)),
-                     key.choices.empty() ? key.range.text() : fmt::format("{}", fmt::join(choices, ", ")), standard,
+                     key.choices.empty() ? key.range.text()
+                                         : fmt::format("{}{}", fmt::join(choices, ", "), key.open ? ", a name" : ""),
+                     standard,
                      meaning);
 }
 

@@ -402,6 +402,22 @@ TEST(Configuration, WordsThatLookLikeSomethingElseAreTextWhereTextIsExpected) {
   EXPECT_EQ(parsed(print_configuration(c)), c);
 }
 
+// The plan knows which extensions there are. What is nearly the name of a built-in one is a slip.
+TEST(Configuration, APolicyOrOptimizerOfOnesOwnIsNamedAndMayUseAnyKey) {
+  const Configuration c = parsed(
+      "schema: 1\ntopology: {star: 4}\n"
+      "tiers: {0: {policy: mine, cohort: {count: 2}, buffer: 3, deadline_s: 5, discount: hinge, discount_b: 2}}\n"
+      "server_optimizer: {kind: lion, momentum: 0.5, beta2: 0.5}\n");
+
+  EXPECT_EQ(c.tier(0).policy, "mine");
+  EXPECT_EQ(c.tier(0).cohort_count, 2U);
+  EXPECT_EQ(c.tier(0).buffer, 3U);
+  EXPECT_EQ(c.tier(0).discount_b, 2.0);
+  EXPECT_EQ(c.server_optimizer.kind, "lion");
+  EXPECT_EQ(c.server_optimizer.beta2, 0.5);
+  EXPECT_EQ(parsed(print_configuration(c)), c);
+}
+
 TEST(Configuration, LineEndsOfOtherSystemsAndAByteOrderMarkAreRead) {
   const Configuration c = parsed("\xEF\xBB\xBFschema: 1\r\nname: \"a\"\r\ntopology: {star: 4}\r\n");
 

@@ -77,6 +77,7 @@ struct Key {
   Range range{};
   bool float32 = false;  // the number is computed with as a float32: another number than 0 must not become 0 there
   std::vector<std::string_view> choices{};
+  bool open = false;  // another word is the name of an extension: the plan knows which there are
   // "data.source=csv|idx & trainer.kind=torch": the key has an effect only while each of these keys has one of its
   // values, and is refused otherwise. Holds for all keys of a section.
   std::string_view when{};
@@ -113,6 +114,9 @@ struct Condition {
   std::string_view selector;
   std::vector<std::string_view> values;
 };
+
+// Whether a key may stand beside a selector of that value. A name that the schema does not know may need any key.
+[[nodiscard]] bool allows(const Condition& condition, std::string_view value);
 
 // Key::when, taken apart.
 [[nodiscard]] std::vector<Condition> conditions_of(const Key& key);
