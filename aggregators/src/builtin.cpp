@@ -2,6 +2,7 @@
 #include "tributary/aggregators/builtin.hpp"
 
 #include "tributary/aggregators/buffered.hpp"
+#include "tributary/aggregators/fednova.hpp"
 #include "tributary/aggregators/server_optimizers.hpp"
 #include "tributary/aggregators/synchronous.hpp"
 #include "tributary/aggregators/weighted_sum.hpp"
@@ -18,6 +19,9 @@ void register_builtin_aggregators(ExtensionRegistry& registry) {
                       [](const PolicySettings& settings) { return std::make_unique<BufferedPolicy>(settings, 1); });
   registry.add_rule("weighted-sum", "exact weighted mean of the children's changes",
                     [] { return std::make_unique<WeightedSum>(); });
+  registry.add_local_method("fednova",
+                            "clients' changes are divided by their steps, and multiplied by the mean of them",
+                            [](const LocalMethodSettings& settings) { return std::make_unique<FedNova>(settings); });
   using Settings = ServerOptimizerSettings;
   using Kind = AdaptiveOptimizer::Kind;
   const auto adaptive = [](Kind kind) {

@@ -22,16 +22,28 @@ void prepare(Vector& vector, std::size_t parameters, double start, bool saved) {
   }
 }
 
+constexpr double kAnyNumber = -std::numeric_limits<double>::max();
+
 Result<Vector> restored(const Snapshot& snapshot, const std::string& name, std::size_t parameters, double least) {
   const Snapshot::Vector found = snapshot.find(name);
-  if (!found || found->size() != parameters) {
-    return bad_data(fmt::format("the state of the server optimizer has {} values of {}, not {}",
-                                found ? found->size() : 0, name, parameters));
+  if (!found) { return bad_data(fmt::format("{} is missing in the state of the server optimizer", name)); }
+  if (found->size() != parameters) {
+    return bad_data(
+        fmt::format("{} of the server optimizer has {} values, the model {}", name, found->size(), parameters));
   }
-  if (std::ranges::any_of(*found, [least](double value) { return !std::isfinite(value) || value < least; })) {
-    return bad_data(fmt::format("the state of the server optimizer has values of {} that cannot be", name));
+  const auto bad =
+      std::ranges::find_if(*found, [least](double value) { return !std::isfinite(value) || value < least; });
+  if (bad != found->end()) {
+    return bad_data(fmt::format("{} of the server optimizer is {} at index {}, which {} cannot be", name, *bad,
+                                bad - found->begin(), least < 0.0 ? "a mean" : "a sum of squares"));
   }
   return std::make_shared<std::vector<double>>(*found);
+}
+
+// Each of them is looked for by its name.
+Status check_nothing_else(const Snapshot& snapshot, std::size_t vectors) {
+  if (snapshot.vectors.size() <= vectors && snapshot.texts.empty()) { return {}; }
+  return bad_data("the state of the server optimizer holds more than this one has: it was another one");
 }
 
 }  // namespace
@@ -64,9 +76,8 @@ Snapshot FedAvgM::save() {
 }
 
 Status FedAvgM::restore(const Snapshot& snapshot, std::size_t parameters) {
-  if (snapshot.empty()) { return {}; }
-  TRIBUTARY_ASSIGN_OR_RETURN(m_, restored(snapshot, "m", parameters, -std::numeric_limits<double>::max()));
-  return {};
+  TRIBUTARY_ASSIGN_OR_RETURN(m_, restored(snapshot, "m", parameters, kAnyNumber));
+  return check_nothing_else(snapshot, 1);
 }
 
 void AdaptiveOptimizer::begin(std::size_t parameters) {
@@ -108,10 +119,9 @@ Snapshot AdaptiveOptimizer::save() {
 }
 
 Status AdaptiveOptimizer::restore(const Snapshot& snapshot, std::size_t parameters) {
-  if (snapshot.empty()) { return {}; }
-  TRIBUTARY_ASSIGN_OR_RETURN(m_, restored(snapshot, "m", parameters, -std::numeric_limits<double>::max()));
+  TRIBUTARY_ASSIGN_OR_RETURN(m_, restored(snapshot, "m", parameters, kAnyNumber));
   TRIBUTARY_ASSIGN_OR_RETURN(v_, restored(snapshot, "v", parameters, 0.0));
-  return {};
+  return check_nothing_else(snapshot, 2);
 }
 
 }  // namespace tributary

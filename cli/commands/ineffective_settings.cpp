@@ -60,6 +60,21 @@ std::string about_weights(const Configuration& configuration, const Tree& tree) 
          "weight";
 }
 
+std::string about_edge_models(const Configuration& configuration, const Tree& tree) {
+  if (tree.height() > 1 || configuration.default_tier.edge_model == TierConfig::EdgeModel::kOwn) { return {}; }
+  return "tiers.default.edge_model has no effect: in this tree there are no aggregators";
+}
+
+// An optimizer below which single updates are commits.
+std::string about_optimizers(const Configuration& configuration) {
+  const std::string& kind = configuration.server_optimizer.kind;
+  if (configuration.tier(0).policy != "asynchronous" || kind == ServerOptimizerConfig().kind) { return {}; }
+  return fmt::format(
+      "server_optimizer.kind {} steps with every single update, as the root is asynchronous: its memory is one of "
+      "updates, and a round's worth of them counts that many times; with policy buffered it steps once a buffer",
+      kind);
+}
+
 // Of the nodes of a tier that commit.
 std::set<std::uint32_t> child_counts(const Tree& tree, std::uint32_t tier) {
   std::set<std::uint32_t> counts;
@@ -156,7 +171,10 @@ std::vector<std::string> ineffective_settings(const Configuration& configuration
     }
   }
   if (std::string text = about_schedule(configuration); !text.empty()) { sentences.push_back(std::move(text)); }
-  if (std::string text = about_weights(configuration, tree); !text.empty()) { sentences.push_back(std::move(text)); }
+  for (std::string text :
+       {about_weights(configuration, tree), about_edge_models(configuration, tree), about_optimizers(configuration)}) {
+    if (!text.empty()) { sentences.push_back(std::move(text)); }
+  }
   if (tree.height() == 1 && configuration.default_tier.local_rounds != 1) {
     sentences.push_back(
         fmt::format("tiers.default.local_rounds {} has no effect: there is no node between the root and its clients",

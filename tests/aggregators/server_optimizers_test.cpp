@@ -91,7 +91,7 @@ TEST_P(ServerOptimizers, HaveNoStateBeforeTheFirstCommit) {
   const auto optimizer = GetParam().make();
 
   EXPECT_TRUE(optimizer->save().empty());
-  EXPECT_TRUE(optimizer->restore({}, 5).ok());
+  EXPECT_EQ(optimizer->restore({}, 5).code(), Code::kBadData) << "and cannot do without it afterwards";
 }
 
 TEST_P(ServerOptimizers, RefuseAStateThatIsNotTheirs) {
@@ -111,6 +111,9 @@ TEST_P(ServerOptimizers, RefuseAStateThatIsNotTheirs) {
   EXPECT_EQ(optimizer->restore(right, 4).code(), Code::kBadData);
   EXPECT_EQ(optimizer->restore(other_name, 3).code(), Code::kBadData);
   EXPECT_EQ(optimizer->restore(infinite, 3).code(), Code::kBadData);
+  Snapshot more = right;
+  more.vectors["z"] = right.vectors.begin()->second;
+  EXPECT_EQ(optimizer->restore(more, 3).code(), Code::kBadData);
   EXPECT_TRUE(optimizer->restore(right, 3).ok());
   EXPECT_EQ(ServerSgd(1.0).restore(right, 3).code(), Code::kBadData);
 }

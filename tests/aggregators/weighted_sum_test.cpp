@@ -91,7 +91,7 @@ TEST(WeightedSum, GivesTheFederatedAverageOfAKnownRound) {
   std::vector<float> model{1.0F};
   ServerSgd step(1.0);
 
-  apply_mean(spec_of(1), node, step, 1.0, model);
+  apply_mean(spec_of(1), node, step, 1.0, 1.0, model);
 
   EXPECT_NEAR(model[0], 2.33586, 1e-6);
 }
@@ -117,7 +117,7 @@ TEST(WeightedSum, ZeroChangesLeaveTheModelBitIdentical) {
   const std::vector<float> before = model;
   ServerSgd step(1.0);
 
-  apply_mean(spec_of(3), node, step, 1.0, model);
+  apply_mean(spec_of(3), node, step, 1.0, 1.0, model);
 
   EXPECT_EQ(std::memcmp(model.data(), before.data(), 3 * sizeof(float)), 0);
 }

@@ -168,6 +168,39 @@ TEST(FederationFiles, KilledAtEveryOperationAServerOptimizerGoesOnWhereItWas) {
   EXPECT_NE(models[0], models[2]);
 }
 
+// As one whose model is not finite: the one before it is as good as ever.
+TEST(FederationFiles, ACheckpointWhoseStateCannotBeUsedIsPassedOver) {
+  Configuration configuration = five_rounds();
+  configuration.server_optimizer.kind = "fedyogi";
+  configuration.checkpoint.keep = 2;
+  World world(configuration);
+  FaultyFileSystem files;
+  ASSERT_TRUE(world.run(files, false).ok());
+  const std::vector<float> expected = world.model(files);
+  CheckpointStore store(files, "/run/checkpoints", 2);
+  for (const bool lost : {true, false}) {
+    const Checkpoint newest = store.load_latest(world.plan->spec()).value();
+    CheckpointState state = newest.state;
+    if (lost) {
+      state.snapshot = {};
+    } else {
+      state.snapshot.vectors["optimizer/v"] = std::make_shared<const std::vector<double>>(kParameters, -1.0);
+    }
+    ASSERT_TRUE(store.save(world.plan->spec(), newest.values, state).ok());
+    ASSERT_TRUE(files.remove("/run/model.safetensors").ok());
+
+    const Result<FederationOutcome> outcome = world.run(files, true);
+
+    ASSERT_TRUE(outcome.ok()) << outcome.status().message();
+    EXPECT_EQ(world.model(files), expected);
+    const std::vector<std::string> warnings = world.listener.warnings();
+    ASSERT_FALSE(warnings.empty());
+    EXPECT_NE(warnings[0].find(lost ? "m is missing in the state" : "v of the server optimizer is -1 at index 0"),
+              std::string::npos)
+        << warnings[0];
+  }
+}
+
 TEST(FederationFiles, APowerCutAtEveryOperationLosesNoRunEither) {
   const std::vector<float> expected = undisturbed();
   for (const auto names : {FaultyFileSystem::Names::kForgotten, FaultyFileSystem::Names::kKept}) {

@@ -372,7 +372,8 @@ std::vector<Key> last_keys() {
        .range = kNotNegative,
        .when = "tiers.*.policy=buffered|asynchronous & tiers.*.edge_model=own & tiers.*.discount=hinge"},
       {.path = "tiers.*.max_staleness",
-       .meaning = "An update whose model is more commits old than this is refused.",
+       .meaning = "An update whose model is more commits old than this is refused; of an aggregator's, the mean over "
+                  "what is in it.",
        .field = tier<&TierConfig::max_staleness>,
        .when = "tiers.*.policy=buffered|asynchronous",
        .example = "20",

@@ -65,7 +65,7 @@ std::vector<Key> training_keys() {
        .meaning = "Samples per step.",
        .field = in<kTrainer, &TrainerConfig::batch_size>,
        .range = kAtLeastOne,
-       .when = "algorithm.kind=fedavg|fedprox",
+       .when = "algorithm.kind=fedavg|fedprox|fednova",
        .printed =
            [](const Target& target) {
              const TrainerConfig& trainer = target.configuration.trainer;
@@ -173,9 +173,9 @@ std::vector<Key> training_keys() {
       {.path = "algorithm.kind",
        .meaning =
            "`fedavg` · `fedsgd`: one step on all of a client's samples · `fedprox`: fedavg with a pull towards the "
-           "round's model.",
+           "round's model · `fednova`: who does more steps does not count for more.",
        .field = in<kAlgorithm, &AlgorithmConfig::kind>,
-       .choices = {"fedavg", "fedsgd", "fedprox"},
+       .choices = {"fedavg", "fedsgd", "fedprox", "fednova"},
        .when = "trainer.kind=torch|command|library"},
       {.path = "algorithm.mu",
        .meaning = "Strength of that pull.",
@@ -205,12 +205,15 @@ std::vector<Key> training_keys() {
        .choices = {"auto", "compact", "full"}},
 
       {.path = "server_optimizer",
-       .meaning = "How the mean change of the clients moves the root's model.",
+       .meaning =
+           "How the mean change of the clients moves the root's model. Only with `trainer.kind` torch, command or "
+           "library.",
        .when = "trainer.kind=torch|command|library"},
       {.path = "server_optimizer.kind",
        .meaning =
            "`sgd`: by `lr` times the mean · `fedavgm`: with momentum · `fedadagrad` · `fedadam` · `fedyogi`: each "
-           "value at a rate of its own. They keep a state, which the checkpoint holds. Another name is that of an optimizer of your own.",
+           "value at a rate of its own. They keep a state, which the checkpoint holds. Another name is that of an "
+           "optimizer of your own.",
        .field = in<kServerOptimizer, &ServerOptimizerConfig::kind>,
        .choices = {"sgd", "fedavgm", "fedadagrad", "fedadam", "fedyogi"},
        .open = true},
@@ -239,7 +242,7 @@ std::vector<Key> training_keys() {
       {.path = "server_optimizer.adaptivity",
        .meaning = "Added to the root of the squares: the larger, the more alike are the rates of all values.",
        .field = in<kServerOptimizer, &ServerOptimizerConfig::adaptivity>,
-       .range = kPositive,
+       .range = {.above = 0.0, .most = 1000.0},
        .float32 = true,
        .when = "server_optimizer.kind=fedadagrad|fedadam|fedyogi"},
   };

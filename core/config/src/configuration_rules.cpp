@@ -181,9 +181,9 @@ class Rules {
     if (sgd && usable({"trainer.optimizer.momentum"}) && optimizer.nesterov && optimizer.momentum == 0.0) {
       mistake("trainer.optimizer.nesterov", "trainer.optimizer.nesterov needs trainer.optimizer.momentum > 0");
     }
-    if (!usable({"algorithm", "algorithm.kind"}) || configuration_.algorithm.kind != AlgorithmConfig::Kind::kFedSgd) {
-      return;
-    }
+    if (!usable({"algorithm", "algorithm.kind"})) { return; }
+    if (configuration_.algorithm.kind == AlgorithmConfig::Kind::kFedNova) { fednova(); }
+    if (configuration_.algorithm.kind != AlgorithmConfig::Kind::kFedSgd) { return; }
     const auto fedsgd_needs = [&](std::string_view path, bool holds, std::string_view demand) {
       if (holds || !usable({path})) { return; }
       Target target = reading_.target();
@@ -274,8 +274,11 @@ class Rules {
         "simulation.faults.seed",
         {"simulation.faults.drop", "simulation.faults.duplicate", "simulation.faults.delay", "simulation.faults.kill"},
         faults.drop > 0.0 || faults.duplicate > 0.0 || faults.delay > 0.0 || faults.kill > 0.0);
-    needs("simulation.devices.slowness", {"simulation.compute_seconds_per_sample"},
-          configuration_.simulation.compute_seconds_per_sample > 0.0);
+    Target target = reading_.target();
+    if (applies(*find_key("simulation.devices"), target)) {
+      needs("simulation.devices.slowness", {"simulation.compute_seconds_per_sample"},
+            configuration_.simulation.compute_seconds_per_sample > 0.0);
+    }
   }
 
  private:
@@ -308,6 +311,18 @@ class Rules {
         "cannot be used by trainer.kind echo, which returns numbers without meaning; use model.kind echo";
     if (model.torchscript.empty() && usable({"model.kind"}) && model.kind != "echo") {
       mistake("model.kind", fmt::format("model.kind {} {}", model.kind, kReason));
+    }
+  }
+
+  // What else it refuses depends on the tree: Plan::create().
+  void fednova() {
+    const TrainerConfig& trainer = configuration_.trainer;
+    const bool adaptive = trainer.kind == "torch" && trainer.optimizer.kind != OptimizerConfig::Kind::kSgd;
+    if (adaptive && usable({"trainer.optimizer", "trainer.optimizer.kind"})) {
+      mistake(
+          "trainer.optimizer.kind",
+          "trainer.optimizer.kind must be sgd with algorithm.kind fednova: how often a gradient counts in a change is "
+          "not known of adam and adamw");
     }
   }
 

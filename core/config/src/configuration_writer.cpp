@@ -139,8 +139,7 @@ std::string reference_row(const Key& key, Target& target) {
   return fmt::format("| `{}` | {} | {} | {} | {} |\n", key.path, std::visit(TypeName{key}, key.field(target)),
                      key.choices.empty() ? key.range.text()
                                          : fmt::format("{}{}", fmt::join(choices, ", "), key.open ? ", a name" : ""),
-                     standard,
-                     meaning);
+                     standard, meaning);
 }
 
 constexpr std::string_view kIntroduction = R"(# Configuration

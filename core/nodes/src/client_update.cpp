@@ -105,32 +105,32 @@ Update make_update(const ParameterSpec& spec, ClientUpdate contribution) {
 }
 
 void apply_mean(const ParameterSpec& spec, const AggregationRule& rule, ServerOptimizer& optimizer, double share,
-                std::span<float> model) {
+                double scale, std::span<float> model) {
   optimizer.begin(model.size());
-  std::vector<double> shares;
-  const auto shared = [&](std::span<const double> means) {
-    if (share == 1.0) { return means; }
-    shares.resize(means.size());
-    std::ranges::transform(means, shares.begin(), [share](double mean) { return share * mean; });
-    return std::span<const double>(shares);
+  std::vector<double> products;
+  const auto times = [&products](double factor, std::span<const double> means) {
+    if (factor == 1.0) { return means; }
+    products.resize(means.size());
+    std::ranges::transform(means, products.begin(), [factor](double mean) { return factor * mean; });
+    return std::span<const double>(products);
   };
   if (!has_statistics(spec)) {
     rule.mean([&](std::size_t offset, std::span<const double> means) {
-      optimizer.step(offset, shared(means), model.subspan(offset, means.size()));
+      optimizer.step(offset, times(share * scale, means), model.subspan(offset, means.size()));
     });
     return;
   }
   // Statistics need the whole mean change of a tensor pair at once; models that have them are small enough to hold it.
   std::vector<double> change(spec.parameters());
   rule.mean([&](std::size_t offset, std::span<const double> means) {
-    std::ranges::copy(shared(means), change.begin() + static_cast<std::ptrdiff_t>(offset));
+    std::ranges::copy(times(share, means), change.begin() + static_cast<std::ptrdiff_t>(offset));
   });
   for (std::size_t t = 0; t < spec.tensors().size(); ++t) {
     const std::size_t offset = spec.offset(t);
     const std::size_t size = spec.tensors()[t].elements();
     switch (spec.tensors()[t].kind) {
       case TensorKind::kTrainable:
-        optimizer.step(offset, std::span(change).subspan(offset, size), model.subspan(offset, size));
+        optimizer.step(offset, times(scale, std::span(change).subspan(offset, size)), model.subspan(offset, size));
         break;
       case TensorKind::kRunningMean:
         break;  // with its variance, below; a mean without one is handled at the end

@@ -42,6 +42,10 @@ void ExtensionRegistry::add_server_optimizer(std::string name, std::string summa
                                       Known<ServerOptimizerMaker>{std::move(summary), std::move(maker)});
 }
 
+void ExtensionRegistry::add_local_method(std::string name, std::string summary, LocalMethodMaker maker) {
+  local_methods_.insert_or_assign(std::move(name), Known<LocalMethodMaker>{std::move(summary), std::move(maker)});
+}
+
 Result<std::unique_ptr<TierPolicy>> ExtensionRegistry::make_policy(const std::string& name,
                                                                    const PolicySettings& settings) const {
   return make<TierPolicy>("policy", policies_, name, settings);
@@ -54,6 +58,11 @@ Result<std::unique_ptr<AggregationRule>> ExtensionRegistry::make_rule(const std:
 Result<std::unique_ptr<ServerOptimizer>> ExtensionRegistry::make_server_optimizer(
     const std::string& name, const ServerOptimizerSettings& settings) const {
   return make<ServerOptimizer>("server optimizer", server_optimizers_, name, settings);
+}
+
+Result<std::unique_ptr<LocalMethod>> ExtensionRegistry::make_local_method(const std::string& name,
+                                                                          const LocalMethodSettings& settings) const {
+  return make<LocalMethod>("local method", local_methods_, name, settings);
 }
 
 std::vector<ExtensionRegistry::Entry> ExtensionRegistry::policies() const {

@@ -14,7 +14,6 @@
 namespace tributary {
 namespace {
 
-constexpr std::string_view kOptimizerState = "optimizer";
 constexpr std::string_view kUntrained = "no round was committed, and the model is as it was";
 
 double seconds_of(std::chrono::nanoseconds time) {
@@ -57,6 +56,15 @@ void merge(RoundReport& into, const RoundReport& next) {
 
 }  // namespace
 
+Status restore_optimizer(ServerOptimizer& optimizer, const Snapshot& snapshot, Version version,
+                         std::size_t parameters) {
+  const Snapshot part = snapshot.part(kOptimizerState);
+  if (part.vectors.size() + part.texts.size() != snapshot.vectors.size() + snapshot.texts.size()) {
+    return bad_data("it holds the state of a part that this program does not have");
+  }
+  return part.empty() && version.value == 0 ? ok_status() : optimizer.restore(part, parameters);
+}
+
 // A policy's view of the node that calls it.
 class InnerNode::Tier final : public TierContext {
  public:
@@ -87,7 +95,7 @@ InnerNode::InnerNode(InnerNodeSettings settings, std::optional<RootState> root)
     done_ = root->done;
     tasks_given_ = root->tasks;
     evaluate_first_ = settings_.evaluate_clients;
-    restored_ = settings_.optimizer->restore(root->snapshot.part(kOptimizerState), settings_.spec->parameters());
+    restored_ = restore_optimizer(*settings_.optimizer, root->snapshot, root->version, settings_.spec->parameters());
     if (continuous()) { published_ = present(); }
   } else {
     link_.emplace(settings_.self, settings_.parent, settings_.liveness.over(settings_.way));
@@ -379,7 +387,9 @@ void InnerNode::move_model() {
     // What it was is gone, and must not be taken for the model of an open task.
     for (auto& [position, task] : tasks_) { task.model.reset(); }
   }
-  apply_mean(*settings_.spec, *settings_.rule, *settings_.optimizer, settings_.policy->share(state_), *own_model_);
+  const double scale = settings_.method ? settings_.method->scale(*settings_.rule) : 1.0;
+  apply_mean(*settings_.spec, *settings_.rule, *settings_.optimizer, settings_.policy->share(state_), scale,
+             *own_model_);
 }
 
 void InnerNode::finish_root_round(NodeContext& context, const RoundReport& report) {

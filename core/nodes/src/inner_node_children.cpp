@@ -220,8 +220,8 @@ Status InnerNode::count(NodeId from, ChildTask& task, const Update& update) {
     const double staleness = static_cast<double>(version_.value) - bases.mean();
     factor = settings_.policy->factor(staleness);
     if (factor == 0) {
-      return unavailable(
-          fmt::format("it was trained from a model that is {:g} versions old, and counts for nothing", staleness));
+      return unavailable(fmt::format("it was trained from a model that is {:g} version{} old, and counts for nothing",
+                                     staleness, staleness == 1.0 ? "" : "s"));
     }
   }
   TRIBUTARY_RETURN_IF_ERROR(settings_.rule->add(update, factor));

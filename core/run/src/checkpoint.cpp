@@ -289,6 +289,11 @@ Result<Checkpoint> CheckpointStore::load(const fs::path& path, const ParameterSp
   TRIBUTARY_ASSIGN_OR_RETURN(const SafetensorsFile file, SafetensorsFile::open(files_, path));
   return internal::with_memory_guard(file.name(), [&]() -> Result<Checkpoint> {
     TRIBUTARY_ASSIGN_OR_RETURN(Envelope envelope, read_envelope(file));
+    if (const std::optional<Round> named = round_of(path.filename().string());
+        named && *named != envelope.state.round) {
+      return bad_data(fmt::format("{}: its name says round {}, and its content round {}", file.name(), named->value,
+                                  envelope.state.round.value));
+    }
     if (envelope.spec != spec) {
       return invalid_argument(
           fmt::format("{}: a checkpoint of another model: {}", file.name(), difference(envelope.spec, spec)));

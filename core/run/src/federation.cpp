@@ -206,7 +206,11 @@ Status Federation::can_go_on_from(const Checkpoint& checkpoint) const {
   TRIBUTARY_RETURN_IF_ERROR(
       JsonLinesSink::check(*options_.files, options_.directory / "records.jsonl", checkpoint.state.records_bytes));
   const std::string trouble = describe_not_finite(plan_.spec(), checkpoint.values);
-  return trouble.empty() ? ok_status() : bad_data("its " + trouble);
+  if (!trouble.empty()) { return bad_data("its " + trouble); }
+  // Of another configuration, start_from() says how it differs.
+  if (checkpoint.state.configuration != plan_.digest()) { return {}; }
+  return restore_optimizer(*plan_.inner_node(plan_.tree().root(), 0).optimizer, checkpoint.state.snapshot,
+                           checkpoint.state.version, plan_.spec().parameters());
 }
 
 // " Changed: ..." from what the directory says; empty if nothing can be made out.

@@ -86,7 +86,8 @@ std::vector<Record> Federation::round_records(const RoundReport& report, const D
     const double there_was = passed * plan_.tree().clients();
     if (statistics.work_seconds > 0.0 && there_was > 0.0) {
       const double worked = statistics.work_seconds - before_.work_seconds;
-      record.set("idle_share", std::clamp(1.0 - worked / there_was, 0.0, 1.0));
+      const double idle = 1.0 - worked / there_was;
+      record.set("idle_share", idle < 1e-9 ? 0.0 : std::min(idle, 1.0));  // sums of seconds are rounded
     }
   }
   // Those that go on working are not missing.

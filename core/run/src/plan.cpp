@@ -129,6 +129,23 @@ Status check_policy(const Tree& tree, std::uint32_t tier, const TierConfig& conf
   return {};
 }
 
+// Where its normalization would be none, or wrong.
+Status check_fednova(const Tree& tree, std::uint32_t tier, const TierConfig& settings, const TierPolicy& policy) {
+  if (policy.continuous() && policy.largest_target(tree.tier_size(tier + 1)) < 2) {
+    return configuration_error(fmt::format(
+        "tiers.{}: algorithm.kind fednova needs several updates in a commit: a single one would be multiplied by the "
+        "very steps that it was divided by. Use policy buffered with a buffer of two or more",
+        tier));
+  }
+  const bool moves_own = tier > 0 && (settings.local_rounds > 1 ||
+                                      (policy.continuous() && settings.edge_model == TierConfig::EdgeModel::kOwn));
+  if (!moves_own) { return {}; }
+  return configuration_error(fmt::format(
+      "tiers.{}: algorithm.kind fednova takes the mean of all clients' steps at the root, so that aggregators "
+      "must not move models of their own: local_rounds must be 1, and edge_model forward",
+      tier));
+}
+
 ServerOptimizerSettings optimizer_settings(const ServerOptimizerConfig& config) {
   return {.lr = config.lr,
           .momentum = config.momentum,
@@ -158,6 +175,9 @@ Result<Plan> Plan::create(Configuration configuration, Tree tree, const TrainerF
     if (!policy.ok()) { return policy.status().with_context(fmt::format("tiers.{}.policy", tier)); }
     policies.push_back(std::move(policy).value());
     TRIBUTARY_RETURN_IF_ERROR(check_policy(tree, tier, settings, *policies.back()));
+    if (configuration.algorithm.kind == AlgorithmConfig::Kind::kFedNova) {
+      TRIBUTARY_RETURN_IF_ERROR(check_fednova(tree, tier, settings, *policies.back()));
+    }
   }
   const ServerOptimizerConfig& optimizer = configuration.server_optimizer;
   for (const Status& known : {registry.make_rule(std::string(kRule)).status(),
@@ -166,6 +186,12 @@ Result<Plan> Plan::create(Configuration configuration, Tree tree, const TrainerF
                                   .status()
                                   .with_context("server_optimizer.kind")}) {
     TRIBUTARY_RETURN_IF_ERROR(known);
+  }
+
+  if (configuration.algorithm.kind == AlgorithmConfig::Kind::kFedNova) {
+    const OptimizerConfig& local = configuration.trainer.optimizer;
+    TRIBUTARY_ASSIGN_OR_RETURN(
+        plan.method_, registry.make_local_method("fednova", {.momentum = local.momentum, .nesterov = local.nesterov}));
   }
 
   plan.every_answer_counts_ = std::ranges::all_of(policies, [](const auto& policy) { return policy->counts_all(); });
@@ -282,6 +308,7 @@ InnerNodeSettings Plan::inner_node(NodeId node, std::uint32_t incarnation) const
   const ServerOptimizerConfig& optimizer = configuration_.server_optimizer;
   settings.optimizer = root ? registry_->make_server_optimizer(optimizer.kind, optimizer_settings(optimizer)).value()
                             : registry_->make_server_optimizer(std::string(kPlainStep), {}).value();
+  if (root) { settings.method = method_; }
   return settings;
 }
 

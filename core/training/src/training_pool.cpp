@@ -78,10 +78,12 @@ class TrainingPool::PooledEvaluation final : public RunningEvaluation {
   std::atomic<std::int64_t> busy_ns_{0};
 };
 
-TrainingPool::TrainingPool(const TrainerFactory& factory) : factory_(factory) {}
+TrainingPool::TrainingPool(const TrainerFactory& factory, const LocalMethod* method)
+    : factory_(factory), method_(method) {}
 
-Result<std::unique_ptr<TrainingPool>> TrainingPool::create(const TrainerFactory& factory, std::uint32_t workers) {
-  std::unique_ptr<TrainingPool> pool(new TrainingPool(factory));
+Result<std::unique_ptr<TrainingPool>> TrainingPool::create(const TrainerFactory& factory, std::uint32_t workers,
+                                                           const LocalMethod* method) {
+  std::unique_ptr<TrainingPool> pool(new TrainingPool(factory, method));
   TRIBUTARY_ASSIGN_OR_RETURN(pool->own_trainer_, factory.create());
   for (std::uint32_t i = 0; i < workers; ++i) {
     TRIBUTARY_ASSIGN_OR_RETURN(std::unique_ptr<Trainer> trainer, factory.create());
@@ -146,9 +148,12 @@ Result<ClientUpdate> TrainingPool::train(Trainer& trainer, Job& job) {
   Result<ClientUpdate> result = guarded([&]() -> Result<ClientUpdate> {
     Result<TrainOutcome> outcome = trainer.train(job.task);
     if (!outcome.ok()) { return outcome.status(); }
+    const std::uint64_t steps = outcome->steps;
     Result<ClientUpdate> made = make_client_update(factory_.spec(), job.task.base, std::move(outcome).value());
-    if (made.ok()) { return made; }
-    return made.status().with_context(
+    Status sendable = made.status();
+    if (made.ok() && method_ != nullptr) { sendable = method_->prepare(factory_.spec(), steps, *made); }
+    if (sendable.ok()) { return made; }
+    return sendable.with_context(
         fmt::format("client {}, round {}", job.task.client.value, job.task.global_round.value));
   });
   train_ns_ += std::chrono::nanoseconds(std::chrono::steady_clock::now() - start).count();
@@ -180,6 +185,7 @@ void TrainingPool::measure_part(Trainer& trainer, std::unique_lock<std::mutex>& 
 }
 
 // Holds the job itself: where it waits is given up at once.
+// NOLINTNEXTLINE(performance-unnecessary-value-param): the caller's own may be the one that waits
 void TrainingPool::run(std::shared_ptr<Job> job, Trainer& trainer, std::unique_lock<std::mutex>& lock) {
   waiting_.erase(job->place);
   job->started = true;

@@ -35,7 +35,7 @@ std::vector<float> merge(const std::vector<float>& base,
   }
   std::vector<float> model = base;
   ServerSgd step(1.0);
-  apply_mean(batch_norm_spec(), sum, step, 1.0, model);
+  apply_mean(batch_norm_spec(), sum, step, 1.0, 1.0, model);
   return model;
 }
 

@@ -264,6 +264,32 @@ TEST(InnerNode, APublishedModelDoesNotMoveWithCommitsThatAreNotPublished) {
   EXPECT_EQ(*root.published().model, (std::vector<float>{3.0F, 3.0F}));
 }
 
+// A run that would go on with a fresh optimizer would train another model, and say nothing.
+TEST(InnerNode, ARootWhoseOptimizerHasLostItsStateDoesNotGoOn) {
+  const auto outcome_of = [](Version version, const Snapshot& snapshot) {
+    Recorder context;
+    InnerNodeSettings made = settings(NodeId{0}, NodeId{0}, {1, 1});
+    made.rounds = 9;
+    made.optimizer = std::make_unique<FedAvgM>(ServerOptimizerSettings{});
+    RootState state{.round = Round{version.value}, .version = version, .model = {}, .snapshot = snapshot};
+    state.model = std::make_shared<std::vector<float>>(2, 0.0F);
+    InnerNode root(std::move(made), std::move(state));
+    root.on_start(context);
+    return context.outcome;
+  };
+  Snapshot whole;
+  whole.vectors["optimizer/m"] = std::make_shared<const std::vector<double>>(2, 0.5);
+  Snapshot foreign = whole;
+  foreign.vectors["somebody/m"] = whole.vectors["optimizer/m"];
+
+  EXPECT_FALSE(outcome_of(Version{0}, {})) << "it begins";
+  EXPECT_FALSE(outcome_of(Version{3}, whole)) << "it goes on";
+  ASSERT_TRUE(outcome_of(Version{3}, {}));
+  EXPECT_EQ(outcome_of(Version{3}, {})->code(), Code::kBadData);
+  ASSERT_TRUE(outcome_of(Version{3}, foreign));
+  EXPECT_EQ(outcome_of(Version{3}, foreign)->code(), Code::kBadData);
+}
+
 TEST(InnerNode, EachSilentChildOfAContinuousNodeIsAskedByItselfAndThenReplaced) {
   Recorder context;
   InnerNode root = continuous_root({1, 3}, {.concurrency = 1}, 1);

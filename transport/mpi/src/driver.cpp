@@ -40,7 +40,7 @@ Status MpiDriver::start(const AgreedPlan& plan, const TrainerFactory& factory, R
                                     ? settings_.place(plan.tree(), session_.hosts())
                                     : Result<Placement>(invalid_argument("MpiDriverSettings::place is needed"));
   Status ready = placement.status();
-  Result<std::unique_ptr<TrainingPool>> pool = TrainingPool::create(factory, threads_);
+  Result<std::unique_ptr<TrainingPool>> pool = TrainingPool::create(factory, threads_, plan.local_method());
   if (ready.ok()) { ready = pool.status(); }
   std::optional<RootState> root;
   if (ready.ok() && observer != nullptr) {

@@ -336,7 +336,8 @@ Status SimulationDriver::run(const AgreedPlan& plan, const TrainerFactory& facto
   const std::uint32_t threads = std::max(settings_.threads, 1U);
   // With the virtual clock the driver's thread trains too; with the real one it keeps the time.
   CompletionList completions;
-  Result<std::unique_ptr<TrainingPool>> pool = TrainingPool::create(factory, real ? threads : threads - 1);
+  Result<std::unique_ptr<TrainingPool>> pool =
+      TrainingPool::create(factory, real ? threads : threads - 1, plan.local_method());
   if (!pool.ok()) { return pool.status(); }
   return Simulation(settings_, plan, observer, **pool, completions, statistics_).run();
 }

@@ -128,7 +128,7 @@ struct TrainerConfig {
 };
 
 struct AlgorithmConfig {
-  enum class Kind { kFedAvg, kFedSgd, kFedProx };
+  enum class Kind { kFedAvg, kFedSgd, kFedProx, kFedNova };
   Kind kind = Kind::kFedAvg;
   double mu = 0.01;  // kFedProx
   enum class Weighting { kSamples, kUniform, kCapped };

@@ -39,6 +39,8 @@ class AgreedPlan {
   [[nodiscard]] virtual InnerNodeSettings inner_node(NodeId node, std::uint32_t incarnation) const = 0;
   // How patient the client node `client` is with its parent, whose link may be slow.
   [[nodiscard]] virtual LivenessSettings client_liveness(NodeId client) const = 0;
+  // What clients make of their changes before they send them; null: nothing.
+  [[nodiscard]] virtual const LocalMethod* local_method() const noexcept { return nullptr; }
   // What the client node `node` has to train when it asks with `request`.
   [[nodiscard]] virtual TrainTask train_task(NodeId node, TrainRequest request) const = 0;
 };

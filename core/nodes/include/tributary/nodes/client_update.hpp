@@ -40,9 +40,9 @@ Result<ClientUpdate> make_client_update(const ParameterSpec& spec, const ModelVa
 // The update that a client sends for its work.
 [[nodiscard]] Update make_update(const ParameterSpec& spec, ClientUpdate contribution);
 
-// Moves `model` by `share` of the mean of what `rule` holds: trainable tensors through `optimizer`, statistics
-// directly.
+// Moves `model` by `share` of the mean of what `rule` holds: trainable tensors, `scale` times that, through
+// `optimizer`, statistics directly.
 void apply_mean(const ParameterSpec& spec, const AggregationRule& rule, ServerOptimizer& optimizer, double share,
-                std::span<float> model);
+                double scale, std::span<float> model);
 
 }  // namespace tributary

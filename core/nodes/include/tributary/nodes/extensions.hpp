@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "tributary/nodes/aggregation_rule.hpp"
+#include "tributary/nodes/local_method.hpp"
 #include "tributary/nodes/server_optimizer.hpp"
 #include "tributary/nodes/tier_policy.hpp"
 
@@ -23,10 +24,13 @@ class ExtensionRegistry {
   using RuleMaker = std::function<std::unique_ptr<AggregationRule>()>;
   using ServerOptimizerMaker = std::function<std::unique_ptr<ServerOptimizer>(const ServerOptimizerSettings&)>;
 
+  using LocalMethodMaker = std::function<std::unique_ptr<LocalMethod>(const LocalMethodSettings&)>;
+
   // A later entry of the same name replaces an earlier one.
   void add_policy(std::string name, std::string summary, PolicyMaker maker);
   void add_rule(std::string name, std::string summary, RuleMaker maker);
   void add_server_optimizer(std::string name, std::string summary, ServerOptimizerMaker maker);
+  void add_local_method(std::string name, std::string summary, LocalMethodMaker maker);
 
   // kConfiguration, with the known names, if `name` is not among them.
   [[nodiscard]] Result<std::unique_ptr<TierPolicy>> make_policy(const std::string& name,
@@ -34,6 +38,8 @@ class ExtensionRegistry {
   [[nodiscard]] Result<std::unique_ptr<AggregationRule>> make_rule(const std::string& name) const;
   [[nodiscard]] Result<std::unique_ptr<ServerOptimizer>> make_server_optimizer(
       const std::string& name, const ServerOptimizerSettings& settings) const;
+  [[nodiscard]] Result<std::unique_ptr<LocalMethod>> make_local_method(const std::string& name,
+                                                                       const LocalMethodSettings& settings) const;
 
   struct Entry {
     std::string name;
@@ -52,6 +58,7 @@ class ExtensionRegistry {
   std::map<std::string, Known<PolicyMaker>> policies_;
   std::map<std::string, Known<RuleMaker>> rules_;
   std::map<std::string, Known<ServerOptimizerMaker>> server_optimizers_;
+  std::map<std::string, Known<LocalMethodMaker>> local_methods_;
 };
 
 }  // namespace tributary

@@ -26,10 +26,12 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
 #include "tributary/nodes/aggregation_rule.hpp"
+#include "tributary/nodes/local_method.hpp"
 #include "tributary/nodes/parent_link.hpp"
 #include "tributary/nodes/server_optimizer.hpp"
 #include "tributary/nodes/tier_policy.hpp"
@@ -63,7 +65,15 @@ struct InnerNodeSettings {
   std::unique_ptr<TierPolicy> policy;
   std::unique_ptr<AggregationRule> rule;
   std::unique_ptr<ServerOptimizer> optimizer;
+  std::shared_ptr<const LocalMethod> method;  // whose means this node commits; null: they move the model as they are
 };
+
+// Whose the parts of a root's snapshot are.
+inline constexpr std::string_view kOptimizerState = "optimizer";
+
+// Lets an optimizer go on from what was published with a model of that version: before the first commit from nothing.
+// kBadData: it cannot.
+Status restore_optimizer(ServerOptimizer& optimizer, const Snapshot& snapshot, Version version, std::size_t parameters);
 
 // Where a root starts or goes on from.
 struct RootState {

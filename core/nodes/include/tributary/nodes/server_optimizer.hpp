@@ -37,7 +37,7 @@ class ServerOptimizer {
 
   // All that the next commit depends on; empty for one without a state, and before the first commit.
   [[nodiscard]] virtual Snapshot save() { return {}; }
-  // kBadData: not what save() gave for a model of so many parameters.
+  // After at least one commit. kBadData: not what save() gave for a model of so many parameters.
   virtual Status restore(const Snapshot& snapshot, std::size_t parameters);
 };
 

@@ -56,6 +56,7 @@ class Plan final : public AgreedPlan {
   [[nodiscard]] std::uint64_t seed() const noexcept override { return configuration_.seed; }
 
   [[nodiscard]] InnerNodeSettings inner_node(NodeId node, std::uint32_t incarnation) const override;
+  [[nodiscard]] const LocalMethod* local_method() const noexcept override { return method_.get(); }
   [[nodiscard]] TrainTask train_task(NodeId node, TrainRequest request) const override;
   // The seed of one client's work in one round of its parent.
   [[nodiscard]] std::uint64_t task_seed(ClientIndex client, Round round) const noexcept;
@@ -70,6 +71,7 @@ class Plan final : public AgreedPlan {
   Tree tree_;
   std::shared_ptr<const ParameterSpec> spec_;  // shared: nodes point to it, and a Plan can be moved
   std::shared_ptr<const ExtensionRegistry> registry_;
+  std::shared_ptr<const LocalMethod> method_;                 // null: none
   std::unordered_map<std::uint32_t, ExactScale> scales_;      // by the node that divides
   std::shared_ptr<const std::vector<Weight>> weight_bounds_;  // by node; shared as spec_ is
   double coarsest_resolution_ = 0.0;

@@ -27,6 +27,7 @@
 #include <vector>
 
 #include "tributary/nodes/client_update.hpp"
+#include "tributary/nodes/local_method.hpp"
 #include "tributary/nodes/model_evaluator.hpp"
 #include "tributary/nodes/trainer.hpp"
 
@@ -43,8 +44,10 @@ class TrainingPool final : public ModelEvaluator {
     bool longest_first = false;
   };
 
-  // `workers` threads besides the caller's own. `factory` must outlive the pool.
-  static Result<std::unique_ptr<TrainingPool>> create(const TrainerFactory& factory, std::uint32_t workers);
+  // `workers` threads besides the caller's own. `method`: what it makes of outcomes; null: nothing. Both must outlive
+  // the pool.
+  static Result<std::unique_ptr<TrainingPool>> create(const TrainerFactory& factory, std::uint32_t workers,
+                                                      const LocalMethod* method = nullptr);
   // Finishes evaluations that were begun; no other work.
   ~TrainingPool() override;
   TrainingPool(const TrainingPool&) = delete;
@@ -91,7 +94,7 @@ class TrainingPool final : public ModelEvaluator {
 
   class PooledEvaluation;
 
-  explicit TrainingPool(const TrainerFactory& factory);
+  TrainingPool(const TrainerFactory& factory, const LocalMethod* method);
   void work(Trainer& trainer);
   [[nodiscard]] bool may_start() const;
   [[nodiscard]] bool may_measure();
@@ -102,6 +105,7 @@ class TrainingPool final : public ModelEvaluator {
   Result<ClientUpdate> train(Trainer& trainer, Job& job);
 
   const TrainerFactory& factory_;
+  const LocalMethod* method_;
   std::unique_ptr<Trainer> own_trainer_;
   std::vector<std::unique_ptr<Trainer>> trainers_;
   std::vector<std::thread> workers_;

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+// FedNova, normalized averaging (arXiv 2007.07481): clients that did more steps do not pull the model further towards
+// their own optimum. With D_i the change of client i, p_i its share of the weights, and nu_i how often its gradients
+// count in D_i, for plain steps their number:
+//
+//   w <- w + lr * (sum p_i nu_i) * (sum p_i D_i / nu_i)
+//
+// A client sends D_i / nu_i and the scalar "local_steps", nu_i; both sums add up in any tree to the same bits. Equal
+// nu_i give FedAvg up to rounding. Running statistics are averaged as they are. Threads: as LocalMethod.
+#pragma once
+
+#include "tributary/nodes/local_method.hpp"
+
+namespace tributary {
+
+class FedNova final : public LocalMethod {
+ public:
+  explicit FedNova(const LocalMethodSettings& settings) : settings_(settings) {}
+
+  // kBadData: the trainer tells no steps, or more than scalars can say.
+  Status prepare(const ParameterSpec& spec, std::uint64_t steps, ClientUpdate& update) const override;
+  [[nodiscard]] double scale(const AggregationRule& rule) const override;
+
+  // nu: how often all gradients of so many steps count together, with momentum begun anew.
+  [[nodiscard]] double accumulated_steps(std::uint64_t steps) const;
+
+ private:
+  LocalMethodSettings settings_;
+};
+
+}  // namespace tributary
