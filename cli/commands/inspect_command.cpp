@@ -111,6 +111,7 @@ Result<std::vector<TensorReport>> tensors_of(const SafetensorsFile& file) {
     TensorReport report{tensor.name, std::string(to_string(tensor.dtype)), tensor.shape, "other", tensor.elements, {},
                         false};
     if (const auto kind = kinds.find(tensor.name); kind != kinds.end()) { report.kind = kind_name(kind->second); }
+    if (tensor.name.starts_with(kStatePrefix)) { report.kind = "state"; }
     if (is_floating(tensor.dtype)) {
       std::vector<float> values(tensor.elements);
       TRIBUTARY_RETURN_IF_ERROR(file.read_floats(tensor, values));
@@ -144,7 +145,9 @@ void print_tensors(const std::vector<TensorReport>& tensors, const Context& cont
   }
   context.out << table.render(context.paint(), context.out_terminal.utf8)
               << fmt::format("\n  {} in {}\n", human_plural(values, "value"), human_plural(tensors.size(), "tensor"));
-  if (not_finite > 0) { context.warn(fmt::format("{} are not finite", human_plural(not_finite, "value"))); }
+  if (not_finite > 0) {
+    context.warn(fmt::format("{} {} not finite", human_plural(not_finite, "value"), not_finite == 1 ? "is" : "are"));
+  }
 }
 
 Facts facts_of(const std::vector<TensorReport>& tensors) {
