@@ -127,21 +127,26 @@ void key_numbers(Page& page, const RunData& data) {
   page.tiles(tiles);
 }
 
+LineChart chart_by_round(std::string description, NumberFormat y_format) {
+  LineChart chart;
+  chart.description = std::move(description);
+  chart.x_title = "round";
+  chart.x_format = plain_number;
+  chart.y_format = std::move(y_format);
+  return chart;
+}
+
+std::string four_digits(double value) {
+  return fmt::format("{:.4g}", value);
+}
+
 void learning(Page& page, const RunData& data) {
-  LineChart accuracy;
-  accuracy.description = "Accuracy by round";
-  accuracy.x_title = "round";
-  accuracy.x_format = plain_number;
-  accuracy.y_format = accuracy_format(data.accuracy_is_share);
+  LineChart accuracy = chart_by_round("Accuracy by round", accuracy_format(data.accuracy_is_share));
   if (data.accuracy_is_share) { accuracy.y_most = 1.0; }
   accuracy.area = true;
   accuracy.series = {series_of(data, "accuracy", "held-out data", 0),
                      series_of(data, "client_accuracy", "clients' own data", 1)};
-  LineChart loss;
-  loss.description = "Loss by round";
-  loss.x_title = "round";
-  loss.x_format = plain_number;
-  loss.y_format = [](double value) { return fmt::format("{:.4g}", value); };
+  LineChart loss = chart_by_round("Loss by round", four_digits);
   loss.series = {series_of(data, "loss", "held-out data", 0), series_of(data, "train_loss", "while training", 2),
                  series_of(data, "client_loss", "clients' own data", 1)};
   page.open_section("Learning");
@@ -154,18 +159,10 @@ void learning(Page& page, const RunData& data) {
 
 // How busy clients were, and how old the models that their updates came from.
 void asynchrony(Page& page, const RunData& data) {
-  LineChart staleness;
-  staleness.description = "Staleness by round";
-  staleness.x_title = "round";
-  staleness.x_format = plain_number;
-  staleness.y_format = [](double value) { return fmt::format("{:.4g}", value); };
+  LineChart staleness = chart_by_round("Staleness by round", four_digits);
   staleness.series = {series_of(data, "staleness_max", "most", 4), series_of(data, "staleness_mean", "mean", 0),
                       series_of(data, "staleness_min", "least", 2)};
-  LineChart idle;
-  idle.description = "Idle share of clients by round";
-  idle.x_title = "round";
-  idle.x_format = plain_number;
-  idle.y_format = accuracy_format(true);
+  LineChart idle = chart_by_round("Idle share of clients by round", accuracy_format(true));
   idle.y_most = 1.0;
   idle.area = true;
   idle.series = {series_of(data, "idle_share", "idle", 1)};
