@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tributary/aggregators/fednova.hpp"
 
+#include <limits>
 #include <memory>
 #include <string>
 #include <vector>
@@ -44,9 +45,13 @@ Status FedNova::prepare(const ParameterSpec& spec, std::uint64_t steps, ClientUp
   return {};
 }
 
+// Of very many metrics only so many are carried. Without all clients' steps the mean means nothing, and a model that is
+// not finite ends the run.
 double FedNova::scale(const AggregationRule& rule) const {
   const auto found = rule.scalars().find(kSteps);
-  return found == rule.scalars().end() ? 1.0 : found->second.mean();
+  const bool complete =
+      found != rule.scalars().end() && found->second.left_out() == 0 && found->second.weight() == rule.weight();
+  return complete ? found->second.mean() : std::numeric_limits<double>::quiet_NaN();
 }
 
 }  // namespace tributary

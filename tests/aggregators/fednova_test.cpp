@@ -77,6 +77,21 @@ TEST(FedNova, LeavesStatisticsAsTheyAre) {
   EXPECT_EQ(update.metrics.at("local_steps"), 4.0);
 }
 
+// A factor of 1 instead would train another model, and say nothing.
+TEST(FedNova, HasNoFactorWhereTheStepsOfAClientAreMissing) {
+  const FedNova method({});
+  WeightedSum node;
+  node.begin(one_value(), ExactScale::fine(Weight::from(4).value(), 2));
+  for (const bool prepared : {true, false}) {
+    ClientUpdate update;
+    update.weight = Weight::from(1.0).value();
+    update.delta = floats({1.0F});
+    if (prepared) { ASSERT_TRUE(method.prepare(one_value(), 3, update).ok()); }
+    ASSERT_TRUE(node.add(make_update(one_value(), std::move(update)), 1).ok());
+    EXPECT_EQ(std::isnan(method.scale(node)), !prepared);
+  }
+}
+
 TEST(FedNova, RefusesATrainerThatTellsNoSteps) {
   ClientUpdate update;
   update.delta = floats({1.0F});

@@ -19,6 +19,7 @@ class FedNova final : public LocalMethod {
 
   // kBadData: the trainer tells no steps, or more than scalars can say.
   Status prepare(const ParameterSpec& spec, std::uint64_t steps, ClientUpdate& update) const override;
+  // Not a number where the steps of a client are missing in the sums.
   [[nodiscard]] double scale(const AggregationRule& rule) const override;
 
   // nu: how often all gradients of so many steps count together, with momentum begun anew.
