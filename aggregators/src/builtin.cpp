@@ -2,7 +2,10 @@
 #include "tributary/aggregators/builtin.hpp"
 
 #include "tributary/aggregators/buffered.hpp"
+#include "tributary/aggregators/feddyn.hpp"
 #include "tributary/aggregators/fednova.hpp"
+#include "tributary/aggregators/fedprox.hpp"
+#include "tributary/aggregators/scaffold.hpp"
 #include "tributary/aggregators/server_optimizers.hpp"
 #include "tributary/aggregators/synchronous.hpp"
 #include "tributary/aggregators/weighted_sum.hpp"
@@ -19,6 +22,12 @@ void register_builtin_aggregators(ExtensionRegistry& registry) {
                       [](const PolicySettings& settings) { return std::make_unique<BufferedPolicy>(settings, 1); });
   registry.add_rule("weighted-sum", "exact weighted mean of the children's changes",
                     [] { return std::make_unique<WeightedSum>(); });
+  registry.add_local_method("fedprox", "clients are pulled towards the model that they were given",
+                            [](const LocalMethodSettings& settings) { return std::make_unique<FedProx>(settings); });
+  registry.add_local_method("scaffold", "control variates take out what sets each client's data apart",
+                            [](const LocalMethodSettings& settings) { return std::make_unique<Scaffold>(settings); });
+  registry.add_local_method("feddyn", "each client's pull follows what it has sent before",
+                            [](const LocalMethodSettings& settings) { return std::make_unique<FedDyn>(settings); });
   registry.add_local_method("fednova",
                             "clients' changes are divided by their steps, and multiplied by the mean of them",
                             [](const LocalMethodSettings& settings) { return std::make_unique<FedNova>(settings); });

@@ -3,43 +3,24 @@
 
 #include <limits>
 #include <memory>
-#include <string>
 #include <vector>
+
+#include "tributary/aggregators/gradient_steps.hpp"
 
 namespace tributary {
 namespace {
 
 constexpr const char* kSteps = "local_steps";
-constexpr std::uint64_t kMostSteps = std::uint64_t{1} << 30U;
 
 }  // namespace
 
-// A gradient counts once when it is taken, momentum times as much in the next step, and so on.
-double FedNova::accumulated_steps(std::uint64_t steps) const {
-  if (settings_.momentum == 0.0) { return static_cast<double>(steps); }
-  double velocity = 0.0;
-  double sum = 0.0;
-  for (std::uint64_t step = 0; step < steps; ++step) {
-    velocity = settings_.momentum * velocity + 1.0;
-    sum += settings_.nesterov ? 1.0 + settings_.momentum * velocity : velocity;
-  }
-  return sum;
-}
-
-Status FedNova::prepare(const ParameterSpec& spec, std::uint64_t steps, ClientUpdate& update) const {
-  if (steps == 0 || steps > kMostSteps) {
-    return bad_data(
-        "fednova divides a change by the steps that made it, and the trainer tells none: it must report `steps`");
-  }
-  const double nu = accumulated_steps(steps);
+Status FedNova::prepare(const MethodTask& task, const TrainingFacts& facts, ClientUpdate& update) const {
+  TRIBUTARY_RETURN_IF_ERROR(check_steps("fednova", facts.steps));
+  const double nu = accumulated_steps(facts.steps, settings_.momentum, settings_.nesterov);
   auto normalized = std::make_shared<std::vector<float>>(update.delta.values().begin(), update.delta.values().end());
-  for (std::size_t t = 0; t < spec.tensors().size(); ++t) {
-    if (spec.tensors()[t].kind != TensorKind::kTrainable) { continue; }
-    const std::size_t end = spec.offset(t) + spec.tensors()[t].elements();
-    for (std::size_t i = spec.offset(t); i < end; ++i) {
-      (*normalized)[i] = static_cast<float>(static_cast<double>((*normalized)[i]) / nu);
-    }
-  }
+  for_each_trainable(task.spec, [&](std::size_t i) {
+    (*normalized)[i] = static_cast<float>(static_cast<double>((*normalized)[i]) / nu);
+  });
   update.delta = Payload::floats(std::move(normalized));
   update.metrics[kSteps] = nu;
   return {};

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <iterator>
 #include <optional>
 
@@ -28,9 +29,11 @@ Status explain(const Status& refused, const ParameterSpec& spec, std::span<const
 
 }  // namespace
 
-void WeightedSum::begin(const ParameterSpec& spec, const ExactScale& scale) {
+void WeightedSum::begin(const ParameterSpec& spec, const ExactScale& scale, const IncrementSegments& increments) {
   spec_ = &spec;
   sums_.begin(spec.parameters(), scale, second_moments(spec));
+  std::erase_if(increments_, [&](const auto& entry) { return std::ranges::count(increments.names, entry.first) == 0; });
+  for (const std::string& name : increments.names) { increments_[name].begin(spec.parameters(), increments.scale); }
   contributors_ = 0;
   scalars_.clear();
 }
@@ -41,25 +44,49 @@ Status WeightedSum::add(const Update& update, std::uint32_t factor) {
                                         update.fingerprint.hex().substr(0, 12),
                                         spec_->fingerprint().hex().substr(0, 12)));
   }
-  const Segment* const delta = update.find(kDeltaSegment);
-  if (delta == nullptr || update.segments.size() != 1) {
-    return invalid_argument(fmt::format("a weighted sum takes the segment \"{}\" alone", kDeltaSegment));
+  if (update.find(kDeltaSegment) == nullptr || update.segments.size() != 1 + increments_.size()) {
+    std::string names = fmt::format("\"{}\"", kDeltaSegment);
+    for (const auto& [name, sums] : increments_) { names += fmt::format(" and \"{}\"", name); }
+    return invalid_argument(fmt::format("a weighted sum takes {} alone", names));
+  }
+  for (const auto& [name, sums] : increments_) {
+    if (update.find(name) == nullptr) { return invalid_argument(fmt::format("an update without \"{}\"", name)); }
   }
   if (update.contributors == 0) { return invalid_argument("an update without contributors"); }
   if (update.scalars.size() > kMostScalars) {
     return invalid_argument(
         fmt::format("an update with {} metrics: at most {} are carried", update.scalars.size(), kMostScalars));
   }
-  const Payload& payload = delta->payload;
-  TRIBUTARY_RETURN_IF_ERROR(
-      payload.encoding() == Encoding::kFloat32
-          ? explain(sums_.add(payload.values(), update.weight, factor), *spec_, payload.values(), sums_)
-          : sums_.add(payload, update.weight, factor));
+  TRIBUTARY_RETURN_IF_ERROR(add_payloads(update, factor));
   contributors_ += update.contributors;
   for (const auto& [name, sum] : update.scalars) {
     scalars_[name].add(sum);
     // Names come from the network. The smallest stay: those are the same in any order and tree.
     if (scalars_.size() > kMostScalars) { scalars_.erase(std::prev(scalars_.end())); }
+  }
+  return {};
+}
+
+// All of its segments or none: what one of the sums cannot hold, none of them holds.
+Status WeightedSum::add_payloads(const Update& update, std::uint32_t factor) {
+  const auto weight_of = [&update](const Segment& segment) {
+    return segment.weight.zero() ? update.weight : segment.weight;
+  };
+  for (auto& [name, sums] : increments_) {
+    const Segment& segment = *update.find(name);
+    TRIBUTARY_RETURN_IF_ERROR(sums.check(segment.payload, weight_of(segment)).with_context(name));
+  }
+  const Payload& delta = update.find(kDeltaSegment)->payload;
+  TRIBUTARY_RETURN_IF_ERROR(
+      delta.encoding() == Encoding::kFloat32
+          ? explain(sums_.add(delta.values(), update.weight, factor), *spec_, delta.values(), sums_)
+          : sums_.add(delta, update.weight, factor));
+  for (auto& [name, sums] : increments_) {
+    const Segment& segment = *update.find(name);
+    // Checked above.
+    [[maybe_unused]] const Status added = segment.payload.encoding() == Encoding::kFloat32
+                                              ? sums.add(segment.payload.values(), weight_of(segment))
+                                              : sums.add(segment.payload, weight_of(segment));
   }
   return {};
 }
@@ -71,7 +98,19 @@ Update WeightedSum::forward() const {
   update.contributors = contributors_;
   update.scalars = scalars_;
   update.segments.push_back({std::string(kDeltaSegment), sums_.encode()});
+  for (Segment& segment : increments()) { update.segments.push_back(std::move(segment)); }
   return update;
+}
+
+std::vector<Segment> WeightedSum::increments() const {
+  std::vector<Segment> segments;
+  for (const auto& [name, sums] : increments_) { segments.push_back({name, sums.encode(), sums.weight()}); }
+  return segments;
+}
+
+void WeightedSum::visit_increments(std::string_view name,
+                                   const std::function<void(std::size_t, std::span<const double>)>& visit) const {
+  increments_.find(name)->second.sums(visit);
 }
 
 }  // namespace tributary

@@ -67,6 +67,10 @@ Result<Times> run_federation(const PreparedRun& composition, std::uint32_t threa
 Result<Times> run_bare(const PreparedRun& composition, std::uint32_t threads) {
   const Plan& plan = composition.plan;
   const Tree& tree = plan.tree();
+  Drift drift;
+  if (plan.local_method() != nullptr) {
+    TRIBUTARY_ASSIGN_OR_RETURN(drift, plan.local_method()->drift({.spec = plan.spec(), .broadcast = {}, .state = {}}));
+  }
   TRIBUTARY_ASSIGN_OR_RETURN(std::vector<float> initial, composition.factory->initial_model(plan.configuration().seed));
   const auto base = std::make_shared<const std::vector<float>>(std::move(initial));
   std::vector<std::unique_ptr<Trainer>> trainers;
@@ -84,8 +88,9 @@ Result<Times> run_bare(const PreparedRun& composition, std::uint32_t threads) {
       crew.emplace_back([&, own = trainer.get()] {
         const auto begun = Clock::now();
         for (std::uint32_t client = next++; client < tree.clients(); client = next++) {
-          const TrainTask task = plan.train_task(tree.client_node(ClientIndex{client}),
-                                                 {.key = {0, round}, .global_round = Round{round}, .base = base});
+          TrainTask task = plan.train_task(tree.client_node(ClientIndex{client}),
+                                           {.key = {0, round}, .global_round = Round{round}, .base = base});
+          task.drift = drift;
           if (!own->train(task).ok()) { failed = true; }
         }
         busy += std::chrono::nanoseconds(Clock::now() - begun).count();
@@ -118,6 +123,11 @@ Status run_bench(const Context& context, const Options& options) {
   TRIBUTARY_ASSIGN_OR_RETURN(Configuration configuration, load_configuration(*options.configuration));
   const std::uint32_t threads = thread_count(configuration);
   TRIBUTARY_ASSIGN_OR_RETURN(const Loaded loaded, load_federation(std::move(configuration)));
+  if (const LocalMethod* method = loaded.composition.plan.local_method(); method != nullptr && method->keeps_state()) {
+    return configuration_error(
+        "this measures training, and no state of clients is kept for it: choose an algorithm.kind whose clients have "
+        "none");
+  }
   std::vector<double> idle;
   std::vector<double> ratios;
   std::vector<double> walls;

@@ -15,6 +15,7 @@
 #include "build_information.hpp"
 #include "tributary/base/version.hpp"
 #include "tributary/mpi/driver.hpp"
+#include "tributary/run/client_states.hpp"
 #include "tributary/topology/place_nodes.hpp"
 
 namespace tributary::cli {
@@ -58,10 +59,18 @@ class MpiJob final : public ProcessGroup {
 
  private:
   static MpiDriverSettings of(JobSettings settings) {
-    return {.threads = settings.threads,
-            .silence = std::chrono::nanoseconds(static_cast<std::int64_t>(settings.lost_after_s * 1e9)),
-            .place = node_placer(std::move(settings.work)),
-            .stop_now = settings.stop_now};
+    MpiDriverSettings made{.threads = settings.threads,
+                           .silence = std::chrono::nanoseconds(static_cast<std::int64_t>(settings.lost_after_s * 1e9)),
+                           .place = node_placer(std::move(settings.work)),
+                           .state_directory = settings.state_directory.string(),
+                           .open_states = nullptr,
+                           .stop_now = settings.stop_now};
+    if (settings.keeps_states) {
+      made.open_states = [](const std::string& directory) {
+        return std::make_unique<ClientStates>(real_file_system(), directory, ClientStates::Writing::kAtOnce);
+      };
+    }
+    return made;
   }
 
   std::unique_ptr<MpiSession> session_;

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <atomic>
+#include <filesystem>
 #include <memory>
 #include <string>
 
@@ -29,6 +30,8 @@ struct JobSettings {
   double lost_after_s = 15.0;
   std::function<double(ClientIndex)> work;
   const std::atomic<bool>* stop_now = nullptr;
+  std::filesystem::path state_directory;  // of the states of clients; known to the first rank
+  bool keeps_states = false;
 };
 
 class ProcessGroup {

@@ -174,18 +174,29 @@ struct Audience {
   }
 };
 
-Result<std::unique_ptr<Federation>> open_federation(const Context& context, Prepared& prepared,
-                                                    FederationOptions options) {
-  const PreparedRun& composition = prepared.loaded.composition;
-  if (prepared.numbered) {
-    TRIBUTARY_ASSIGN_OR_RETURN(ClaimedDirectory claimed, claim_free_directory(real_file_system(), prepared.directory));
-    if (claimed.path != prepared.directory) {
-      context.note(fmt::format("{} holds a run already: this one goes to {}", prepared.directory.string(),
-                               claimed.path.string()));
-    }
-    prepared.directory = std::move(claimed.path);
-    prepared.lock = std::move(claimed.lock);
+bool keeps_states(const Plan& plan) {
+  return plan.local_method() != nullptr && plan.local_method()->keeps_state();
+}
+
+std::filesystem::path states_in(const std::filesystem::path& directory) {
+  return directory / "clients";
+}
+
+// From here on the directory's name is the run's own.
+Status claim_directory(const Context& context, Prepared& prepared) {
+  if (!prepared.numbered) { return {}; }
+  TRIBUTARY_ASSIGN_OR_RETURN(ClaimedDirectory claimed, claim_free_directory(real_file_system(), prepared.directory));
+  if (claimed.path != prepared.directory) {
+    context.note(
+        fmt::format("{} holds a run already: this one goes to {}", prepared.directory.string(), claimed.path.string()));
   }
+  prepared.directory = std::move(claimed.path);
+  prepared.lock = std::move(claimed.lock);
+  return {};
+}
+
+Result<std::unique_ptr<Federation>> open_federation(Prepared& prepared, FederationOptions options) {
+  const PreparedRun& composition = prepared.loaded.composition;
   options.directory = prepared.directory;
   options.resume = prepared.resume;
   options.lock = std::move(prepared.lock);
@@ -254,10 +265,18 @@ Status run_here(const Context& context, Prepared& prepared) {
   warn_of_ineffective_settings(context, composition, false);
   FederationOptions options;
   const Audience audience(context, options);
+  std::optional<ClientStates> states;
+  TRIBUTARY_RETURN_IF_ERROR(claim_directory(context, prepared));
+  if (keeps_states(composition.plan)) {
+    states.emplace(real_file_system(), states_in(prepared.directory), ClientStates::Writing::kWhenFlushed);
+    options.client_states = &*states;
+  }
   TRIBUTARY_ASSIGN_OR_RETURN(const std::unique_ptr<Federation> federation,
-                             open_federation(context, prepared, std::move(options)));
+                             open_federation(prepared, std::move(options)));
   context.note(data_line(composition));
-  SimulationDriver driver(simulation_settings(composition.plan.configuration(), composition));
+  SimulationSettings settings = simulation_settings(composition.plan.configuration(), composition);
+  settings.client_states = states ? &*states : nullptr;
+  SimulationDriver driver(std::move(settings));
   return carry_out(context, prepared, *federation, driver);
 }
 
@@ -266,7 +285,9 @@ JobSettings job_settings(const PreparedRun& composition) {
   return {.threads = configuration.threads,
           .lost_after_s = configuration.mpi.lost_after_s,
           .work = client_work(composition),
-          .stop_now = &stop_at_once};
+          .stop_now = &stop_at_once,
+          .state_directory = {},
+          .keeps_states = keeps_states(composition.plan)};
 }
 
 // The same in a job: the first rank runs, the others serve it.
@@ -287,12 +308,16 @@ Status run_in_job(const Context& context, ProcessGroup& job, Result<Prepared>& p
   }
   FederationOptions options;
   const Audience audience(context, options);
-  const Result<std::unique_ptr<Federation>> federation = open_federation(context, *prepared, std::move(options));
+  const Status claimed = claim_directory(context, *prepared);
+  const Result<std::unique_ptr<Federation>> federation =
+      claimed.ok() ? open_federation(*prepared, std::move(options)) : Result<std::unique_ptr<Federation>>(claimed);
   // The others wait for the run to begin, or to hear why it does not.
   if (!federation.ok()) { return job.agree(federation.status(), &composition); }
   warn_of_ineffective_settings(context, composition, true);
   context.note(data_line(composition));
-  const std::unique_ptr<Driver> driver = job.driver(job_settings(composition));
+  JobSettings settings = job_settings(composition);
+  settings.state_directory = std::filesystem::absolute(states_in(prepared->directory));
+  const std::unique_ptr<Driver> driver = job.driver(std::move(settings));
   if (Status status = carry_out(context, *prepared, **federation, *driver); !status.ok()) {
     if (!job.has_lost_ranks() || status.message().empty()) { return status; }
     return Status(status.code(), fmt::format("{}; go on with: tributary run --resume {}", status.message(),

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <vector>
 
+#include "tributary/aggregators/gradient_steps.hpp"
 #include "tributary/aggregators/server_optimizers.hpp"
 #include "tributary/aggregators/weighted_sum.hpp"
 
@@ -17,22 +18,26 @@ const ParameterSpec& one_value() {
   return kSpec;
 }
 
+MethodTask work_on(const ParameterSpec& spec) {
+  return {.spec = spec, .broadcast = {}, .state = {}};
+}
+
 Payload floats(std::vector<float> values) {
   return Payload::floats(std::make_shared<const std::vector<float>>(std::move(values)));
 }
 
-TEST(FedNova, CountsHowOftenGradientsCount) {
-  EXPECT_EQ(FedNova({}).accumulated_steps(7), 7.0);
+TEST(GradientSteps, CountsHowOftenGradientsCount) {
+  EXPECT_EQ(accumulated_steps(7, 0.0, false), 7.0);
   for (const double momentum : {0.5, 0.9}) {
     for (const std::uint64_t steps : {1U, 2U, 30U}) {
       const double closed = (static_cast<double>(steps) -
                              momentum * (1.0 - std::pow(momentum, static_cast<double>(steps))) / (1.0 - momentum)) /
                             (1.0 - momentum);
-      EXPECT_NEAR(FedNova({.momentum = momentum}).accumulated_steps(steps), closed, 1e-9 * closed);
+      EXPECT_NEAR(accumulated_steps(steps, momentum, false), closed, 1e-9 * closed);
     }
   }
   // Two steps with Nesterov's momentum of 1/2: the first gradient counts 1 + 1/2 + 1/4, the second 1 + 1/2.
-  EXPECT_DOUBLE_EQ(FedNova({.momentum = 0.5, .nesterov = true}).accumulated_steps(2), 1.75 + 1.5);
+  EXPECT_DOUBLE_EQ(accumulated_steps(2, 0.5, true), 1.75 + 1.5);
 }
 
 // F_i(x) = k_i / 2 (x - o_i)^2 with k = (1, 4), o = (0, 3), shares (1/4, 3/4), a rate of 0.1 and (2, 5) steps from w
@@ -50,7 +55,7 @@ TEST(FedNova, GivesTheNumbersOfTheQuadraticFixture) {
     ClientUpdate update;
     update.weight = Weight::from(client == 0 ? 1.0 : 3.0).value();
     update.delta = floats({static_cast<float>(x - 1.0)});
-    ASSERT_TRUE(method.prepare(one_value(), steps[client], update).ok());
+    ASSERT_TRUE(method.prepare(work_on(one_value()), {.steps = steps[client]}, update).ok());
     ASSERT_TRUE(node.add(make_update(one_value(), std::move(update)), 1).ok());
   }
   std::vector<float> model{1.0F};
@@ -70,7 +75,7 @@ TEST(FedNova, LeavesStatisticsAsTheyAre) {
   ClientUpdate update;
   update.delta = floats({8.0F, -4.0F, 6.0F, 2.0F});
 
-  ASSERT_TRUE(FedNova({}).prepare(spec, 4, update).ok());
+  ASSERT_TRUE(FedNova({}).prepare(work_on(spec), {.steps = 4}, update).ok());
 
   EXPECT_EQ(std::vector<float>(update.delta.values().begin(), update.delta.values().end()),
             (std::vector<float>{2.0F, -1.0F, 6.0F, 2.0F}));
@@ -86,7 +91,7 @@ TEST(FedNova, HasNoFactorWhereTheStepsOfAClientAreMissing) {
     ClientUpdate update;
     update.weight = Weight::from(1.0).value();
     update.delta = floats({1.0F});
-    if (prepared) { ASSERT_TRUE(method.prepare(one_value(), 3, update).ok()); }
+    if (prepared) { ASSERT_TRUE(method.prepare(work_on(one_value()), {.steps = 3}, update).ok()); }
     ASSERT_TRUE(node.add(make_update(one_value(), std::move(update)), 1).ok());
     EXPECT_EQ(std::isnan(method.scale(node)), !prepared);
   }
@@ -96,8 +101,9 @@ TEST(FedNova, RefusesATrainerThatTellsNoSteps) {
   ClientUpdate update;
   update.delta = floats({1.0F});
 
-  EXPECT_EQ(FedNova({}).prepare(one_value(), 0, update).code(), Code::kBadData);
-  EXPECT_EQ(FedNova({}).prepare(one_value(), std::uint64_t{1} << 40U, update).code(), Code::kBadData);
+  EXPECT_EQ(FedNova({}).prepare(work_on(one_value()), {.steps = 0}, update).code(), Code::kBadData);
+  EXPECT_EQ(FedNova({}).prepare(work_on(one_value()), {.steps = std::uint64_t{1} << 40U}, update).code(),
+            Code::kBadData);
   EXPECT_EQ(update.delta.values()[0], 1.0F);
 }
 

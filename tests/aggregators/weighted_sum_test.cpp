@@ -133,7 +133,7 @@ TEST(WeightedSum, RefusesWhatDoesNotBelongAndStaysAsItWas) {
   empty.contributors = 0;
 
   EXPECT_EQ(node.add(from_client({1.0F}, 4), 1).code(), Code::kInvalidArgument);
-  EXPECT_EQ(node.add(nameless, 1).message(), "a weighted sum takes the segment \"delta\" alone");
+  EXPECT_EQ(node.add(nameless, 1).message(), "a weighted sum takes \"delta\" alone");
   EXPECT_EQ(node.add(empty, 1).message(), "an update without contributors");
   EXPECT_EQ(node.add(from_client({std::nanf(""), 0.0F}, 4), 1).code(), Code::kBadData);
   EXPECT_TRUE(same(node.forward(), before));

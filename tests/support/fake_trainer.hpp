@@ -40,6 +40,8 @@ class FunctionTrainerFactory final : public TrainerFactory {
   [[nodiscard]] Result<std::unique_ptr<Trainer>> create() const override {
     return std::unique_ptr<Trainer>(std::make_unique<FunctionTrainer>(function_, measure_));
   }
+  [[nodiscard]] bool honours_drift() const override { return honours_drift_; }
+  void set_honours_drift() { honours_drift_ = true; }
   void set_measure(Measure measure) { measure_ = std::move(measure); }
 
  private:
@@ -61,6 +63,7 @@ class FunctionTrainerFactory final : public TrainerFactory {
   Function function_;
   Measure measure_;
   std::function<double(ClientIndex)> weight_;
+  bool honours_drift_ = false;
 };
 
 // Clients and rounds, from any thread.

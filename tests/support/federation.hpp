@@ -77,6 +77,7 @@ class MemoryObserver final : public RunObserver {
     last_mark_ = Clock::now();
     return stop;
   }
+  [[nodiscard]] Version durable() const override { return saved_version_; }
   void trained(std::uint64_t more) override {
     called();
     tasks += more;
@@ -103,6 +104,8 @@ class MemoryObserver final : public RunObserver {
   }
 
   [[nodiscard]] const std::vector<float>& model() const { return final_; }
+  // What was last saved with a model.
+  [[nodiscard]] const Snapshot& snapshot() const { return saved_snapshot_; }
   [[nodiscard]] std::chrono::nanoseconds longest_round() const {
     std::chrono::nanoseconds longest{0};
     for (const auto& [round, time] : round_times) { longest = std::max(longest, time); }

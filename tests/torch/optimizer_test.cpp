@@ -52,9 +52,9 @@ TEST(Optimizer, FedProxAddsTheGradientOfItsTerm) {
     return sum;
   };
   OptimizerConfig config;
-  const auto optimizer = make_host_optimizer(config, kMu, values, gradients);
+  const auto optimizer = make_host_optimizer(config, values, gradients);
 
-  optimizer->begin(base);
+  optimizer->begin(base, {.constant = nullptr, .pull = kMu});
   optimizer->step(1.0);
 
   for (std::size_t i = 0; i < values.size(); ++i) {
@@ -69,8 +69,8 @@ TEST(Optimizer, ClipsLongGradientsAndLeavesShortOnes) {
   std::vector<float> values(19), gradients(19, 0.0F);
   gradients[0] = 30.0F;
   gradients[18] = 40.0F;
-  const auto optimizer = make_host_optimizer(config, 0.0, values, gradients);
-  optimizer->begin(values);
+  const auto optimizer = make_host_optimizer(config, values, gradients);
+  optimizer->begin(values, {});
 
   optimizer->step(1.0);
 
@@ -88,14 +88,14 @@ TEST(Optimizer, ForgetsItsMomentaAtTheNextTask) {
     config.kind = kind;
     config.momentum = 0.9;
     std::vector<float> values{1.0F, 2.0F}, gradients{0.5F, -0.25F};
-    const auto optimizer = make_host_optimizer(config, 0.0, values, gradients);
-    optimizer->begin(values);
+    const auto optimizer = make_host_optimizer(config, values, gradients);
+    optimizer->begin(values, {});
     optimizer->step(0.1);
     const std::vector<float> first = values;
     optimizer->step(0.1);
 
     values = {1.0F, 2.0F};
-    optimizer->begin(values);
+    optimizer->begin(values, {});
     optimizer->step(0.1);
 
     EXPECT_EQ(values, first);

@@ -82,10 +82,10 @@ TEST(Reference, OptimizersStepAsThoseOfLibtorch) {
     at::Tensor device_values = start.clone();
     at::Tensor device_gradients = torch::zeros({kCount});
     const auto reference = reference_for(config, {parameter});
-    const auto host = make_host_optimizer(config, 0.0, values, gradients);
-    const auto device = make_device_optimizer(config, 0.0, device_values, device_gradients);
-    host->begin(values);
-    device->begin(values);
+    const auto host = make_host_optimizer(config, values, gradients);
+    const auto device = make_device_optimizer(config, device_values, device_gradients);
+    host->begin(values, {});
+    device->begin(values, {});
 
     for (int step = 0; step < 10; ++step) {
       const at::Tensor gradient = torch::randn({kCount});
@@ -123,10 +123,10 @@ TEST(Reference, OptimizersLeaveTensorsWithoutGradientAsThoseOfLibtorchDo) {
     at::Tensor device_values = start.clone();
     at::Tensor device_gradients = torch::zeros({kCount});
     const auto reference = reference_for(config, parameters);
-    const auto host = make_host_optimizer(config, 0.0, values, gradients, parts);
-    const auto device = make_device_optimizer(config, 0.0, device_values, device_gradients, parts);
-    host->begin(values);
-    device->begin(values);
+    const auto host = make_host_optimizer(config, values, gradients, parts);
+    const auto device = make_device_optimizer(config, device_values, device_gradients, parts);
+    host->begin(values, {});
+    device->begin(values, {});
 
     for (std::size_t step = 0; step < 12; ++step) {
       device_gradients.zero_();
@@ -161,10 +161,10 @@ TEST(Reference, DeviceOptimizerPullsAndClipsAsTheHostDoes) {
   std::vector<float> gradients(11);
   at::Tensor device_values = start.clone();
   at::Tensor device_gradients = torch::zeros({11});
-  const auto host = make_host_optimizer(config, 0.3, values, gradients);
-  const auto device = make_device_optimizer(config, 0.3, device_values, device_gradients);
-  host->begin(base);
-  device->begin(base);
+  const auto host = make_host_optimizer(config, values, gradients);
+  const auto device = make_device_optimizer(config, device_values, device_gradients);
+  host->begin(base, {.constant = nullptr, .pull = 0.3});
+  device->begin(base, {.constant = nullptr, .pull = 0.3});
 
   for (int step = 0; step < 5; ++step) {
     const at::Tensor gradient = torch::randn({11}) * (step % 2 == 0 ? 1.0 : 0.01);
@@ -182,9 +182,9 @@ std::vector<float> gradient_by_network(const NetworkPlan& plan, const std::vecto
                                        double* loss) {
   const auto network = plan.create();
   OptimizerConfig config;
-  const auto optimizer = network->make_optimizer(config, 0.0);
+  const auto optimizer = network->make_optimizer(config);
   network->load(model);
-  optimizer->begin(model);
+  optimizer->begin(model, {});
   const auto& pixels = std::get<std::vector<std::uint8_t>>(data.features);
   const std::span<float> features = network->features(data.size());
   for (std::size_t i = 0; i < pixels.size(); ++i) { features[i] = static_cast<float>(pixels[i]) * data.scale; }

@@ -148,25 +148,48 @@ TEST(TorchTrainer, FedSgdOfClientsIsFedSgdOfTheirUnion) {
 }
 
 TEST(TorchTrainer, FedProxWithoutPullIsFedAvgToTheBit) {
-  const TestFederation average("lenet5");
-  TestFederation proximal("lenet5");
-  proximal.configuration.algorithm.kind = AlgorithmConfig::Kind::kFedProx;
-  proximal.configuration.algorithm.mu = 0.0;
-  const auto base = average.factory().value()->initial_model(1).value();
+  const TestFederation federation("lenet5");
+  const auto base = federation.factory().value()->initial_model(1).value();
+  TrainTask proximal = task_for(0, base);
+  proximal.drift.pull = 0.0;
+  proximal.drift.constant = std::make_shared<const std::vector<float>>(base.size(), 0.0F);
 
-  EXPECT_EQ(*train_once(average, task_for(0, base)).model, *train_once(proximal, task_for(0, base)).model);
+  EXPECT_EQ(*train_once(federation, task_for(0, base)).model, *train_once(federation, proximal).model);
+}
+
+// F_i(x) + <c, x> + mu / 2 ||x - base||^2: the step of rate lr that a drift changes, against the plain one.
+TEST(TorchTrainer, ADriftAddsItsGradientToEachStep) {
+  for (const std::string model : {"logistic", "lenet5"}) {
+    TestFederation federation(model);
+    federation.configuration.trainer.steps = 1;
+    federation.configuration.trainer.optimizer.lr = 0.125;
+    const auto base = federation.factory().value()->initial_model(1).value();
+    TrainTask drifting = task_for(0, base);
+    auto constant = std::make_shared<std::vector<float>>(base.size());
+    for (std::size_t i = 0; i < base.size(); ++i) { (*constant)[i] = static_cast<float>(i % 17) * 0.0625F - 0.5F; }
+    drifting.drift = {.constant = constant, .pull = 3.0};
+
+    const std::vector<float> plain = *train_once(federation, task_for(0, base)).model;
+    const TrainOutcome moved = train_once(federation, drifting);
+
+    // The first step starts at the base, where the pull is zero.
+    EXPECT_EQ(moved.learning_rate, 0.125);
+    for (std::size_t i = 0; i < base.size(); ++i) {
+      ASSERT_NEAR((*moved.model)[i] - plain[i], -0.125F * (*constant)[i], 2e-7F) << model << " " << i;
+    }
+  }
 }
 
 TEST(TorchTrainer, FedProxStaysCloserTheStrongerItPulls) {
   TestFederation federation("logistic");
-  federation.configuration.algorithm.kind = AlgorithmConfig::Kind::kFedProx;
   federation.configuration.trainer.epochs = 5;
   const auto base = federation.factory().value()->initial_model(1).value();
 
   double last = std::numeric_limits<double>::infinity();
   for (const double mu : {0.0, 0.1, 1.0, 5.0}) {
-    federation.configuration.algorithm.mu = mu;
-    const double moved = distance(*train_once(federation, task_for(0, base)).model, base);
+    TrainTask task = task_for(0, base);
+    task.drift.pull = mu;
+    const double moved = distance(*train_once(federation, task).model, base);
     EXPECT_LT(moved, last) << mu;
     last = moved;
   }

@@ -48,6 +48,15 @@ inline TaskMessage a_task() {
           .remaining = std::chrono::seconds(90)};
 }
 
+// Of a method whose clients have a state and are given a vector beside the model.
+inline TaskMessage a_task_with_broadcast() {
+  TaskMessage task = a_task();
+  task.broadcast = std::make_shared<const std::vector<Segment>>(
+      std::vector<Segment>{{"control", floats({-1.0F, 0.0F, 2.0F, 3.0F, 4.0F}), {}}});
+  task.epoch = 9;
+  return task;
+}
+
 inline UpdateMessage an_update() {
   UpdateMessage message{.key = {3, 12}, .update = {}};
   Update& update = message.update;
@@ -75,7 +84,12 @@ inline std::vector<Message> messages_of_every_kind() {
                            HelloMessage{},
                            WorkingMessage{last, true},
                            WorkingMessage{{1, 2}, false},
-                           an_update()};
+                           an_update(),
+                           a_task_with_broadcast(),
+                           InquiryMessage{NodeId{5}, 9, 2, {2, 4}},
+                           InquiryMessage{NodeId{kLargest32}, kLargest, kLargest, {}},
+                           DecisionMessage{NodeId{5}, 9, {{2, Fate::kHeld}, {4, Fate::kCounted}}},
+                           DecisionMessage{NodeId{kLargest32}, kLargest, {{kLargest, Fate::kDropped}}}};
 
   TaskMessage late = a_task();
   late.key = last;
@@ -93,8 +107,9 @@ inline std::vector<Message> messages_of_every_kind() {
   wide.update.bases = {kLargest, kLargest, kLargest, kLargest};
   wide.update.weight = Weight::from_units(kLargest);
   wide.update.contributors = kLargest32;
-  wide.update.segments.push_back({"", sums(kModelSize, 4)});
-  wide.update.segments.push_back({std::string(256, 'n'), sums(kModelSize, 8)});
+  wide.update.segments.push_back({"", sums(kModelSize, 4), Weight::from_units(kLargest)});
+  wide.update.segments.push_back({std::string(256, 'n'), sums(kModelSize, 8), {}});
+  wide.update.members = {{NodeId{0}, 0}, {NodeId{kLargest32}, kLargest}};
   wide.update.scalars[""] =
       ScalarSum::from_words({kLargest, std::uint64_t{1} << 63U}, Weight::from_units(kLargest), kLargest32);
   wide.update.scalars["large"] = ScalarSum::from_words({kLargest, kLargest >> 1U}, Weight::from_units(1), 0);
@@ -123,8 +138,13 @@ inline std::string described(const internal::NodeMessage& letter) {
   struct Describe {
     static std::string key(const TaskKey& key) { return fmt::format("{}/{}", key.incarnation, key.number); }
     std::string operator()(const TaskMessage& m) const {
-      return fmt::format("{} {} {} {} {} {} {}", key(m.key), m.attempt.value, m.version.value, m.global_round.value,
-                         key(m.decided), m.evaluate_first, m.remaining.count());
+      std::string text =
+          fmt::format("{} {} {} {} {} {} {} {}", key(m.key), m.attempt.value, m.version.value, m.global_round.value,
+                      key(m.decided), m.evaluate_first, m.remaining.count(), m.epoch);
+      if (m.broadcast) {
+        for (const Segment& segment : *m.broadcast) { text += fmt::format(" [{}]", segment.name); }
+      }
+      return text;
     }
     std::string operator()(const ProbeMessage& m) const { return key(m.key); }
     std::string operator()(const AcknowledgeMessage& m) const {
@@ -138,10 +158,25 @@ inline std::string described(const internal::NodeMessage& letter) {
       std::string text = fmt::format("{} {} {} {} {} {} {} {} {} {} {} {}", key(m.key), u.id.node.value,
                                      u.id.incarnation, u.id.number, u.id.attempt.value, u.bases.updates, u.bases.least,
                                      u.bases.sum, u.bases.most, u.fingerprint.hex(), u.weight.units(), u.contributors);
-      for (const Segment& segment : u.segments) { text += fmt::format(" [{}]", segment.name); }
+      for (const Segment& segment : u.segments) {
+        text += fmt::format(" [{} {}]", segment.name, segment.weight.units());
+      }
+      for (const Member& member : u.members) { text += fmt::format(" {}:{}", member.client.value, member.sequence); }
       for (const auto& [name, sum] : u.scalars) {
         text += fmt::format(" [{}] {:x} {:x} {} {}", name, sum.words()[0], sum.words()[1], sum.weight().units(),
                             sum.left_out());
+      }
+      return text;
+    }
+    std::string operator()(const InquiryMessage& m) const {
+      std::string text = fmt::format("{} {} {}", m.client.value, m.epoch, m.first);
+      for (const std::uint64_t sequence : m.sequences) { text += fmt::format(" {}", sequence); }
+      return text;
+    }
+    std::string operator()(const DecisionMessage& m) const {
+      std::string text = fmt::format("{} {}", m.client.value, m.epoch);
+      for (const SequenceFate& known : m.fates) {
+        text += fmt::format(" {}:{}", known.sequence, static_cast<int>(known.fate));
       }
       return text;
     }

@@ -95,14 +95,16 @@ TEST(NodeMessage, NumbersOfVersionAndKindsStayAsTheyAre) {
   for (const Message& message : messages_of_every_kind()) {
     const Bytes bytes = letter_of(message);
 
-    EXPECT_EQ(bytes[kVersionPlace], std::byte{3});
+    EXPECT_EQ(bytes[kVersionPlace], std::byte{4});
     EXPECT_EQ(bytes[kVersionPlace + 1], std::byte{0});
     EXPECT_EQ(std::to_integer<std::size_t>(bytes[kKindPlace]), message.index() + 1) << name_of(message);
   }
 }
 
 TEST(NodeMessage, PayloadsReturnToTheirSegments) {
-  const Message message = messages_of_every_kind()[10];
+  UpdateMessage message = an_update();
+  message.update.segments.push_back({"", testing::sums(testing::kModelSize, 4), {}});
+  message.update.segments.push_back({"n", testing::sums(testing::kModelSize, 8), {}});
   const std::vector<Payload> payloads = payloads_of(message);
   Result<NodeMessage> letter = decode_letter(letter_of(message), kLimits);
   ASSERT_TRUE(letter.ok());
@@ -115,6 +117,24 @@ TEST(NodeMessage, PayloadsReturnToTheirSegments) {
   const std::vector<Payload> back = payloads_of(letter->message);
   ASSERT_EQ(back.size(), 3U);
   for (std::size_t i = 0; i < back.size(); ++i) { EXPECT_EQ(back[i].bytes().data(), payloads[i].bytes().data()); }
+}
+
+TEST(NodeMessage, WhatComesBesideAModelReturnsToItsPlace) {
+  const TaskMessage task = testing::a_task_with_broadcast();
+  Result<NodeMessage> letter = decode_letter(letter_of(task), kLimits);
+  ASSERT_TRUE(letter.ok()) << letter.status().message();
+
+  std::vector<Payload> arrived = payloads_of(task);
+  ASSERT_EQ(arrived.size(), 2U);
+  ASSERT_TRUE(attach(*letter, arrived).ok());
+
+  const auto& back = std::get<TaskMessage>(letter->message);
+  EXPECT_EQ(back.model, task.model);
+  EXPECT_EQ(back.epoch, 9U);
+  EXPECT_EQ(back.broadcast->front().name, "control");
+  EXPECT_EQ(back.broadcast->front().payload.shared_floats(), task.broadcast->front().payload.shared_floats());
+  arrived.pop_back();
+  EXPECT_FALSE(attach(*letter, arrived).ok());
 }
 
 TEST(NodeMessage, ATaskIsGivenItsModelWithoutACopy) {
@@ -263,7 +283,7 @@ TEST(NodeMessage, ManyScalarsTakeMemoryAsTheirBytesDo) {
 }
 
 TEST(NodeMessage, AnotherVersionIsRefused) {
-  for (const int version : {0, 1, 2, 4, 0x0103, 0xFFFF}) {
+  for (const int version : {0, 1, 2, 3, 5, 0x0104, 0xFFFF}) {
     Bytes bytes = letter_of(HelloMessage{});
     bytes[0] = static_cast<std::byte>(version & 0xFF);
     bytes[1] = static_cast<std::byte>(version >> 8);
@@ -273,7 +293,7 @@ TEST(NodeMessage, AnotherVersionIsRefused) {
 }
 
 TEST(NodeMessage, AnUnknownKindIsRefused) {
-  for (const int kind : {0, 9, 128, 255}) {
+  for (const int kind : {0, 11, 128, 255}) {
     Bytes bytes = letter_of(HelloMessage{});
     bytes[kKindPlace] = static_cast<std::byte>(kind);
 
@@ -406,7 +426,7 @@ TEST(NodeMessage, ScalarsOutOfOrderOrTwiceAreRefused) {
   message.update.scalars["b"].add(2.0, message.update.weight);
   Bytes bytes = letter_of(message);
   const auto second =
-      std::find(bytes.begin() + 11 + 12 + 20 + 32 + 32 + 8 + 4 + 4 + 4 + 5, bytes.end(), std::byte{'b'});
+      std::find(bytes.begin() + 11 + 12 + 20 + 32 + 32 + 8 + 4 + 4 + 4 + 5 + 8, bytes.end(), std::byte{'b'});
   ASSERT_NE(second, bytes.end());
 
   for (const char name : {'a', 'A'}) {
@@ -438,6 +458,10 @@ TEST(NodeMessage, TheDocumentedExamplesAreWhatIsSent) {
 
   EXPECT_EQ(documented_bytes("### A task"), encode_letter(NodeId{1}, NodeId{5}, a_task(), task, ids));
   EXPECT_EQ(documented_bytes("### An update"), encode_letter(NodeId{5}, NodeId{1}, an_update(), update, ids));
+  const InquiryMessage inquiry{NodeId{5}, 9, 2, {2, 4}};
+  const DecisionMessage decision{NodeId{5}, 9, {{2, Fate::kHeld}, {4, Fate::kCounted}}};
+  EXPECT_EQ(documented_bytes("### An inquiry"), encode_letter(NodeId{5}, NodeId{1}, inquiry, {}, {}));
+  EXPECT_EQ(documented_bytes("### A decision"), encode_letter(NodeId{1}, NodeId{5}, decision, {}, {}));
 }
 
 }  // namespace

@@ -63,7 +63,7 @@ class World final : public RuntimeEnvironment {
     return key;
   }
   void cancel_timer(const EventKey& key) override { timers.erase(key); }
-  TrainingPool::JobId begin_training(NodeId node, TrainTask /*task*/) override {
+  TrainingPool::JobId begin_training(NodeId node, TrainingPool::Work /*work*/) override {
     jobs.emplace(++numbers_, node);
     return numbers_;
   }
@@ -146,9 +146,9 @@ TEST_F(NodeRuntimeTest, ClosesARoundAndGoesOnOnceItIsPublished) {
   EXPECT_EQ(world.last_model, (std::vector<float>{1.0F, 1.0F}));
   EXPECT_TRUE(nodes.awaits_publication());
 
-  nodes.on_published(false);
+  nodes.on_published(false, Version{UINT64_MAX});
   let_it_run();
-  nodes.on_published(false);
+  nodes.on_published(false, Version{UINT64_MAX});
 
   EXPECT_EQ(world.published.size(), 2U);
   ASSERT_TRUE(world.outcome);
@@ -218,7 +218,7 @@ TEST_F(NodeRuntimeTest, APublicationOfARootThatHasDiedIsNotAwaited) {
 
   nodes.kill(kRoot);
   EXPECT_FALSE(nodes.awaits_publication());
-  nodes.on_published(false);
+  nodes.on_published(false, Version{UINT64_MAX});
 
   EXPECT_EQ(world.published.size(), 1U);
   EXPECT_TRUE(world.sent.empty());

@@ -65,7 +65,7 @@ std::vector<Key> training_keys() {
        .meaning = "Samples per step.",
        .field = in<kTrainer, &TrainerConfig::batch_size>,
        .range = kAtLeastOne,
-       .when = "algorithm.kind=fedavg|fedprox|fednova",
+       .when = "algorithm.kind=fedavg|fedprox|fednova|scaffold|feddyn",
        .printed =
            [](const Target& target) {
              const TrainerConfig& trainer = target.configuration.trainer;
@@ -173,9 +173,11 @@ std::vector<Key> training_keys() {
       {.path = "algorithm.kind",
        .meaning =
            "`fedavg` · `fedsgd`: one step on all of a client's samples · `fedprox`: fedavg with a pull towards the "
-           "round's model · `fednova`: who does more steps does not count for more.",
+           "round's model · `fednova`: who does more steps does not count for more · `scaffold`: control variates take "
+           "out what sets "
+           "clients' data apart · `feddyn`: each client's pull follows what it has sent.",
        .field = in<kAlgorithm, &AlgorithmConfig::kind>,
-       .choices = {"fedavg", "fedsgd", "fedprox", "fednova"},
+       .choices = {"fedavg", "fedsgd", "fedprox", "fednova", "scaffold", "feddyn"},
        .when = "trainer.kind=torch|command|library"},
       {.path = "algorithm.mu",
        .meaning = "Strength of that pull.",
@@ -183,6 +185,14 @@ std::vector<Key> training_keys() {
        .range = kNotNegative,
        .float32 = true,
        .when = "algorithm.kind=fedprox"},
+      {.path = "algorithm.alpha",
+       .meaning =
+           "Strength of the regularization: the larger, the faster, as long as clients' steps stay stable. Of the "
+           "order of the objective's curvature.",
+       .field = in<kAlgorithm, &AlgorithmConfig::alpha>,
+       .range = kPositive,
+       .float32 = true,
+       .when = "algorithm.kind=feddyn"},
       {.path = "algorithm.weighting",
        .meaning =
            "What a client counts for: its `samples`, all the same (`uniform`), or its samples up to `weight_cap`. A "

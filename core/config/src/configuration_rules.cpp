@@ -182,7 +182,7 @@ class Rules {
       mistake("trainer.optimizer.nesterov", "trainer.optimizer.nesterov needs trainer.optimizer.momentum > 0");
     }
     if (!usable({"algorithm", "algorithm.kind"})) { return; }
-    if (configuration_.algorithm.kind == AlgorithmConfig::Kind::kFedNova) { fednova(); }
+    gradient_methods();
     if (configuration_.algorithm.kind != AlgorithmConfig::Kind::kFedSgd) { return; }
     const auto fedsgd_needs = [&](std::string_view path, bool holds, std::string_view demand) {
       if (holds || !usable({path})) { return; }
@@ -314,16 +314,37 @@ class Rules {
     }
   }
 
-  // What else it refuses depends on the tree: Plan::create().
-  void fednova() {
-    const TrainerConfig& trainer = configuration_.trainer;
-    const bool adaptive = trainer.kind == "torch" && trainer.optimizer.kind != OptimizerConfig::Kind::kSgd;
-    if (adaptive && usable({"trainer.optimizer", "trainer.optimizer.kind"})) {
-      mistake(
-          "trainer.optimizer.kind",
-          "trainer.optimizer.kind must be sgd with algorithm.kind fednova: how often a gradient counts in a change is "
-          "not known of adam and adamw");
+  // Methods that take a change for a sum of gradients. What else they refuse depends on the tree: Plan::create().
+  void gradient_methods() {
+    using Kind = AlgorithmConfig::Kind;
+    const Kind kind = configuration_.algorithm.kind;
+    const OptimizerConfig& optimizer = configuration_.trainer.optimizer;
+    const bool torch = configuration_.trainer.kind == "torch";
+    const std::string name = kind == Kind::kFedNova ? "fednova" : kind == Kind::kScaffold ? "scaffold" : "feddyn";
+    const auto refuse = [&](bool wrong, std::string_view path, const std::string& why) {
+      if (wrong && usable({path})) { mistake(path, fmt::format("{} with algorithm.kind {}{}", path, name, why)); }
+    };
+    const bool adaptive = torch && optimizer.kind != OptimizerConfig::Kind::kSgd;
+    if (kind == Kind::kFedNova || kind == Kind::kScaffold || kind == Kind::kFedDyn) {
+      refuse(adaptive, "trainer.optimizer.kind",
+             " must be sgd: how often a gradient counts in a change is not known of adam and adamw");
     }
+    if (kind == Kind::kScaffold) {
+      refuse(torch && optimizer.clip_norm > 0.0, "trainer.optimizer.clip_norm",
+             " must be 0: clipped steps do not tell the gradient that the control variates need");
+    }
+    if (kind != Kind::kScaffold && kind != Kind::kFedDyn) { return; }
+    refuse(configuration_.trainer.kind == "command", "trainer.kind",
+           " must be torch or library: a program is not given what clients add to their gradients");
+    refuse(configuration_.checkpoint.every == 0, "checkpoint.every",
+           " must be > 0: a client adds to its state only what is in a checkpoint");
+    if (kind != Kind::kFedDyn) { return; }
+    refuse(configuration_.algorithm.weighting != AlgorithmConfig::Weighting::kUniform, "algorithm.weighting",
+           " must be uniform: it minimizes the plain mean of the clients' objectives");
+    refuse(configuration_.server_optimizer.kind != "sgd", "server_optimizer.kind",
+           " must be sgd: the method says itself how the model moves");
+    refuse(configuration_.server_optimizer.kind == "sgd" && configuration_.server_optimizer.lr != 1.0,
+           "server_optimizer.lr", " must be 1: the method says itself how the model moves");
   }
 
   // Nothing is trained, but it may take virtual time as if it were.

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tributary/nodes/client_node.hpp"
 
+#include <algorithm>
+#include <utility>
+
 namespace tributary {
 namespace {
 
@@ -9,7 +12,7 @@ constexpr std::size_t kLongestReason = 4096;
 }  // namespace
 
 ClientNode::ClientNode(NodeId self, NodeId parent, const ParameterSpec& spec, LivenessSettings liveness)
-    : link_(self, parent, liveness), spec_(spec) {}
+    : self_(self), link_(self, parent, liveness), spec_(spec), liveness_(liveness) {}
 
 void ClientNode::on_start(NodeContext& context) {
   link_.start(context);
@@ -17,38 +20,160 @@ void ClientNode::on_start(NodeContext& context) {
 
 void ClientNode::on_message(NodeContext& context, NodeId from, Message message) {
   if (from != link_.parent()) { return; }
+  if (const auto* decision = std::get_if<DecisionMessage>(&message)) {
+    on_decision(context, *decision);
+    return;
+  }
   const bool was_working = link_.working();
   switch (link_.on_message(context, message)) {
     case ParentLink::Reaction::kNone:
       break;
     case ParentLink::Reaction::kStop:
-      context.cancel_training();
+      stop(context);
       break;
-    case ParentLink::Reaction::kStart: {
-      if (was_working) { context.cancel_training(); }
-      auto& task = std::get<TaskMessage>(message);
-      context.train({.key = task.key,
-                     .attempt = task.attempt,
-                     .global_round = task.global_round,
-                     .base = std::move(task.model),
-                     .evaluate_first = task.evaluate_first});
+    case ParentLink::Reaction::kStart:
+      if (was_working) { stop(context); }
+      begin(context, std::move(std::get<TaskMessage>(message)));
       break;
+  }
+}
+
+void ClientNode::begin(NodeContext& context, TaskMessage task) {
+  epoch_ = task.epoch;
+  task_ = std::move(task);
+  if (epoch_ == 0) {
+    train(context);
+    return;
+  }
+  const Result<std::shared_ptr<const ClientState>> known = context.load_state();
+  if (!known.ok()) {
+    fail(context, known.status());
+    return;
+  }
+  if ((*known)->epoch() > epoch_) {
+    fail(context, unavailable("the task is of an earlier beginning of the run"));
+    return;
+  }
+  if ((*known)->epoch() < epoch_) {
+    auto fresh = std::make_shared<ClientState>(**known);
+    fresh->begin(epoch_);
+    if (const Status saved = context.save_state(std::move(fresh)); !saved.ok()) {
+      fail(context, saved);
+      return;
     }
+    train(context);
+    return;
+  }
+  unanswered_.clear();
+  for (const ClientState::Undecided& part : (*known)->undecided()) { unanswered_.push_back(part.sequence); }
+  if (unanswered_.empty()) {
+    train(context);
+    return;
+  }
+  first_undecided_ = unanswered_.front();
+  pause_ = liveness_.first_probe;
+  questions_ = 0;
+  ask(context);
+}
+
+void ClientNode::ask(NodeContext& context) {
+  context.send(link_.parent(), InquiryMessage{self_, epoch_, first_undecided_, unanswered_});
+  context.set_timer(TimerId::kProbe, pause_);
+}
+
+void ClientNode::stop(NodeContext& context) {
+  if (std::exchange(task_, std::nullopt)) {
+    context.cancel_timer(TimerId::kProbe);
+  } else {
+    context.cancel_training();
   }
 }
 
 void ClientNode::on_timer(NodeContext& context, TimerId timer) {
   if (timer == TimerId::kResend) { link_.on_resend(context); }
+  if (timer != TimerId::kProbe || !task_) { return; }
+  if (++questions_ > liveness_.silent_probes) {
+    fail(context, unavailable("nobody has told what became of the increments of this client's state"));
+    return;
+  }
+  pause_ = std::min(pause_ * 2, liveness_.largest_probe);
+  ask(context);
+}
+
+void ClientNode::on_decision(NodeContext& context, const DecisionMessage& decision) {
+  if (!task_ || decision.client != self_ || decision.epoch != epoch_) { return; }
+  const std::size_t before = unanswered_.size();
+  std::erase_if(unanswered_, [&decision](std::uint64_t sequence) {
+    return std::ranges::count(decision.fates, sequence, &SequenceFate::sequence) > 0;
+  });
+  if (unanswered_.size() == before) { return; }
+  const Result<std::shared_ptr<const ClientState>> known = context.load_state();
+  Status kept = known.status();
+  if (kept.ok()) {
+    auto settled = std::make_shared<ClientState>(**known);
+    settled->settle(decision.fates);
+    kept = context.save_state(std::move(settled));
+  }
+  if (!kept.ok()) {
+    fail(context, kept);
+    return;
+  }
+  if (!unanswered_.empty()) { return; }
+  context.cancel_timer(TimerId::kProbe);
+  train(context);
+}
+
+void ClientNode::fail(NodeContext& context, const Status& why) {
+  if (std::exchange(task_, std::nullopt)) { context.cancel_timer(TimerId::kProbe); }
+  // It travels, and is recorded: a trainer's text may be as long as it likes.
+  link_.fail(context, Status(why.code(), why.message().substr(0, kLongestReason)));
+}
+
+void ClientNode::train(NodeContext& context) {
+  TaskMessage task = *std::exchange(task_, std::nullopt);
+  TrainRequest request{.key = task.key,
+                       .attempt = task.attempt,
+                       .global_round = task.global_round,
+                       .base = std::move(task.model),
+                       .evaluate_first = task.evaluate_first,
+                       .broadcast = std::move(task.broadcast),
+                       .state = nullptr};
+  if (epoch_ != 0) {
+    Result<std::shared_ptr<const ClientState>> state = context.load_state();
+    if (!state.ok()) {
+      fail(context, state.status());
+      return;
+    }
+    request.state = std::move(state).value();
+  }
+  context.train(std::move(request));
+}
+
+Status ClientNode::keep(NodeContext& context, const ClientState::Increment& increment, Update& update) const {
+  if (increment == nullptr) { return internal_error("the method made no increment of the client's state"); }
+  TRIBUTARY_ASSIGN_OR_RETURN(const std::shared_ptr<const ClientState> state, context.load_state());
+  update.members = {{self_, state->next()}};
+  auto grown = std::make_shared<ClientState>(*state);
+  grown->add(increment);
+  return context.save_state(std::move(grown));
 }
 
 void ClientNode::on_trained(NodeContext& context, const TaskKey& key, Result<ClientUpdate> result) {
   if (!link_.working() || key != link_.key()) { return; }
   if (!result.ok()) {
-    // It travels, and is recorded: a trainer's text may be as long as it likes.
-    link_.fail(context, Status(result.status().code(), result.status().message().substr(0, kLongestReason)));
+    fail(context, result.status());
     return;
   }
-  link_.report(context, make_update(spec_, std::move(result).value()));
+  const ClientState::Increment increment = result->state;
+  Update update = make_update(spec_, std::move(result).value());
+  if (epoch_ != 0) {
+    // Before it is sent: a client that is killed in between must know what it has sent.
+    if (const Status kept = keep(context, increment, update); !kept.ok()) {
+      fail(context, kept);
+      return;
+    }
+  }
+  link_.report(context, std::move(update));
 }
 
 }  // namespace tributary

@@ -101,6 +101,7 @@ Update make_update(const ParameterSpec& spec, ClientUpdate contribution) {
   update.contributors = 1;
   for (const auto& [name, value] : contribution.metrics) { update.scalars[name].add(value, contribution.weight); }
   update.segments.push_back({std::string(kDeltaSegment), std::move(contribution.delta)});
+  for (Segment& increment : contribution.increments) { update.segments.push_back(std::move(increment)); }
   return update;
 }
 

@@ -191,6 +191,13 @@ ExactScale ExactScale::full(Weight weight_bound, std::uint64_t terms, int discou
                   discount_bits);
 }
 
+ExactScale ExactScale::of_increments(Weight weight_bound, std::uint64_t terms) noexcept {
+  constexpr int kTermBits = 36;
+  constexpr int kValueBits = 12;
+  const int wanted = kTermBits - log2_of_mean(weight_bound, terms);
+  return scale_of(std::min(wanted, free_bits(weight_bound, 0) - kValueBits), weight_bound, terms, 0);
+}
+
 double ExactScale::resolution(Weight weight) const noexcept {
   return std::ldexp(1.0, -fraction_bits) / weight.value();
 }
@@ -324,7 +331,8 @@ std::optional<std::size_t> ExactAccumulator::find_unfit(std::span<const float> v
   return std::nullopt;
 }
 
-Status ExactAccumulator::add(std::span<const float> values, Weight weight, std::uint32_t factor) {
+// Leaves the largest magnitude of each block in `incoming`.
+Status ExactAccumulator::look_at(std::span<const float> values, Weight weight) {
   if (values.size() != elements_) {
     return invalid_argument(fmt::format("an update of {} values for a model of {}", values.size(), elements_));
   }
@@ -342,8 +350,14 @@ Status ExactAccumulator::add(std::span<const float> values, Weight weight, std::
     }
     blocks_[block].incoming = largest;
   }
+  return {};
+}
+
+Status ExactAccumulator::add(std::span<const float> values, Weight weight, std::uint32_t factor) {
+  TRIBUTARY_RETURN_IF_ERROR(look_at(values, weight));
   weight_ = weight_ + weight;
 
+  std::vector<double> terms;
   Term term{.scale = std::ldexp(weight.value(), scale_.fraction_bits), .factor = factor};
   for (std::size_t block = 0; block < blocks_.size(); ++block) {
     Block& here = blocks_[block];
@@ -360,7 +374,11 @@ Status ExactAccumulator::add(std::span<const float> values, Weight weight, std::
   return {};
 }
 
-Status ExactAccumulator::add(const Payload& sums, Weight weight, std::uint32_t factor) {
+Status ExactAccumulator::check(const Payload& payload, Weight weight) {
+  return payload.encoding() == Encoding::kFloat32 ? look_at(payload.values(), weight) : look_at(payload, weight);
+}
+
+Status ExactAccumulator::look_at(const Payload& sums, Weight weight) {
   if (sums.encoding() != Encoding::kFixed || sums.elements() != elements_) {
     return invalid_argument(fmt::format("sums of {} values for a model of {}", sums.elements(), elements_));
   }
@@ -377,6 +395,11 @@ Status ExactAccumulator::add(const Payload& sums, Weight weight, std::uint32_t f
     }
     blocks_[block].incoming = largest;
   }
+  return {};
+}
+
+Status ExactAccumulator::add(const Payload& sums, Weight weight, std::uint32_t factor) {
+  TRIBUTARY_RETURN_IF_ERROR(look_at(sums, weight));
   weight_ = weight_ + weight;
 
   BlockReader added(sums);
@@ -417,18 +440,26 @@ Payload ExactAccumulator::encode() const {
 }
 
 void ExactAccumulator::mean(const std::function<void(std::size_t, std::span<const double>)>& visit) const {
-  std::array<double, kBlock> means;
-  const double divisor = std::ldexp(weight_.value(), scale_.fraction_bits + scale_.discount_bits);
+  divide(std::ldexp(weight_.value(), scale_.fraction_bits + scale_.discount_bits), visit);
+}
+
+void ExactAccumulator::sums(const std::function<void(std::size_t, std::span<const double>)>& visit) const {
+  divide(std::ldexp(1.0, scale_.fraction_bits + scale_.discount_bits), visit);
+}
+
+void ExactAccumulator::divide(double divisor,
+                              const std::function<void(std::size_t, std::span<const double>)>& visit) const {
+  std::array<double, kBlock> quotients;
   for (std::size_t block = 0; block < blocks_.size(); ++block) {
     const Block& here = blocks_[block];
     const std::size_t count = block_size(block);
     for_each_part({here.width, low_.data() + block * kBlock, here.high.get()}, count,
                   [&](std::size_t first, std::span<const std::int64_t> part) {
                     for (std::size_t i = 0; i < part.size(); ++i) {
-                      means[first + i] = static_cast<double>(part[i]) / divisor;
+                      quotients[first + i] = static_cast<double>(part[i]) / divisor;
                     }
                   });
-    visit(block * kBlock, std::span<const double>(means.data(), count));
+    visit(block * kBlock, std::span<const double>(quotients.data(), count));
   }
 }
 

@@ -56,13 +56,23 @@ void merge(RoundReport& into, const RoundReport& next) {
 
 }  // namespace
 
-Status restore_optimizer(ServerOptimizer& optimizer, const Snapshot& snapshot, Version version,
-                         std::size_t parameters) {
-  const Snapshot part = snapshot.part(kOptimizerState);
-  if (part.vectors.size() + part.texts.size() != snapshot.vectors.size() + snapshot.texts.size()) {
-    return bad_data("it holds the state of a part that this program does not have");
+Status restore_parts(const RootParts& parts, const Snapshot& snapshot, Version version, std::size_t parameters) {
+  const auto size_of = [](const Snapshot& part) { return part.vectors.size() + part.texts.size(); };
+  const Snapshot optimizer = snapshot.part(kOptimizerState);
+  const Snapshot method = snapshot.part(kMethodState);
+  const Snapshot members = snapshot.part(kMemberState);
+  std::size_t known = size_of(optimizer);
+  if (parts.method != nullptr) { known += size_of(method); }
+  if (parts.ledger != nullptr) { known += size_of(members); }
+  if (known != size_of(snapshot)) { return bad_data("it holds the state of a part that this program does not have"); }
+  if (size_of(optimizer) > 0 || version.value > 0) {
+    TRIBUTARY_RETURN_IF_ERROR(parts.optimizer->restore(optimizer, parameters));
   }
-  return part.empty() && version.value == 0 ? ok_status() : optimizer.restore(part, parameters);
+  if (parts.method != nullptr && (size_of(method) > 0 || version.value > 0)) {
+    TRIBUTARY_RETURN_IF_ERROR(parts.method->restore(method, parameters));
+  }
+  const bool has_members = size_of(members) > 0 || version.value > 0;
+  return parts.ledger != nullptr && has_members ? parts.ledger->restore(members) : ok_status();
 }
 
 // A policy's view of the node that calls it.
@@ -95,11 +105,25 @@ InnerNode::InnerNode(InnerNodeSettings settings, std::optional<RootState> root)
     done_ = root->done;
     tasks_given_ = root->tasks;
     evaluate_first_ = settings_.evaluate_clients;
-    restored_ = restore_optimizer(*settings_.optimizer, root->snapshot, root->version, settings_.spec->parameters());
+    if (settings_.method) { server_ = settings_.method->make_server(); }
+    restored_ = restore_parts({.optimizer = settings_.optimizer.get(),
+                               .method = server_.get(),
+                               .ledger = settings_.keeps_states ? &ledger_ : nullptr},
+                              root->snapshot, root->version, settings_.spec->parameters());
+    begin_epoch(*root);
+    if (server_) { broadcast_ = std::make_shared<const std::vector<Segment>>(server_->broadcast(*settings_.spec)); }
     if (continuous()) { published_ = present(); }
   } else {
     link_.emplace(settings_.self, settings_.parent, settings_.liveness.over(settings_.way));
   }
+}
+
+// The states of clients go on with the root's own, and begin anew where that does.
+void InnerNode::begin_epoch(const RootState& root) {
+  if (!settings_.keeps_states) { return; }
+  epoch_ = ledger_.epoch();
+  if (epoch_ == 0) { epoch_ = root.epoch != 0 ? root.epoch : std::uint64_t{settings_.incarnation} + 1; }
+  ledger_.set_epoch(epoch_);
 }
 
 void InnerNode::on_start(NodeContext& context) {
@@ -164,7 +188,8 @@ void InnerNode::choose(NodeContext& context, Cohort cohort) {
   state_.target = cohort_.target;
   state_.quorum = cohort_.quorum;
   round_scale_ = choose_scale();
-  settings_.rule->begin(*settings_.spec, round_scale_);
+  settings_.rule->begin(*settings_.spec, round_scale_, settings_.increments);
+  members_.clear();
 
   std::chrono::nanoseconds deadline = cohort_.deadline;
   std::chrono::nanoseconds hard_deadline = cohort_.hard_deadline;
@@ -200,6 +225,10 @@ void InnerNode::on_message(NodeContext& context, NodeId from, Message message) {
     if (settings_.children.contains(from)) { on_child_message(context, from, message); }
     return;
   }
+  if (const auto* decision = std::get_if<DecisionMessage>(&message)) {
+    on_decision(context, *decision);
+    return;
+  }
   switch (link_->on_message(context, message)) {
     case ParentLink::Reaction::kNone:
       return;
@@ -213,6 +242,9 @@ void InnerNode::on_message(NodeContext& context, NodeId from, Message message) {
       model_.reset();
       parent_model_.reset();
       own_model_.reset();
+      broadcast_.reset();
+      local_members_.clear();
+      local_increments_.clear();
       return;
     case ParentLink::Reaction::kStart: {
       auto& task = std::get<TaskMessage>(message);
@@ -231,8 +263,12 @@ void InnerNode::take_task(NodeContext& context, TaskMessage task) {
   if (task.key.number <= parent_key_.number) { ++task_generation_; }
   parent_key_ = task.key;
   parent_model_ = std::move(task.model);
+  broadcast_ = std::move(task.broadcast);
+  epoch_ = task.epoch;
   model_ = parent_model_;
   own_model_.reset();
+  local_members_.clear();
+  local_increments_.clear();
   ++version_.value;
   remember_anchor(task.version);
   contents_ = {};
@@ -390,6 +426,17 @@ void InnerNode::move_model() {
   const double scale = settings_.method ? settings_.method->scale(*settings_.rule) : 1.0;
   apply_mean(*settings_.spec, *settings_.rule, *settings_.optimizer, settings_.policy->share(state_), scale,
              *own_model_);
+  if (server_) {
+    server_->commit(*settings_.spec, *settings_.rule, *own_model_);
+    broadcast_ = std::make_shared<const std::vector<Segment>>(server_->broadcast(*settings_.spec));
+  }
+}
+
+// All that was added since the round began, as one update.
+Update InnerNode::forward() const {
+  Update update = settings_.rule->forward();
+  update.members.assign(members_.begin(), members_.end());
+  return update;
 }
 
 void InnerNode::finish_root_round(NodeContext& context, const RoundReport& report) {
@@ -397,6 +444,7 @@ void InnerNode::finish_root_round(NodeContext& context, const RoundReport& repor
   if (report.committed) {
     move_model();
     ++version_.value;
+    if (settings_.keeps_states) { ledger_.count(std::vector<Member>(members_.begin(), members_.end()), version_); }
     published.version = version_;
     abandoned_in_a_row_ = 0;
   } else {
@@ -438,6 +486,8 @@ void InnerNode::publish(NodeContext& context, RoundReport report) {
 InnerNode::Published InnerNode::present() const {
   Snapshot snapshot;
   snapshot.add(kOptimizerState, settings_.optimizer->save());
+  if (server_) { snapshot.add(kMethodState, server_->save()); }
+  if (settings_.keeps_states) { snapshot.add(kMemberState, ledger_.save()); }
   return {own_model_, snapshot.empty() ? nullptr : std::make_shared<const Snapshot>(std::move(snapshot))};
 }
 
@@ -447,8 +497,9 @@ InnerNode::Published InnerNode::published() const {
   return continuous() ? published_ : present();
 }
 
-void InnerNode::on_published(NodeContext& context, bool stop) {
+void InnerNode::on_published(NodeContext& context, bool stop, Version durable) {
   publishing_ = false;
+  ledger_.make_durable(durable);
   const bool given_up = abandoned_in_a_row_ >= settings_.largest_abandoned;
   if (stop && continuous()) { cancel_round(context); }
   if (unpublished_ && !stop) {
@@ -487,6 +538,7 @@ void InnerNode::keep_for_answer(const RoundReport& report) {
     std::uint32_t& most = local_contributors_[position];
     most = std::max(most, task.contributors);
   }
+  keep_increments();
 }
 
 void InnerNode::fill_from_local_rounds(Update& update) {
@@ -498,6 +550,7 @@ void InnerNode::fill_from_local_rounds(Update& update) {
   weight_units_ = 0;
   local_scalars_.clear();
   local_contributors_.clear();
+  fill_increments(update);
 }
 
 void InnerNode::finish_aggregator_round(NodeContext& context, const RoundReport& report) {
@@ -510,7 +563,7 @@ void InnerNode::finish_aggregator_round(NodeContext& context, const RoundReport&
   if (settings_.local_rounds == 1) {
     if (report.committed) {
       parent_model_.reset();
-      Update update = settings_.rule->forward();
+      Update update = forward();
       update.bases = std::exchange(contents_, {});
       link_->report(context, std::move(update));
     }
@@ -534,9 +587,11 @@ void InnerNode::finish_aggregator_round(NodeContext& context, const RoundReport&
   Update update;
   update.fingerprint = settings_.spec->fingerprint();
   update.bases = std::exchange(contents_, {});
+  update.segments.push_back(
+      {std::string(kDeltaSegment),
+       Payload::floats(std::make_shared<const std::vector<float>>(model_difference(*parent_model_, *own_model_))),
+       {}});
   fill_from_local_rounds(update);
-  update.segments.push_back({std::string(kDeltaSegment), Payload::floats(std::make_shared<const std::vector<float>>(
-                                                             model_difference(*parent_model_, *own_model_)))});
   own_model_.reset();
   parent_model_.reset();
   link_->report(context, std::move(update));

@@ -78,16 +78,19 @@ void InnerNode::give_present_model(const NodeContext& context, ChildTask& task) 
   task.global_round = global_round_;
   task.model = model_;
   task.kept_model = context.keeps_models() ? model_ : nullptr;
+  task.broadcast = broadcast_;
+  task.kept_broadcast = context.keeps_models() ? broadcast_ : nullptr;
 }
 
 // A task of a continuous policy that has to be sent again goes with its model as long as anybody holds that: whoever
 // works on it, or whatever carries it there. Otherwise it is replaced by one that starts from the present model.
-ModelValues InnerNode::model_of(const NodeContext& context, ChildTask& task) {
-  if (!continuous()) { return model_; }
-  if (task.version == version_) { return model_; }
-  if (ModelValues model = task.model.lock()) { return model; }
-  give_present_model(context, task);
-  return model_;
+InnerNode::Given InnerNode::given_to(const NodeContext& context, ChildTask& task) {
+  if (continuous() && task.version != version_) {
+    Given given{task.model.lock(), task.broadcast.lock()};
+    if (given.model && (given.broadcast || !broadcast_)) { return given; }
+    give_present_model(context, task);
+  }
+  return {model_, broadcast_};
 }
 
 void InnerNode::send_task(NodeContext& context, NodeId child, ChildTask& task) {
@@ -97,13 +100,15 @@ void InnerNode::send_task(NodeContext& context, NodeId child, ChildTask& task) {
     remaining = context.time_left(state_.deadline_passed ? TimerId::kHardDeadline : TimerId::kDeadline);
     remaining = std::max(remaining, std::chrono::nanoseconds{1});
   }
-  ModelValues model = model_of(context, task);
+  Given given = given_to(context, task);
   context.send(child, TaskMessage{.key = task.key,
                                   .attempt = task.attempt,
                                   .version = task.version,
                                   .global_round = continuous() ? task.global_round : global_round_,
                                   .decided = decided(settings_.children.index_of(child)),
-                                  .model = std::move(model),
+                                  .model = std::move(given.model),
+                                  .broadcast = std::move(given.broadcast),
+                                  .epoch = epoch_,
                                   .evaluate_first = evaluate_first_ && local_round_ == 0,
                                   .remaining = remaining});
 }
@@ -149,7 +154,10 @@ void InnerNode::mark(ChildTask& task, TaskState state) {
   if (std::uint32_t* const before = count(task.state)) { --*before; }
   if (std::uint32_t* const after = count(state)) { ++*after; }
   task.state = state;
-  if (state == TaskState::kReported || state == TaskState::kFailed) { task.kept_model.reset(); }
+  if (state == TaskState::kReported || state == TaskState::kFailed) {
+    task.kept_model.reset();
+    task.kept_broadcast.reset();
+  }
 }
 
 // Answers.
@@ -163,6 +171,8 @@ void InnerNode::on_child_message(NodeContext& context, NodeId from, const Messag
     on_working(context, from, *working);
   } else if (std::holds_alternative<HelloMessage>(message)) {
     on_hello(context, from);
+  } else if (const auto* inquiry = std::get_if<InquiryMessage>(&message)) {
+    on_inquiry(context, from, *inquiry);
   }
 }
 
@@ -202,6 +212,7 @@ Status InnerNode::check(NodeId from, const ChildTask& task, const Update& update
   if (id.node != from || id.number != task.key.number || id.incarnation != task.key.incarnation) {
     return invalid_argument("the update is not the one that was asked for");
   }
+  TRIBUTARY_RETURN_IF_ERROR(check_members(from, update));
   if (!settings_.weight_bounds) { return {}; }
   const Weight bound = settings_.weight_bounds->at(from.value);
   if (update.weight <= bound) { return {}; }
@@ -225,6 +236,7 @@ Status InnerNode::count(NodeId from, ChildTask& task, const Update& update) {
     }
   }
   TRIBUTARY_RETURN_IF_ERROR(settings_.rule->add(update, factor));
+  members_.insert(update.members.begin(), update.members.end());
   staleness_.add({.updates = bases.updates,
                   .least = version_.value - bases.most,
                   .sum = version_.value * bases.updates - bases.sum,

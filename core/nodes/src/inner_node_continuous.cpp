@@ -28,6 +28,8 @@ void InnerNode::adopt(NodeContext& context, TaskMessage task) {
   ++version_.value;
   remember_anchor(task.version);
   parent_model_ = std::move(task.model);
+  broadcast_ = std::move(task.broadcast);
+  epoch_ = task.epoch;
   if (undecided_) {
     const bool known = undecided_->key.incarnation / kGenerationsPerIncarnation ==
                        parent_key_.incarnation / kGenerationsPerIncarnation;
@@ -102,7 +104,7 @@ void InnerNode::finish_continuous_round(NodeContext& context, const RoundReport&
     const std::uint64_t most = std::uint64_t{kMostDetached} * settings_.local_rounds;
     if (!link_->working() && local_commits_ >= most) { return; }
   } else {
-    Update update = settings_.rule->forward();
+    Update update = forward();
     update.bases = std::exchange(contents_, {});
     send_up(context, std::move(update));
   }
@@ -131,7 +133,7 @@ void InnerNode::send_progress(NodeContext& context) {
   Update update;
   update.fingerprint = settings_.spec->fingerprint();
   update.bases = std::exchange(contents_, {});
-  update.segments.push_back({std::string(kDeltaSegment), Payload::floats(std::move(sent))});
+  update.segments.push_back({std::string(kDeltaSegment), Payload::floats(std::move(sent)), {}});
   fill_from_local_rounds(update);
   send_up(context, std::move(update));
 }

@@ -63,6 +63,11 @@ void ParentLink::fail(NodeContext& context, const Status& why) {
   answer(context, TaskFailedMessage{.key = key_, .attempt = attempt_, .code = why.code(), .reason = why.message()});
 }
 
+const Update* ParentLink::unacknowledged() const noexcept {
+  const auto* const report = answer_ ? std::get_if<UpdateMessage>(&*answer_) : nullptr;
+  return report == nullptr ? nullptr : &report->update;
+}
+
 void ParentLink::answer(NodeContext& context, Message message) {
   working_ = false;
   answer_ = std::move(message);

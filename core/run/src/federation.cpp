@@ -184,6 +184,10 @@ void Federation::warned(const std::string& text) {
   write_between_rounds(Record("warning").set("text", text));
 }
 
+Version Federation::durable() const {
+  return saved_version_;
+}
+
 void Federation::trained(std::uint64_t tasks) {
   tasks_this_round_ += tasks;
   keep_error(begin_records());
@@ -209,8 +213,12 @@ Status Federation::can_go_on_from(const Checkpoint& checkpoint) const {
   if (!trouble.empty()) { return bad_data("its " + trouble); }
   // Of another configuration, start_from() says how it differs.
   if (checkpoint.state.configuration != plan_.digest()) { return {}; }
-  return restore_optimizer(*plan_.inner_node(plan_.tree().root(), 0).optimizer, checkpoint.state.snapshot,
-                           checkpoint.state.version, plan_.spec().parameters());
+  const InnerNodeSettings root = plan_.inner_node(plan_.tree().root(), 0);
+  const std::unique_ptr<MethodServer> method = root.method ? root.method->make_server() : nullptr;
+  MemberLedger ledger;
+  return restore_parts(
+      {.optimizer = root.optimizer.get(), .method = method.get(), .ledger = root.keeps_states ? &ledger : nullptr},
+      checkpoint.state.snapshot, checkpoint.state.version, plan_.spec().parameters());
 }
 
 // " Changed: ..." from what the directory says; empty if nothing can be made out.
@@ -293,7 +301,10 @@ Result<Federation::Start> Federation::find_start() {
   round_ = {};
   version_ = {};
   tasks_given_ = 0;
-  return Start{std::make_shared<std::vector<float>>(std::move(values)), {}, 0, {}};
+  // No state of a client is of this beginning.
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  const auto epoch = static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(now).count());
+  return Start{std::make_shared<std::vector<float>>(std::move(values)), {}, 0, {}, epoch};
 }
 
 // The first time from the beginning or a resumed run's checkpoint; later, when a driver restarts a killed root, always
@@ -302,6 +313,7 @@ Result<RootState> Federation::restore() {
   TRIBUTARY_RETURN_IF_ERROR(complete_round().status());
   TRIBUTARY_ASSIGN_OR_RETURN(Start start, find_start());
   saved_ = round_;
+  saved_version_ = version_;
   // The records of later rounds are cut off, and their warnings with them.
   std::erase_if(warned_of_, [this](const auto& warning) { return warning.second > round_; });
   std::erase_if(abandoned_, [this](const auto& round) { return round.first > round_; });
@@ -337,7 +349,8 @@ Result<RootState> Federation::restore() {
   if (done_) { kind_ = FederationOutcome::Kind::kStoppedAtAccuracy; }
   // Nothing is left to train, and the model is what the run ends with. Otherwise the root changes it in place.
   if (done_ || round_.value >= plan_.configuration().rounds) { model_ = start.model; }
-  return RootState{round_, version_, std::move(start.model), done_, tasks_given_, std::move(start.snapshot)};
+  return RootState{round_,     version_, std::move(start.model), done_, tasks_given_, std::move(start.snapshot),
+                   start.epoch};
 }
 
 // Shows other sinks the run from its start, and takes up what the end of a run sums over all its parts.
@@ -420,9 +433,12 @@ Status Federation::save(const ModelValues& model, const std::shared_ptr<const Sn
   if (kind_ == FederationOutcome::Kind::kStoppedAtAccuracy) { state.extra[kStoppedKey] = "accuracy"; }
   if (tasks_given_ > 0) { state.extra[kTasksKey] = std::to_string(tasks_given_); }
   for (const auto& [key, text] : inputs_->texts()) { state.extra[std::string(kInputPrefix) + key] = text; }
+  // States first: what they hold beyond the checkpoint, the clients ask about when they go on.
+  if (options_.client_states != nullptr) { TRIBUTARY_RETURN_IF_ERROR(options_.client_states->flush()); }
   TRIBUTARY_RETURN_IF_ERROR(checkpoints_.save(plan_.spec(), *model, state));
   checkpoint_time_ = Clock::now() - start;
   saved_ = round_;
+  saved_version_ = version_;
   internal::log_run(plan_.tree(), LogLevel::kDebug, round_, "the checkpoint is saved");
   return {};
 }

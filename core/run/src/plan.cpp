@@ -12,6 +12,8 @@ namespace tributary {
 namespace {
 
 constexpr std::string_view kRule = "weighted-sum";
+// As many answers' worth of commits as an aggregator makes while its parent is away.
+constexpr std::uint64_t kMostDetachedRounds = 64;
 // Aggregators take the mean of their own rounds as it is.
 constexpr std::string_view kPlainStep = "sgd";
 
@@ -146,6 +148,47 @@ Status check_fednova(const Tree& tree, std::uint32_t tier, const TierConfig& set
       tier));
 }
 
+// Its second vector enters the model whole with every commit, while its feedback is late.
+Status check_feddyn(const Tree& tree, std::uint32_t tier, const TierConfig& settings, const TierPolicy& policy) {
+  if (!policy.continuous()) { return {}; }
+  constexpr std::uint32_t kMostAtWork = 4;  // times the updates of a commit
+  const std::uint32_t target = policy.largest_target(tree.tier_size(tier + 1));
+  if (target < 2) {
+    return configuration_error(fmt::format(
+        "tiers.{}: algorithm.kind feddyn needs several updates in a commit: with one at a time it diverges. Use policy "
+        "buffered or synchronous",
+        tier));
+  }
+  std::uint32_t most = 0;
+  for (std::uint32_t n = 0; n < tree.size(); ++n) {
+    if (tree.tier(NodeId{n}) == tier) { most = std::max(most, tree.children(NodeId{n}).size()); }
+  }
+  const std::uint32_t working = std::min(most, settings.concurrency.value_or(most));
+  if (working <= kMostAtWork * target) { return {}; }
+  return configuration_error(fmt::format(
+      "tiers.{}: with algorithm.kind feddyn at most {} times as many children may work as make a commit, or "
+      "it diverges: {} work, and {} make a commit. Lower concurrency or raise buffer",
+      tier, kMostAtWork, working, target));
+}
+
+// As the registry of extensions knows it; empty: plain averaging.
+std::string method_name(AlgorithmConfig::Kind kind) {
+  switch (kind) {
+    case AlgorithmConfig::Kind::kFedProx:
+      return "fedprox";
+    case AlgorithmConfig::Kind::kFedNova:
+      return "fednova";
+    case AlgorithmConfig::Kind::kScaffold:
+      return "scaffold";
+    case AlgorithmConfig::Kind::kFedDyn:
+      return "feddyn";
+    case AlgorithmConfig::Kind::kFedAvg:
+    case AlgorithmConfig::Kind::kFedSgd:
+      break;
+  }
+  return {};
+}
+
 ServerOptimizerSettings optimizer_settings(const ServerOptimizerConfig& config) {
   return {.lr = config.lr,
           .momentum = config.momentum,
@@ -178,6 +221,9 @@ Result<Plan> Plan::create(Configuration configuration, Tree tree, const TrainerF
     if (configuration.algorithm.kind == AlgorithmConfig::Kind::kFedNova) {
       TRIBUTARY_RETURN_IF_ERROR(check_fednova(tree, tier, settings, *policies.back()));
     }
+    if (configuration.algorithm.kind == AlgorithmConfig::Kind::kFedDyn) {
+      TRIBUTARY_RETURN_IF_ERROR(check_feddyn(tree, tier, settings, *policies.back()));
+    }
   }
   const ServerOptimizerConfig& optimizer = configuration.server_optimizer;
   for (const Status& known : {registry.make_rule(std::string(kRule)).status(),
@@ -188,17 +234,12 @@ Result<Plan> Plan::create(Configuration configuration, Tree tree, const TrainerF
     TRIBUTARY_RETURN_IF_ERROR(known);
   }
 
-  if (configuration.algorithm.kind == AlgorithmConfig::Kind::kFedNova) {
-    const OptimizerConfig& local = configuration.trainer.optimizer;
-    TRIBUTARY_ASSIGN_OR_RETURN(
-        plan.method_, registry.make_local_method("fednova", {.momentum = local.momentum, .nesterov = local.nesterov}));
-  }
-
   plan.every_answer_counts_ = std::ranges::all_of(policies, [](const auto& policy) { return policy->counts_all(); });
   for (const auto& policy : policies) { plan.continuous_.push_back(policy->continuous()); }
   plan.configuration_ = std::move(configuration);
   plan.tree_ = std::move(tree);
   TRIBUTARY_RETURN_IF_ERROR(plan.bound_weights(factory, policies));
+  TRIBUTARY_RETURN_IF_ERROR(plan.choose_method(factory));
   plan.digest_ = result_digest(plan.configuration_, plan.tree_, *plan.spec_);
   return plan;
 }
@@ -271,6 +312,46 @@ Status Plan::bound_weights(const TrainerFactory& factory, std::span<const std::u
   return {};
 }
 
+// After bound_weights(): a method's state is a mean over all registered clients.
+Status Plan::choose_method(const TrainerFactory& factory) {
+  const AlgorithmConfig& algorithm = configuration_.algorithm;
+  const std::string name = method_name(algorithm.kind);
+  if (name.empty()) { return {}; }
+  std::uint64_t clients = 0;
+  std::uint64_t units = 0;
+  for (std::uint32_t n = 0; n < tree_.size(); ++n) {
+    if (!tree_.is_client(NodeId{n})) { continue; }
+    ++clients;
+    units = std::min(units + (*weight_bounds_)[n].units(), kLargestUnits);
+  }
+  // A sum may hold several increments of a client: of an aggregator's local rounds, or of what it merged while its
+  // parent was away.
+  std::uint64_t rounds = kMostDetachedRounds;
+  for (std::uint32_t tier = 1; tier < tree_.height(); ++tier) {
+    rounds = std::min<std::uint64_t>(rounds * configuration_.tier(tier).local_rounds, 1U << 20U);
+  }
+  const bool deep = tree_.height() > 1;
+  const double all =
+      std::min(Weight::from_units(units).value() * static_cast<double>(deep ? rounds : 1), Weight::kLargest);
+  TRIBUTARY_ASSIGN_OR_RETURN(const Weight bound, Weight::from(all));
+  increments_.scale = ExactScale::of_increments(bound, clients * (deep ? rounds : 1));
+  const OptimizerConfig& local = configuration_.trainer.optimizer;
+  TRIBUTARY_ASSIGN_OR_RETURN(method_,
+                             registry_->make_local_method(name, {.momentum = local.momentum,
+                                                                 .nesterov = local.nesterov,
+                                                                 .mu = algorithm.mu,
+                                                                 .alpha = algorithm.alpha,
+                                                                 .clients = clients,
+                                                                 .weight = Weight::from_units(units),
+                                                                 .grid_bits = increments_.scale.fraction_bits}));
+  increments_.names = method_->increments();
+  if (!method_->keeps_state() || factory.honours_drift()) { return {}; }
+  return configuration_error(fmt::format(
+      "algorithm.kind {} needs a trainer that adds to its gradients what the method says (TrainTask::drift); this one "
+      "does not",
+      name));
+}
+
 const ExactScale& Plan::scale(NodeId node) const {
   while (!divides(node)) { node = tree_.parent(node); }
   return scales_.at(node.value);
@@ -309,6 +390,8 @@ InnerNodeSettings Plan::inner_node(NodeId node, std::uint32_t incarnation) const
   settings.optimizer = root ? registry_->make_server_optimizer(optimizer.kind, optimizer_settings(optimizer)).value()
                             : registry_->make_server_optimizer(std::string(kPlainStep), {}).value();
   if (root) { settings.method = method_; }
+  settings.increments = increments_;
+  settings.keeps_states = method_ && method_->keeps_state();
   return settings;
 }
 

@@ -60,8 +60,8 @@ class LogisticNetwork final : public Network {
     return scores;
   }
 
-  [[nodiscard]] std::unique_ptr<Optimizer> make_optimizer(const OptimizerConfig& config, double mu) override {
-    return make_host_optimizer(config, mu, values_, gradients_);
+  [[nodiscard]] std::unique_ptr<Optimizer> make_optimizer(const OptimizerConfig& config) override {
+    return make_host_optimizer(config, values_, gradients_);
   }
 
  private:

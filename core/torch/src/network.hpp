@@ -49,7 +49,7 @@ class Network {
   virtual Scores score(std::size_t samples, std::uint64_t seed) = 0;
 
   // Steps this network's values by its gradients; must not outlive it.
-  [[nodiscard]] virtual std::unique_ptr<Optimizer> make_optimizer(const OptimizerConfig& config, double mu) = 0;
+  [[nodiscard]] virtual std::unique_ptr<Optimizer> make_optimizer(const OptimizerConfig& config) = 0;
 };
 
 // A model before any replica of it exists.

@@ -11,19 +11,23 @@ namespace {
 
 class HostOptimizer : public Optimizer {
  public:
-  HostOptimizer(const OptimizerConfig& config, double mu, std::span<float> values, std::span<float> gradients,
+  HostOptimizer(const OptimizerConfig& config, std::span<float> values, std::span<float> gradients,
                 std::span<const TensorPart> parts)
-      : config_(config), mu_(mu), values_(values), gradients_(gradients), plan_(values.size(), parts) {}
+      : config_(config), values_(values), gradients_(gradients), plan_(values.size(), parts) {}
 
-  void begin(std::span<const float> base) override {
+  void begin(std::span<const float> base, const Drift& drift) override {
     base_ = base;
+    drift_ = drift;
     plan_.begin();
   }
 
   void step(double lr) override {
     const std::span<const StepRun> runs = plan_.next();
-    if (mu_ > 0.0) {
+    if (drift_.pull > 0.0) {
       for (const StepRun& run : runs) { pull_to_base(run); }
+    }
+    if (drift_.constant) {
+      for (const StepRun& run : runs) { add_constant(run); }
     }
     if (config_.clip_norm > 0.0) { clip(); }
     for (const StepRun& run : runs) { update(lr, run); }
@@ -33,18 +37,24 @@ class HostOptimizer : public Optimizer {
   virtual void update(double lr, const StepRun& run) = 0;
 
   const OptimizerConfig config_;
-  const double mu_;
   std::span<float> values_;
   std::span<float> gradients_;
   std::span<const float> base_;
+  Drift drift_;
 
  private:
   void pull_to_base(const StepRun& run) {
-    const auto mu = static_cast<float>(mu_);
+    const auto mu = static_cast<float>(drift_.pull);
     float* const __restrict g = gradients_.data() + run.offset;
     const float* const x = values_.data() + run.offset;
     const float* const b = base_.data() + run.offset;
     for (std::size_t i = 0; i < run.length; ++i) { g[i] += mu * (x[i] - b[i]); }
+  }
+
+  void add_constant(const StepRun& run) {
+    float* const __restrict g = gradients_.data() + run.offset;
+    const float* const c = drift_.constant->data() + run.offset;
+    for (std::size_t i = 0; i < run.length; ++i) { g[i] += c[i]; }
   }
 
   void clip() {
@@ -182,12 +192,10 @@ std::span<const StepRun> StepPlan::next() {
   return runs_;
 }
 
-std::unique_ptr<Optimizer> make_host_optimizer(const OptimizerConfig& config, double mu, std::span<float> values,
+std::unique_ptr<Optimizer> make_host_optimizer(const OptimizerConfig& config, std::span<float> values,
                                                std::span<float> gradients, std::span<const TensorPart> parts) {
-  if (config.kind == OptimizerConfig::Kind::kSgd) {
-    return std::make_unique<Sgd>(config, mu, values, gradients, parts);
-  }
-  return std::make_unique<Adam>(config, mu, values, gradients, parts);
+  if (config.kind == OptimizerConfig::Kind::kSgd) { return std::make_unique<Sgd>(config, values, gradients, parts); }
+  return std::make_unique<Adam>(config, values, gradients, parts);
 }
 
 double learning_rate(const OptimizerConfig& config, std::uint64_t round, std::uint64_t rounds) {

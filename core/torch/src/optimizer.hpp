@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// SGD, Adam and AdamW over one flat vector, equal to torch::optim's, with FedProx' pull and clipping by norm.
+// SGD, Adam and AdamW over one flat vector, equal to torch::optim's, with the drift of a method and clipping by norm.
 //
 // One pass over the values per step, whatever the number of tensors.
 // Threads: one thread at a time.
@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "tributary/config/configuration.hpp"
+#include "tributary/nodes/trainer.hpp"
 
 namespace tributary::internal {
 
@@ -26,9 +27,9 @@ class Optimizer {
  public:
   virtual ~Optimizer() = default;
 
-  // Forgets momenta and step counts. `base` is what FedProx pulls towards: the same length as the trainable values,
-  // alive until the last step().
-  virtual void begin(std::span<const float> base) = 0;
+  // Forgets momenta and step counts. `base`: what the drift pulls towards, the trainable values first; alive until the
+  // last step().
+  virtual void begin(std::span<const float> base, const Drift& drift) = 0;
 
   // Leaves tensors alone that no gradient has reached, whatever the decay, pull or momentum. May overwrite the
   // gradients.
@@ -59,10 +60,9 @@ class StepPlan {
   std::vector<StepRun> runs_;
 };
 
-// `values` and `gradients` are the trainable ones, of equal length, and outlive the optimizer. mu 0: no pull. `parts`:
-// see StepPlan.
-[[nodiscard]] std::unique_ptr<Optimizer> make_host_optimizer(const OptimizerConfig& config, double mu,
-                                                             std::span<float> values, std::span<float> gradients,
+// `values` and `gradients` are the trainable ones, of equal length, and outlive the optimizer. `parts`: see StepPlan.
+[[nodiscard]] std::unique_ptr<Optimizer> make_host_optimizer(const OptimizerConfig& config, std::span<float> values,
+                                                             std::span<float> gradients,
                                                              std::span<const TensorPart> parts = {});
 
 // The learning rate of a round (from 1) out of `rounds`.

@@ -34,7 +34,6 @@ struct Settings {
   TrainerConfig trainer;
   AlgorithmConfig algorithm;
   OptimizerConfig optimizer;  // trainer.optimizer, reduced to plain SGD for FedSGD
-  double mu = 0.0;
   std::uint64_t rounds = 0;
   std::uint64_t seed = 0;
   std::size_t evaluation_batch = 1;
@@ -95,7 +94,7 @@ class TorchTrainer final : public Trainer {
   TorchTrainer(std::shared_ptr<const Settings> settings, std::unique_ptr<Network> network)
       : settings_(std::move(settings)),
         network_(std::move(network)),
-        optimizer_(network_->make_optimizer(settings_->optimizer, settings_->mu)) {}
+        optimizer_(network_->make_optimizer(settings_->optimizer)) {}
 
   Result<TrainOutcome> train(const TrainTask& task) override {
     try {
@@ -179,7 +178,7 @@ class TorchTrainer final : public Trainer {
       // A model that ignores evaluation mode has changed its statistics.
       network_->load(*task.base);
     }
-    optimizer_->begin(*task.base);
+    optimizer_->begin(*task.base, task.drift);
     // Left over only if an earlier task was cancelled or threw.
     static_cast<void>(network_->take_loss());
     const double lr = internal::learning_rate(settings_->optimizer, task.global_round.value, settings_->rounds);
@@ -194,6 +193,7 @@ class TorchTrainer final : public Trainer {
                       task.client.value, task.round.value, loss, lr));
     }
     outcome.metrics["loss"] = loss;
+    if (settings_->optimizer.kind == OptimizerConfig::Kind::kSgd) { outcome.learning_rate = lr; }
     outcome.model = std::make_shared<const std::vector<float>>(network_->store());
     return outcome;
   }
@@ -264,6 +264,8 @@ class TorchTrainerFactory final : public TrainerFactory {
   }
 
   [[nodiscard]] std::vector<std::string> warnings() const override { return settings_->plan.warnings; }
+
+  [[nodiscard]] bool honours_drift() const override { return true; }
 
   [[nodiscard]] double weight_bound(ClientIndex client) const override {
     return weight_of(settings_->algorithm, settings_->partition->count(client));
@@ -382,7 +384,6 @@ Result<std::unique_ptr<TrainerFactory>> make_torch_factory(const TrainerContext&
       settings->optimizer.kind = OptimizerConfig::Kind::kSgd;
       settings->optimizer.momentum = 0.0;
     }
-    settings->mu = configuration.algorithm.kind == AlgorithmConfig::Kind::kFedProx ? configuration.algorithm.mu : 0.0;
     settings->rounds = configuration.rounds;
     settings->seed = configuration.seed;
     settings->evaluation_batch = std::max<std::size_t>(configuration.evaluation.batch_size, 1);

@@ -105,6 +105,10 @@ class GuardedFactory final : public TrainerFactory {
     if (made.value() == nullptr) { return internal_error(fmt::format("{} created no trainer", who_)); }
     return std::unique_ptr<Trainer>(std::make_unique<GuardedTrainer>(std::move(made).value(), bounds_, who_));
   }
+  [[nodiscard]] bool honours_drift() const override {
+    const auto told = guarded<Result<bool>>(who_, [&] { return Result<bool>(factory_->honours_drift()); });
+    return told.ok() && *told;
+  }
   [[nodiscard]] std::vector<std::string> warnings() const override {
     auto told = guarded<Result<std::vector<std::string>>>(
         who_, [&] { return Result<std::vector<std::string>>(factory_->warnings()); });

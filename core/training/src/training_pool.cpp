@@ -124,11 +124,12 @@ void TrainingPool::drop_released() {
   spent.swap(spent_);
 }
 
-TrainingPool::JobId TrainingPool::submit(TrainTask task, JobOrder order, std::function<void()> done) {
+TrainingPool::JobId TrainingPool::submit(Work work, JobOrder order, std::function<void()> done) {
   drop_released();
   auto job = std::make_shared<Job>();
-  const double size = order.longest_first ? factory_.weight_bound(task.client) : 0.0;
-  job->task = std::move(task);
+  const double size = order.longest_first ? factory_.weight_bound(work.task.client) : 0.0;
+  job->task = std::move(work.task);
+  job->method = std::move(work.method);
   job->task.cancel = &job->cancelled;
   job->on_done = std::move(done);
   JobId id = 0;
@@ -146,15 +147,30 @@ TrainingPool::JobId TrainingPool::submit(TrainTask task, JobOrder order, std::fu
 Result<ClientUpdate> TrainingPool::train(Trainer& trainer, Job& job) {
   const auto start = std::chrono::steady_clock::now();
   Result<ClientUpdate> result = guarded([&]() -> Result<ClientUpdate> {
+    const auto about = [&job](const Status& status) {
+      return status.with_context(
+          fmt::format("client {}, round {}", job.task.client.value, job.task.global_round.value));
+    };
+    const std::vector<double> state = job.method.state ? job.method.state->current() : std::vector<double>();
+    const MethodTask method{.spec = factory_.spec(),
+                            .broadcast = job.method.broadcast ? std::span<const Segment>(*job.method.broadcast)
+                                                              : std::span<const Segment>(),
+                            .state = state};
+    if (method_ != nullptr) {
+      Result<Drift> drift = method_->drift(method);
+      if (!drift.ok()) { return about(drift.status()); }
+      job.task.drift = std::move(drift).value();
+    }
     Result<TrainOutcome> outcome = trainer.train(job.task);
+    job.task.drift = {};
     if (!outcome.ok()) { return outcome.status(); }
-    const std::uint64_t steps = outcome->steps;
+    const TrainingFacts facts{.steps = outcome->steps, .learning_rate = outcome->learning_rate};
     Result<ClientUpdate> made = make_client_update(factory_.spec(), job.task.base, std::move(outcome).value());
-    Status sendable = made.status();
-    if (made.ok() && method_ != nullptr) { sendable = method_->prepare(factory_.spec(), steps, *made); }
-    if (sendable.ok()) { return made; }
-    return sendable.with_context(
-        fmt::format("client {}, round {}", job.task.client.value, job.task.global_round.value));
+    if (!made.ok()) { return about(made.status()); }
+    if (method_ != nullptr) {
+      if (const Status prepared = method_->prepare(method, facts, *made); !prepared.ok()) { return about(prepared); }
+    }
+    return made;
   });
   train_ns_ += std::chrono::nanoseconds(std::chrono::steady_clock::now() - start).count();
   ++jobs_done_;

@@ -43,7 +43,7 @@ TEST(InnerNode, AContinuousTaskOutlivesCommits) {
   const auto second = context.take<TaskMessage>();
   ASSERT_EQ(second.size(), 1U) << "only whoever has nothing to do is asked";
   EXPECT_EQ(second[0].second.version, Version{1});
-  root.on_published(context, false);
+  root.on_published(context, false, Version{UINT64_MAX});
   context.published.reset();
 
   root.on_message(context, NodeId{2}, report(NodeId{2}, task_of(first, NodeId{2}), 2.0F));
@@ -234,7 +234,7 @@ TEST(InnerNode, AnAggregatorIsToldWhatWasDecidedOfItsUpdates) {
     EXPECT_EQ(first.decided, TaskKey{});
 
     root.on_message(context, NodeId{1}, report(NodeId{1}, first, 1.0F));
-    root.on_published(context, false);
+    root.on_published(context, false, Version{UINT64_MAX});
     const TaskMessage second = context.take<TaskMessage>().at(0).second;
     EXPECT_EQ(second.decided, told ? first.key : TaskKey{}) << "counted";
 
@@ -259,7 +259,7 @@ TEST(InnerNode, APublishedModelDoesNotMoveWithCommitsThatAreNotPublished) {
     root.on_message(context, NodeId{child}, report(NodeId{child}, task_of(tasks, NodeId{child}), 1.0F));
     EXPECT_EQ(*root.published().model, (std::vector<float>{1.0F, 1.0F}));
   }
-  root.on_published(context, false);
+  root.on_published(context, false, Version{UINT64_MAX});
 
   EXPECT_EQ(*root.published().model, (std::vector<float>{3.0F, 3.0F}));
 }
@@ -327,7 +327,7 @@ TEST(InnerNode, CommitsDuringAPublicationArePublishedTogether) {
   EXPECT_EQ(context.published->round, Round{1});
   context.published.reset();
 
-  root.on_published(context, false);
+  root.on_published(context, false, Version{UINT64_MAX});
 
   ASSERT_TRUE(context.published);
   EXPECT_EQ(context.published->round, Round{3});
@@ -353,7 +353,7 @@ TEST(InnerNode, AContinuousRunEndsAfterItsCommitsAndCancelsWhatIsOut) {
 
   EXPECT_EQ(context.take<CancelMessage>().size(), 2U);
   EXPECT_FALSE(context.outcome);
-  root.on_published(context, false);
+  root.on_published(context, false, Version{UINT64_MAX});
   ASSERT_TRUE(context.outcome);
   EXPECT_TRUE(context.outcome->ok());
   EXPECT_TRUE(context.timers.empty());

@@ -520,7 +520,7 @@ TEST(InnerNode, AWishToStopInAnAbandonedRoundIsFollowed) {
       EXPECT_EQ(context.published->round, Round{round}) << "the records hold every abandoned round";
       EXPECT_FALSE(context.published->committed);
       EXPECT_FALSE(context.outcome);
-      root.on_published(context, stop && round == 3);
+      root.on_published(context, stop && round == 3, Version{UINT64_MAX});
     }
     ASSERT_TRUE(context.outcome);
     EXPECT_EQ(context.outcome->code(), stop ? Code::kOk : Code::kUnavailable);

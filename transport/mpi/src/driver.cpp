@@ -48,11 +48,15 @@ Status MpiDriver::start(const AgreedPlan& plan, const TrainerFactory& factory, R
     ready = restored.status();
     if (restored.ok()) { root = std::move(restored).value(); }
   }
-  TRIBUTARY_RETURN_IF_ERROR(session_.agree(ready, {.program = "",
-                                                   .configuration = plan.digest(),
-                                                   .model = plan.spec().fingerprint(),
-                                                   .data = {},
-                                                   .placement = placement.ok() ? placement->digest() : Digest{}}));
+  TRIBUTARY_RETURN_IF_ERROR(session_.agree(ready,
+                                           {.program = "",
+                                            .configuration = plan.digest(),
+                                            .model = plan.spec().fingerprint(),
+                                            .data = {},
+                                            .placement = placement.ok() ? placement->digest() : Digest{}},
+                                           kStartPatience, settings_.state_directory));
+  const std::unique_ptr<ClientStateStore> states =
+      settings_.open_states ? settings_.open_states(session_.shared()) : nullptr;
 
   std::optional<internal::Communicator> control;
   std::optional<internal::Communicator> data;
@@ -74,6 +78,7 @@ Status MpiDriver::start(const AgreedPlan& plan, const TrainerFactory& factory, R
                              .pool = **pool,
                              .observer = observer,
                              .observer_queue = &observer_queue,
+                             .states = states.get(),
                              .root = std::move(root)},
                             control->get(), data->get());
     if (observer == nullptr) {

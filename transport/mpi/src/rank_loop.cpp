@@ -56,7 +56,7 @@ RankLoop::RankLoop(Parts parts, MPI_Comm control, MPI_Comm data)
                      .tiers = static_cast<std::uint32_t>(plan_.tree().height()),
                      .ranks = static_cast<std::uint32_t>(size_)},
       endpoint_(control, data, endpoint_settings(plan_, settings_), *this),
-      loop_(plan_, pool_, *this),
+      loop_(plan_, pool_, *this, parts.states),
       pause_(kShortestPause) {
   // Rank 0 watches all and is watched by all. It alone says who is lost: parents elsewhere that noticed first would
   // give their rounds up, and the root would count what is to be repeated.
@@ -139,7 +139,7 @@ Network::Sent RankLoop::send(NodeId from, NodeId to, Message message) {
       }
       carried = false;
     }
-    ids.push_back(offer.id);
+    ids.assign(payloads.size(), offer.id);
     last_task_[to] = {task->key, offer.id};
   } else if (const auto* update = std::get_if<UpdateMessage>(&message)) {
     // A question may cross its answer; what has been sent arrives, and once is enough.
@@ -202,16 +202,15 @@ void RankLoop::on_node_letter(int from, std::span<const std::byte> bytes, std::s
 }
 
 // A model comes with the first task that names it; letters may overtake each other, so a later one may be here before.
-void RankLoop::deliver_task(int from, NodeMessage letter, std::span<const Payload> payloads) {
+void RankLoop::deliver_task(int from, NodeMessage letter, std::span<Payload> payloads) {
   Received& received = received_[{from, letter.from}];
   const std::uint64_t id = letter.references.front().id;
   if (id < received.id) {
     // Of a round that is over, or overtaken by the newer model of another child's task: one that brings its model is
     // as good as before, and its node knows whether it is still wanted.
     if (payloads.empty()) { return; }
-    std::get<TaskMessage>(letter.message).model = payloads.front().shared_floats();
-    if (!std::get<TaskMessage>(letter.message).model) {
-      on_trouble(from, "a model that is not made of floats");
+    if (const Status attached = attach(letter, payloads); !attached.ok()) {
+      on_trouble(from, attached.message());
       return;
     }
     loop_.deliver(letter.from, letter.to, std::move(letter.message));
@@ -221,13 +220,15 @@ void RankLoop::deliver_task(int from, NodeMessage letter, std::span<const Payloa
     std::erase_if(received.waiting, [id](const NodeMessage& task) { return task.references.front().id < id; });
     received.id = id;
     received.model.reset();
+    received.broadcast.reset();
   }
   if (!payloads.empty()) {
-    received.model = payloads.front().shared_floats();
-    if (!received.model) {
-      on_trouble(from, "a model that is not made of floats");
+    if (const Status attached = attach(letter, payloads); !attached.ok()) {
+      on_trouble(from, attached.message());
       return;
     }
+    received.model = std::get<TaskMessage>(letter.message).model;
+    received.broadcast = std::get<TaskMessage>(letter.message).broadcast;
   }
   // A child's newest task is enough, so that no more of them wait than there are children.
   const auto age = [](const NodeMessage& task) {
@@ -245,6 +246,7 @@ void RankLoop::deliver_task(int from, NodeMessage letter, std::span<const Payloa
   if (!received.model) { return; }
   for (NodeMessage& task : std::exchange(received.waiting, {})) {
     std::get<TaskMessage>(task.message).model = received.model;
+    std::get<TaskMessage>(task.message).broadcast = received.broadcast;
     loop_.deliver(task.from, task.to, std::move(task.message));
   }
 }
@@ -409,6 +411,7 @@ void RankLoop::continue_publication() {
     {
       const std::lock_guard lock(answer_.mutex);
       answer_.published = std::move(stop);
+      answer_.durable = observer_->durable();
     }
     loop_.wake();
   });
@@ -417,11 +420,13 @@ void RankLoop::continue_publication() {
 
 void RankLoop::take_answer() {
   std::optional<Result<bool>> published;
+  Version durable;
   bool halted = false;
   Status status;
   {
     const std::lock_guard lock(answer_.mutex);
     published = std::exchange(answer_.published, std::nullopt);
+    durable = answer_.durable;
     halted = std::exchange(answer_.halted, false);
     status = std::exchange(answer_.status, Status());
   }
@@ -429,7 +434,7 @@ void RankLoop::take_answer() {
     if (!published->ok()) {
       begin_end(published->status());
     } else if (!halted_) {
-      loop_.published(**published);
+      loop_.published(**published, durable);
     }
   }
   if (halted) { begin_end(outcome_.ok() ? std::move(status) : outcome_); }

@@ -41,9 +41,10 @@ class RankLoop final : private Network, private LetterReceiver {
     const AgreedPlan& plan;
     const Placement& placement;
     TrainingPool& pool;
-    // Rank 0 only.
+    // Rank 0 only, but for the states.
     RunObserver* observer = nullptr;
     ObserverQueue* observer_queue = nullptr;
+    ClientStateStore* states = nullptr;  // of all ranks: of the clients here
     std::optional<RootState> root;
   };
 
@@ -82,6 +83,7 @@ class RankLoop final : private Network, private LetterReceiver {
   struct Received {
     std::uint64_t id = 0;
     ModelValues model;
+    Broadcast broadcast;
     std::vector<NodeMessage> waiting;
   };
   struct Moving {
@@ -109,7 +111,7 @@ class RankLoop final : private Network, private LetterReceiver {
   void on_trouble(int peer, std::string what) override;
 
   void on_node_letter(int from, std::span<const std::byte> bytes, std::span<Payload> payloads);
-  void deliver_task(int from, NodeMessage letter, std::span<const Payload> payloads);
+  void deliver_task(int from, NodeMessage letter, std::span<Payload> payloads);
   void on_counted(int from, RankNumbers numbers);
 
   [[nodiscard]] int rank_of(NodeId node) const { return static_cast<int>(placement_.rank_of(node)); }
@@ -179,6 +181,7 @@ class RankLoop final : private Network, private LetterReceiver {
   struct DeskAnswer {
     std::mutex mutex;
     std::optional<Result<bool>> published;
+    Version durable;
     bool halted = false;
     Status status;  // of halted()
   };

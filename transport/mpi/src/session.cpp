@@ -52,10 +52,11 @@ struct Verdict {
   std::string error;
   std::vector<std::string> hosts;
   std::vector<std::int64_t> processes;
+  std::string shared;
 
   template <typename Archive>
   void serialize(Archive& archive) {
-    archive(code, error, hosts, processes);
+    archive(code, error, hosts, processes, shared);
   }
 };
 
@@ -98,6 +99,7 @@ constexpr auto kEndPatience = std::chrono::seconds(10);
 constexpr auto kLeavePatience = std::chrono::seconds(5);
 constexpr std::size_t kLargestIntroduction = 16 * 1024;
 constexpr std::size_t kLongestError = 8 * 1024;
+constexpr std::size_t kLongestShared = 4096;
 constexpr std::size_t kLongestHost = 256;
 constexpr auto kPause = std::chrono::microseconds(200);
 
@@ -275,7 +277,8 @@ std::uint32_t MpiSession::cores_per_rank() const {
                   std::thread::hardware_concurrency() / static_cast<std::uint32_t>(std::max<std::ptrdiff_t>(here, 1)));
 }
 
-Status MpiSession::agree(const Status& mine, const MpiCredentials& credentials, nanoseconds patience) {
+Status MpiSession::agree(const Status& mine, const MpiCredentials& credentials, nanoseconds patience,
+                         const std::string& shared) {
   const auto deadline = Clock::now() + patience;
   internal::Introduction own{.program = credentials.program,
                              .host = this_host(),
@@ -286,7 +289,7 @@ Status MpiSession::agree(const Status& mine, const MpiCredentials& credentials, 
                              .model = credentials.model.bytes,
                              .data = credentials.data.bytes,
                              .placement = credentials.placement.bytes};
-  const std::size_t largest_verdict = kLongestError + 1024 + peers_.size() * (kLongestHost + 20);
+  const std::size_t largest_verdict = kLongestError + kLongestShared + 1024 + peers_.size() * (kLongestHost + 20);
   if (rank_ != 0) {
     std::vector<std::byte> introduction = internal::encode(own);
     std::vector<std::byte> answer(largest_verdict);
@@ -321,6 +324,7 @@ Status MpiSession::agree(const Status& mine, const MpiCredentials& credentials, 
                                         verdict.hosts.size(), verdict.processes.size(), peers_.size()));
     }
     for (std::size_t i = 0; i < peers_.size(); ++i) { peers_[i] = {verdict.hosts[i], verdict.processes[i]}; }
+    shared_ = verdict.shared;
     return verdict.code == 0 ? Status() : Status(internal::failure_from(verdict.code), verdict.error);
   }
 
@@ -331,7 +335,11 @@ Status MpiSession::agree(const Status& mine, const MpiCredentials& credentials, 
     MPI_Irecv(texts[at(r)].data(), static_cast<int>(kLargestIntroduction), MPI_BYTE, r, 0, state_->start_up,
               &requests[at(r)]);
   }
-  Status verdict = mine;
+  shared_ = shared;
+  Status verdict = shared.size() <= kLongestShared
+                       ? mine
+                       : invalid_argument(fmt::format("a text of {} bytes for all ranks, at most {} fit", shared.size(),
+                                                      kLongestShared));
   std::vector<int> missing;
   for (int r = 1; r < size(); ++r) {
     MPI_Status status{};
@@ -368,7 +376,10 @@ Status MpiSession::agree(const Status& mine, const MpiCredentials& credentials, 
     }
   }
   internal::Verdict answer{.code = static_cast<std::uint8_t>(verdict.code()),
-                           .error = verdict.message().substr(0, kLongestError)};
+                           .error = verdict.message().substr(0, kLongestError),
+                           .hosts = {},
+                           .processes = {},
+                           .shared = shared.substr(0, kLongestShared)};
   for (const Peer& peer : peers_) {
     answer.hosts.push_back(peer.host);
     answer.processes.push_back(peer.process);

@@ -11,8 +11,8 @@ namespace tributary::internal {
 
 using std::chrono::nanoseconds;
 
-NodeRuntime::NodeRuntime(const AgreedPlan& plan, RuntimeEnvironment& environment)
-    : plan_(plan), environment_(environment) {}
+NodeRuntime::NodeRuntime(const AgreedPlan& plan, RuntimeEnvironment& environment, ClientStateStore* states)
+    : plan_(plan), environment_(environment), states_(states) {}
 
 NodeRuntime::~NodeRuntime() = default;
 
@@ -64,11 +64,11 @@ void NodeRuntime::on_trained(NodeId node, TrainingPool::JobId job) {
   settle(node);
 }
 
-void NodeRuntime::on_published(bool stop) {
+void NodeRuntime::on_published(bool stop, Version durable) {
   if (!awaits_publication()) { return; }
   current_ = plan_.tree().root();
   slot().publishing = false;
-  on_inner([&](InnerNode& node) { node.on_published(*this, stop); });
+  on_inner([&](InnerNode& node) { node.on_published(*this, stop, durable); });
 }
 
 void NodeRuntime::on_unreachable(NodeId node, NodeId peer, const std::string& why) {
@@ -225,7 +225,8 @@ void NodeRuntime::train(TrainRequest request) {
   cancel_training();
   Slot& here = slot();
   here.job_key = request.key;
-  here.job = environment_.begin_training(current_, plan_.train_task(current_, std::move(request)));
+  MethodInput method{std::move(request.broadcast), std::move(request.state)};
+  here.job = environment_.begin_training(current_, {plan_.train_task(current_, std::move(request)), std::move(method)});
   ++jobs_;
 }
 
@@ -235,6 +236,16 @@ void NodeRuntime::cancel_training() {
   environment_.cancel_training(*here.job);
   here.job.reset();
   --jobs_;
+}
+
+Result<std::shared_ptr<const ClientState>> NodeRuntime::load_state() {
+  if (states_ == nullptr) { return NodeContext::load_state(); }
+  return states_->load(plan_.tree().client_index(current_));
+}
+
+Status NodeRuntime::save_state(std::shared_ptr<const ClientState> state) {
+  if (states_ == nullptr) { return NodeContext::save_state(std::move(state)); }
+  return states_->save(plan_.tree().client_index(current_), std::move(state));
 }
 
 void NodeRuntime::publish(const RoundReport& report, ModelValues model) {

@@ -17,14 +17,14 @@ constexpr std::size_t kAnswerBytes = std::size_t{64} << 20U;
 
 }  // namespace
 
-RealTimeLoop::RealTimeLoop(const AgreedPlan& plan, TrainingPool& pool, Network& network)
+RealTimeLoop::RealTimeLoop(const AgreedPlan& plan, TrainingPool& pool, Network& network, ClientStateStore* states)
     : plan_(plan),
       pool_(pool),
       network_(network),
       all_count_(plan.every_answer_counts()),
       most_answers_(std::max<std::size_t>(2 * std::size_t{pool.threads()},
                                           kAnswerBytes / std::max<std::size_t>(1, plan.payload_bytes()))),
-      nodes_(plan, *this) {}
+      nodes_(plan, *this, states) {}
 
 RealTimeLoop::~RealTimeLoop() = default;
 
@@ -40,9 +40,9 @@ void RealTimeLoop::deliver(NodeId from, NodeId to, Message message) {
   nodes_.on_message(from, to, std::move(message));
 }
 
-void RealTimeLoop::published(bool stop) {
+void RealTimeLoop::published(bool stop, Version durable) {
   pool_.drop_released();
-  nodes_.on_published(stop);
+  nodes_.on_published(stop, durable);
 }
 
 void RealTimeLoop::unreachable(const std::function<bool(NodeId)>& gone, const std::string& why) {
@@ -127,11 +127,11 @@ void RealTimeLoop::cancel_timer(const EventKey& key) {
   timers_.cancel(key);
 }
 
-TrainingPool::JobId RealTimeLoop::begin_training(NodeId node, TrainTask task) {
+TrainingPool::JobId RealTimeLoop::begin_training(NodeId node, TrainingPool::Work work) {
   // The worker may be done before submit() has returned its number.
   auto number = std::make_shared<std::promise<TrainingPool::JobId>>();
   const TrainingPool::JobId job =
-      pool_.submit(std::move(task), {.longest_first = all_count_}, [inbox = inbox_, node, number] {
+      pool_.submit(std::move(work), {.longest_first = all_count_}, [inbox = inbox_, node, number] {
         const Trained trained{node, number->get_future().get()};
         {
           const std::lock_guard lock(inbox->mutex);

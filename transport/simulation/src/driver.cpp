@@ -49,6 +49,7 @@ struct Restart {
 // The root's publish() has been dealt with.
 struct Published {
   bool stop;
+  Version durable;
   std::uint32_t incarnation;
 };
 using Event = std::variant<Delivery, TimerFired, Trained, Restart, Published>;
@@ -82,7 +83,7 @@ class Simulation final : private internal::RuntimeEnvironment {
         network_(plan.tree(), faults_),
         mortal_(settings.simulation.faults.kill > 0.0),
         all_count_(plan.every_answer_counts()),
-        nodes_(plan, *this) {}
+        nodes_(plan, *this, settings.client_states) {}
 
   Status run() {
     Status ended = run_to_the_end();
@@ -130,19 +131,19 @@ class Simulation final : private internal::RuntimeEnvironment {
   }
   void cancel_timer(const EventKey& key) override { queue_.cancel(key); }
 
-  TrainingPool::JobId begin_training(NodeId node, TrainTask task) override {
+  TrainingPool::JobId begin_training(NodeId node, TrainingPool::Work work) override {
     if (real_clock()) {
       // The worker may be done before submit() has returned its number.
       auto number = std::make_shared<std::promise<TrainingPool::JobId>>();
       const TrainingPool::JobId job = pool_.submit(
-          std::move(task), {.longest_first = all_count_},
+          std::move(work), {.longest_first = all_count_},
           [&completions = completions_, node, number] { completions.push({node, number->get_future().get()}); });
       number->set_value(job);
       return job;
     }
-    const Instant end = in(settings_.compute_time ? settings_.compute_time(task.client) : nanoseconds{0});
+    const Instant end = in(settings_.compute_time ? settings_.compute_time(work.task.client) : nanoseconds{0});
     begin_work();
-    const TrainingPool::JobId job = pool_.submit(std::move(task), {.due = end, .longest_first = all_count_});
+    const TrainingPool::JobId job = pool_.submit(std::move(work), {.due = end, .longest_first = all_count_});
     queue_.push(end, Trained{node, job}, kTraining);
     return job;
   }
@@ -165,7 +166,7 @@ class Simulation final : private internal::RuntimeEnvironment {
       outcome_ = stop.status();
       return;
     }
-    queue_.push(now_, Published{*stop, nodes_.incarnation(plan_.tree().root())});
+    queue_.push(now_, Published{*stop, observer_.durable(), nodes_.incarnation(plan_.tree().root())});
   }
 
   void finished(Status status) override { outcome_ = std::move(status); }
@@ -302,7 +303,7 @@ class Simulation final : private internal::RuntimeEnvironment {
     if (nodes_.incarnation(root) != published.incarnation || !nodes_.awaits_publication()) { return; }
     if (may_be_doomed(root)) { doom(root); }
     if (dies(root)) { return; }
-    nodes_.on_published(published.stop);
+    nodes_.on_published(published.stop, published.durable);
   }
 
   const SimulationSettings& settings_;

@@ -51,10 +51,27 @@ template <typename Archive>
 void CEREAL_SERIALIZE_FUNCTION_NAME(Archive& archive, Digest& digest) {
   archive(cereal::binary_data(digest.bytes.data(), digest.bytes.size()));
 }
-// The name alone: the payload is referred to.
+// Without the payload, which is referred to.
 template <typename Archive>
 void CEREAL_SERIALIZE_FUNCTION_NAME(Archive& archive, Segment& segment) {
-  archive(segment.name);
+  archive(segment.name, segment.weight);
+}
+template <typename Archive>
+void CEREAL_SERIALIZE_FUNCTION_NAME(Archive& archive, Member& member) {
+  archive(member.client, member.sequence);
+}
+template <typename Archive>
+void CEREAL_SAVE_FUNCTION_NAME(Archive& archive, const SequenceFate& known) {
+  archive(known.sequence, static_cast<std::uint8_t>(known.fate));
+}
+template <typename Archive>
+void CEREAL_LOAD_FUNCTION_NAME(Archive& archive, SequenceFate& known) {
+  std::uint8_t fate = 0;
+  archive(known.sequence, fate);
+  if (fate < static_cast<std::uint8_t>(Fate::kHeld) || fate > static_cast<std::uint8_t>(Fate::kDropped)) {
+    throw cereal::Exception("the fate of an increment is unknown");
+  }
+  known.fate = static_cast<Fate>(fate);
 }
 template <typename Archive>
 void CEREAL_SERIALIZE_FUNCTION_NAME(Archive& archive, VersionSpread& spread) {
@@ -63,7 +80,7 @@ void CEREAL_SERIALIZE_FUNCTION_NAME(Archive& archive, VersionSpread& spread) {
 template <typename Archive>
 void CEREAL_SERIALIZE_FUNCTION_NAME(Archive& archive, Update& update) {
   archive(update.id, update.bases, update.fingerprint, update.weight, update.contributors, update.segments,
-          update.scalars);
+          update.scalars, update.members);
 }
 
 template <typename Archive>
@@ -74,12 +91,16 @@ template <typename Archive>
 void CEREAL_SAVE_FUNCTION_NAME(Archive& archive, const TaskMessage& task) {
   archive(task.key, task.attempt, task.version, task.global_round, task.decided, task.evaluate_first);
   save_duration(archive, task.remaining);
+  archive(task.epoch, task.broadcast ? *task.broadcast : std::vector<Segment>());
 }
 template <typename Archive>
 void CEREAL_LOAD_FUNCTION_NAME(Archive& archive, TaskMessage& task) {
   std::int64_t remaining = 0;
   archive(task.key, task.attempt, task.version, task.global_round, task.decided, task.evaluate_first, remaining);
   task.remaining = std::chrono::nanoseconds(remaining);
+  std::vector<Segment> broadcast;
+  archive(task.epoch, broadcast);
+  task.broadcast = broadcast.empty() ? nullptr : std::make_shared<const std::vector<Segment>>(std::move(broadcast));
 }
 template <typename Archive>
 void CEREAL_SERIALIZE_FUNCTION_NAME(Archive& archive, ProbeMessage& probe) {
@@ -114,6 +135,15 @@ void CEREAL_LOAD_FUNCTION_NAME(Archive& archive, TaskFailedMessage& failed) {
   failed.code = internal::failure_from(code);
 }
 
+template <typename Archive>
+void CEREAL_SERIALIZE_FUNCTION_NAME(Archive& archive, InquiryMessage& inquiry) {
+  archive(inquiry.client, inquiry.epoch, inquiry.first, inquiry.sequences);
+}
+template <typename Archive>
+void CEREAL_SERIALIZE_FUNCTION_NAME(Archive& archive, DecisionMessage& decision) {
+  archive(decision.client, decision.epoch, decision.fates);
+}
+
 namespace internal {
 namespace {
 
@@ -123,7 +153,7 @@ constexpr std::size_t kLongestReason = 2000;
 constexpr std::size_t kUsualBytes = 256;
 
 // Never renumber: on the wire. By the alternatives of Message.
-constexpr std::array<std::uint8_t, std::variant_size_v<Message>> kKinds{1, 2, 3, 4, 5, 6, 7, 8};
+constexpr std::array<std::uint8_t, std::variant_size_v<Message>> kKinds{1, 2, 3, 4, 5, 6, 7, 8, 9, 10};
 
 void shorten(std::string& reason) {
   if (reason.size() <= kLongestReason) { return; }
@@ -175,6 +205,9 @@ std::vector<Payload> payloads_of(const Message& message) {
   std::vector<Payload> payloads;
   if (const auto* task = std::get_if<TaskMessage>(&message)) {
     if (task->model) { payloads.push_back(Payload::floats(task->model)); }
+    if (task->broadcast) {
+      for (const Segment& segment : *task->broadcast) { payloads.push_back(segment.payload); }
+    }
   } else if (const auto* update = std::get_if<UpdateMessage>(&message)) {
     for (const Segment& segment : update->update.segments) { payloads.push_back(segment.payload); }
   }
@@ -228,14 +261,22 @@ Status check_update(const Update& update, const LetterLimits& limits) {
 }
 
 Status check_task(const NodeMessage& letter, const LetterLimits& limits) {
-  const PayloadReference& model = letter.references.front();
-  if (model.encoding != Encoding::kFloat32 || model.elements != limits.elements) {
+  for (const PayloadReference& vector : letter.references) {
+    if (vector.encoding == Encoding::kFloat32 && vector.elements == limits.elements) { continue; }
     return protocol_error(fmt::format("a task whose model has {} values in encoding {}, not {} in encoding {}",
-                                      model.elements, static_cast<int>(model.encoding), limits.elements,
+                                      vector.elements, static_cast<int>(vector.encoding), limits.elements,
                                       static_cast<int>(Encoding::kFloat32)));
   }
-  if (const auto left = std::get<TaskMessage>(letter.message).remaining; left.count() < 0) {
-    return protocol_error(fmt::format("a task whose time left is {} ns", left.count()));
+  const auto& task = std::get<TaskMessage>(letter.message);
+  if (task.remaining.count() < 0) {
+    return protocol_error(fmt::format("a task whose time left is {} ns", task.remaining.count()));
+  }
+  if (!task.broadcast) { return {}; }
+  for (const Segment& segment : *task.broadcast) {
+    if (segment.name.empty() || segment.name.size() > limits.name_bytes) {
+      return protocol_error(fmt::format("a task with a name of {} bytes for a segment, 1 to {} are taken",
+                                        segment.name.size(), limits.name_bytes));
+    }
   }
   return {};
 }
@@ -245,8 +286,8 @@ Status check_task(const NodeMessage& letter, const LetterLimits& limits) {
 Result<NodeMessage> decode_letter(std::span<const std::byte> bytes, const LetterLimits& limits) {
   TRIBUTARY_ASSIGN_OR_RETURN(NodeMessage letter, decode<NodeMessage>(bytes, limits.references));
   std::size_t expected = 0;
-  if (std::holds_alternative<TaskMessage>(letter.message)) {
-    expected = 1;
+  if (const auto* task = std::get_if<TaskMessage>(&letter.message)) {
+    expected = 1 + (task->broadcast ? task->broadcast->size() : 0);
   } else if (const auto* update = std::get_if<UpdateMessage>(&letter.message)) {
     TRIBUTARY_RETURN_IF_ERROR(check_update(update->update, limits));
     expected = update->update.segments.size();
@@ -277,8 +318,16 @@ Result<NodeMessage> decode_letter(std::span<const std::byte> bytes, const Letter
 
 Status attach(NodeMessage& letter, std::span<Payload> payloads) {
   if (auto* task = std::get_if<TaskMessage>(&letter.message)) {
-    if (payloads.size() != 1 || !payloads[0].shared_floats()) { return protocol_error("a task without a model"); }
+    const std::size_t segments = task->broadcast ? task->broadcast->size() : 0;
+    if (payloads.size() != 1 + segments ||
+        !std::ranges::all_of(payloads, [](const Payload& payload) { return payload.shared_floats() != nullptr; })) {
+      return protocol_error("a task without a model");
+    }
     task->model = payloads[0].shared_floats();
+    if (segments == 0) { return {}; }
+    std::vector<Segment> broadcast = *task->broadcast;
+    for (std::size_t i = 0; i < segments; ++i) { broadcast[i].payload = payloads[i + 1]; }
+    task->broadcast = std::make_shared<const std::vector<Segment>>(std::move(broadcast));
   } else if (auto* update = std::get_if<UpdateMessage>(&letter.message)) {
     if (payloads.size() != update->update.segments.size()) { return protocol_error("an update without its segments"); }
     for (std::size_t i = 0; i < payloads.size(); ++i) { update->update.segments[i].payload = std::move(payloads[i]); }

@@ -17,13 +17,10 @@ class FedNova final : public LocalMethod {
  public:
   explicit FedNova(const LocalMethodSettings& settings) : settings_(settings) {}
 
-  // kBadData: the trainer tells no steps, or more than scalars can say.
-  Status prepare(const ParameterSpec& spec, std::uint64_t steps, ClientUpdate& update) const override;
+  // kBadData: the trainer tells no steps.
+  Status prepare(const MethodTask& task, const TrainingFacts& facts, ClientUpdate& update) const override;
   // Not a number where the steps of a client are missing in the sums.
   [[nodiscard]] double scale(const AggregationRule& rule) const override;
-
-  // nu: how often all gradients of so many steps count together, with momentum begun anew.
-  [[nodiscard]] double accumulated_steps(std::uint64_t steps) const;
 
  private:
   LocalMethodSettings settings_;

@@ -9,26 +9,35 @@ namespace {
 
 class DeviceOptimizer final : public Optimizer {
  public:
-  DeviceOptimizer(const OptimizerConfig& config, double mu, at::Tensor values, at::Tensor gradients,
+  DeviceOptimizer(const OptimizerConfig& config, at::Tensor values, at::Tensor gradients,
                   std::span<const TensorPart> parts)
       : config_(config),
-        mu_(mu),
         values_(std::move(values)),
         gradients_(std::move(gradients)),
         plan_(static_cast<std::size_t>(values_.numel()), parts) {}
 
-  void begin(std::span<const float> /*base*/) override {
+  void begin(std::span<const float> /*base*/, const Drift& drift) override {
     const at::NoGradGuard no_gradient;
+    pull_ = drift.pull;
     // The network has just loaded the base: a copy on the device costs less than another transfer.
-    if (mu_ > 0.0) { base_ = values_.clone(); }
+    if (pull_ > 0.0) { base_ = values_.clone(); }
+    constant_ = at::Tensor();
+    if (drift.constant) {
+      // A copy: the values belong to the task.
+      constant_ = at::tensor(at::ArrayRef<float>(drift.constant->data(), static_cast<std::size_t>(values_.numel())))
+                      .to(values_.device());
+    }
     plan_.begin();
   }
 
   void step(double lr) override {
     const at::NoGradGuard no_gradient;
     const std::span<const StepRun> runs = plan_.next();
-    if (mu_ > 0.0) {
-      for (const StepRun& run : runs) { of(gradients_, run).add_(of(values_, run) - of(base_, run), mu_); }
+    if (pull_ > 0.0) {
+      for (const StepRun& run : runs) { of(gradients_, run).add_(of(values_, run) - of(base_, run), pull_); }
+    }
+    if (constant_.defined()) {
+      for (const StepRun& run : runs) { of(gradients_, run).add_(of(constant_, run)); }
     }
     if (config_.clip_norm > 0.0) {
       // Never more than 1, and no transfer to ask whether it is less.
@@ -92,7 +101,8 @@ class DeviceOptimizer final : public Optimizer {
   }
 
   const OptimizerConfig config_;
-  const double mu_;
+  double pull_ = 0.0;
+  at::Tensor constant_;
   at::Tensor values_;
   at::Tensor gradients_;
   at::Tensor base_;
@@ -103,9 +113,9 @@ class DeviceOptimizer final : public Optimizer {
 
 }  // namespace
 
-std::unique_ptr<Optimizer> make_device_optimizer(const OptimizerConfig& config, double mu, at::Tensor values,
-                                                 at::Tensor gradients, std::span<const TensorPart> parts) {
-  return std::make_unique<DeviceOptimizer>(config, mu, std::move(values), std::move(gradients), parts);
+std::unique_ptr<Optimizer> make_device_optimizer(const OptimizerConfig& config, at::Tensor values, at::Tensor gradients,
+                                                 std::span<const TensorPart> parts) {
+  return std::make_unique<DeviceOptimizer>(config, std::move(values), std::move(gradients), parts);
 }
 
 }  // namespace tributary::internal

@@ -12,8 +12,8 @@
 namespace tributary::internal {
 
 // Both tensors: one dimension, the same length, on the same device. `parts`: see StepPlan.
-[[nodiscard]] std::unique_ptr<Optimizer> make_device_optimizer(const OptimizerConfig& config, double mu,
-                                                               at::Tensor values, at::Tensor gradients,
+[[nodiscard]] std::unique_ptr<Optimizer> make_device_optimizer(const OptimizerConfig& config, at::Tensor values,
+                                                               at::Tensor gradients,
                                                                std::span<const TensorPart> parts = {});
 
 }  // namespace tributary::internal

@@ -174,11 +174,11 @@ Scores TorchNetwork::score(std::size_t samples, std::uint64_t seed) {
   });
 }
 
-std::unique_ptr<Optimizer> TorchNetwork::make_optimizer(const OptimizerConfig& config, double mu) {
+std::unique_ptr<Optimizer> TorchNetwork::make_optimizer(const OptimizerConfig& config) {
   const at::Tensor trainable = values_.narrow(0, 0, gradients_.numel());
-  if (!on_cpu()) { return make_device_optimizer(config, mu, trainable, gradients_, parts_); }
+  if (!on_cpu()) { return make_device_optimizer(config, trainable, gradients_, parts_); }
   const auto count = static_cast<std::size_t>(gradients_.numel());
-  return make_host_optimizer(config, mu, {trainable.data_ptr<float>(), count}, {gradients_.data_ptr<float>(), count},
+  return make_host_optimizer(config, {trainable.data_ptr<float>(), count}, {gradients_.data_ptr<float>(), count},
                              parts_);
 }
 

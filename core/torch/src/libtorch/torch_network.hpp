@@ -39,7 +39,7 @@ class TorchNetwork final : public Network {
   void accumulate(std::size_t samples, double divisor, std::uint64_t seed) override;
   double take_loss() override;
   Scores score(std::size_t samples, std::uint64_t seed) override;
-  [[nodiscard]] std::unique_ptr<Optimizer> make_optimizer(const OptimizerConfig& config, double mu) override;
+  [[nodiscard]] std::unique_ptr<Optimizer> make_optimizer(const OptimizerConfig& config) override;
 
   // The model's answer to the first `samples` rows, in one of its modes: float32, a row of logits for each.
   at::Tensor forward(std::size_t samples, bool training, std::uint64_t seed);

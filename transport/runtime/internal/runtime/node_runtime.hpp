@@ -39,7 +39,7 @@ class RuntimeEnvironment {
   virtual EventKey set_timer(NodeId node, TimerId timer, Instant at) = 0;
   virtual void cancel_timer(const EventKey& key) = 0;
   // Answered by NodeRuntime::on_trained(), unless it is taken back.
-  virtual TrainingPool::JobId begin_training(NodeId node, TrainTask task) = 0;
+  virtual TrainingPool::JobId begin_training(NodeId node, TrainingPool::Work work) = 0;
   virtual Result<ClientUpdate> take_trained(TrainingPool::JobId job) = 0;
   virtual void cancel_training(TrainingPool::JobId job) = 0;
   // The root closed a round: answered by NodeRuntime::on_published().
@@ -58,8 +58,8 @@ struct RuntimeStatistics {
 
 class NodeRuntime final : private NodeContext {
  public:
-  // Both must outlive the runtime.
-  NodeRuntime(const AgreedPlan& plan, RuntimeEnvironment& environment);
+  // All must outlive the runtime. `states`: of the clients here; null where the method keeps none.
+  NodeRuntime(const AgreedPlan& plan, RuntimeEnvironment& environment, ClientStateStore* states = nullptr);
   ~NodeRuntime() override;
   NodeRuntime(const NodeRuntime&) = delete;
   NodeRuntime& operator=(const NodeRuntime&) = delete;
@@ -71,7 +71,7 @@ class NodeRuntime final : private NodeContext {
   void on_timer(NodeId node, TimerId timer);
   // A job that was cancelled, or whose client died, is nobody's any more and changes nothing.
   void on_trained(NodeId node, TrainingPool::JobId job);
-  void on_published(bool stop);
+  void on_published(bool stop, Version durable);
   // Nothing reaches `peer` from `node` at present.
   void on_unreachable(NodeId node, NodeId peer, const std::string& why);
 
@@ -122,6 +122,8 @@ class NodeRuntime final : private NodeContext {
   [[nodiscard]] std::chrono::nanoseconds time_left(TimerId timer) const override;
   void train(TrainRequest request) override;
   void cancel_training() override;
+  Result<std::shared_ptr<const ClientState>> load_state() override;
+  Status save_state(std::shared_ptr<const ClientState> state) override;
   void publish(const RoundReport& report, ModelValues model) override;
   void finished(Status status) override;
   void note(NodeEvent note) override;
@@ -139,6 +141,7 @@ class NodeRuntime final : private NodeContext {
 
   const AgreedPlan& plan_;
   RuntimeEnvironment& environment_;
+  ClientStateStore* const states_;
   std::unordered_map<std::uint32_t, Slot> slots_;
   NodeId current_;
   std::unordered_map<NodeId, std::pair<TaskKey, Instant>> asked_;  // children whose answers are out

@@ -44,7 +44,8 @@ class Network {
 class RealTimeLoop final : private RuntimeEnvironment {
  public:
   // All must outlive the loop.
-  RealTimeLoop(const AgreedPlan& plan, TrainingPool& pool, Network& network);
+  // `states`: as NodeRuntime has them.
+  RealTimeLoop(const AgreedPlan& plan, TrainingPool& pool, Network& network, ClientStateStore* states);
   ~RealTimeLoop() override;
   RealTimeLoop(const RealTimeLoop&) = delete;
   RealTimeLoop& operator=(const RealTimeLoop&) = delete;
@@ -54,7 +55,7 @@ class RealTimeLoop final : private RuntimeEnvironment {
   // A message from a node elsewhere: taken at once, so that its payload is free again when this returns.
   void deliver(NodeId from, NodeId to, Message message);
   // Answers Network::publish().
-  void published(bool stop);
+  void published(bool stop, Version durable);
   // Nothing reaches the nodes of which `gone` is true: tells their parents here that wait for them.
   void unreachable(const std::function<bool(NodeId)>& gone, const std::string& why);
 
@@ -95,7 +96,7 @@ class RealTimeLoop final : private RuntimeEnvironment {
   bool send(NodeId from, NodeId to, Message message, std::uint64_t bytes) override;
   EventKey set_timer(NodeId node, TimerId timer, Instant at) override;
   void cancel_timer(const EventKey& key) override;
-  TrainingPool::JobId begin_training(NodeId node, TrainTask task) override;
+  TrainingPool::JobId begin_training(NodeId node, TrainingPool::Work work) override;
   Result<ClientUpdate> take_trained(TrainingPool::JobId job) override;
   void cancel_training(TrainingPool::JobId job) override;
   void publish(const RoundReport& report, ModelValues model) override;

@@ -41,7 +41,8 @@ class ControlWriter : public cereal::OutputArchive<ControlWriter, cereal::AllowE
 
 class ControlReader : public cereal::InputArchive<ControlReader, cereal::AllowEmptyClassElision> {
  public:
-  // Lists of more than `most_elements` are refused.
+  // Lists of more than `most_elements` elements that own memory are refused. Others take no more than their bytes
+  // allow.
   explicit ControlReader(std::span<const std::byte> in,
                          std::size_t most_elements = std::numeric_limits<std::size_t>::max())
       : InputArchive(this), in_(in), most_elements_(most_elements) {}
@@ -112,7 +113,9 @@ void CEREAL_SAVE_FUNCTION_NAME(ControlWriter& archive, const std::vector<T>& val
 template <typename T>
 void CEREAL_LOAD_FUNCTION_NAME(ControlReader& archive, std::vector<T>& values) {
   const std::size_t size = archive.length(1);
-  if (size > archive.most_elements()) { throw cereal::Exception("a list is longer than it may be"); }
+  if (!std::is_trivially_copyable_v<T> && size > archive.most_elements()) {
+    throw cereal::Exception("a list is longer than it may be");
+  }
   values.clear();
   // One by one: an element may be larger in memory than on the wire.
   for (std::size_t i = 0; i < size; ++i) { archive(values.emplace_back()); }

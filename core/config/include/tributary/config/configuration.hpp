@@ -128,9 +128,10 @@ struct TrainerConfig {
 };
 
 struct AlgorithmConfig {
-  enum class Kind { kFedAvg, kFedSgd, kFedProx, kFedNova };
+  enum class Kind { kFedAvg, kFedSgd, kFedProx, kFedNova, kScaffold, kFedDyn };
   Kind kind = Kind::kFedAvg;
-  double mu = 0.01;  // kFedProx
+  double mu = 0.01;     // kFedProx
+  double alpha = 0.01;  // kFedDyn
   enum class Weighting { kSamples, kUniform, kCapped };
   Weighting weighting = Weighting::kSamples;
   double weight_cap = 0.0;  // kCapped: largest weight of one client

@@ -9,6 +9,9 @@
 
 #include <functional>
 #include <span>
+#include <string>
+#include <string_view>
+#include <vector>
 
 #include "tributary/nodes/exact_accumulator.hpp"
 #include "tributary/nodes/parameter_spec.hpp"
@@ -16,12 +19,23 @@
 
 namespace tributary {
 
+// What comes beside the model's change: named vectors of the model's size. They are summed undiscounted, on a grid that
+// is the same in all rounds.
+struct IncrementSegments {
+  std::vector<std::string> names;  // in ascending order
+  ExactScale scale;
+};
+
 class AggregationRule {
  public:
   virtual ~AggregationRule() = default;
 
-  // Starts a round over models of `spec`, which must stay alive until the next begin().
-  virtual void begin(const ParameterSpec& spec, const ExactScale& scale) = 0;
+  // Starts a round over models of `spec`, which must stay alive until the next begin(), as must `increments`.
+  virtual void begin(const ParameterSpec& spec, const ExactScale& scale, const IncrementSegments& increments) = 0;
+  void begin(const ParameterSpec& spec, const ExactScale& scale) {
+    static const IncrementSegments kNone;
+    begin(spec, scale, kNone);
+  }
 
   // kInvalidArgument: another spec, a missing or unknown segment, a value or weight outside the scale.
   // kBadData: sums that cannot be sums.
@@ -39,6 +53,14 @@ class AggregationRule {
 
   // Calls visit(offset, means) for consecutive parts of the mean change of the model. Requires weight() > 0.
   virtual void mean(const std::function<void(std::size_t offset, std::span<const double> means)>& visit) const = 0;
+
+  // The sums of the increments, encoded; none where begin() was told of none.
+  [[nodiscard]] virtual std::vector<Segment> increments() const = 0;
+  // Calls visit(offset, sums) for consecutive parts of the sum, weight * value, of those of that name, of which begin()
+  // was told.
+  virtual void visit_increments(
+      std::string_view name,
+      const std::function<void(std::size_t offset, std::span<const double> sums)>& visit) const = 0;
 
   // True if an inner node may forward() without losing what the root needs: sums yes, medians no.
   [[nodiscard]] virtual bool mergeable() const noexcept = 0;

@@ -1,9 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // A client: trains when its parent asks, and answers until it is heard.
 //
-// Life cycle: made when a message for it arrives, may be dropped whenever idle(): it remembers nothing between tasks.
+// Where the method gives clients a state, it asks first what has become of the increments that are still undecided, so
+// that it trains with a state that the owner shares.
+//
+// Life cycle: made when a message for it arrives, may be dropped whenever idle(): what it remembers between tasks is in
+//             the store behind NodeContext::load_state().
 // Threads:    as Node.
 #pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <vector>
 
 #include "tributary/nodes/client_update.hpp"
 #include "tributary/nodes/parent_link.hpp"
@@ -25,8 +34,25 @@ class ClientNode final : public Node {
   [[nodiscard]] bool idle() const noexcept { return link_.idle(); }
 
  private:
+  void begin(NodeContext& context, TaskMessage task);
+  void stop(NodeContext& context);
+  void ask(NodeContext& context);
+  void on_decision(NodeContext& context, const DecisionMessage& decision);
+  void train(NodeContext& context);
+  void fail(NodeContext& context, const Status& why);
+  // Adds the update's increment to the state, and names it in `update`.
+  Status keep(NodeContext& context, const ClientState::Increment& increment, Update& update) const;
+
+  NodeId self_;
   ParentLink link_;
   const ParameterSpec& spec_;
+  LivenessSettings liveness_;
+  std::optional<TaskMessage> task_;        // that waits for answers
+  std::vector<std::uint64_t> unanswered_;  // sequences
+  std::uint64_t first_undecided_ = 0;      // of all, when it asked
+  std::chrono::nanoseconds pause_{0};
+  std::uint32_t questions_ = 0;
+  std::uint64_t epoch_ = 0;  // of the task; 0: the method keeps no state
 };
 
 }  // namespace tributary

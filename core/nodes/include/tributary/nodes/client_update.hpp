@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "tributary/nodes/aggregation_rule.hpp"
+#include "tributary/nodes/client_state.hpp"
 #include "tributary/nodes/exact_accumulator.hpp"
 #include "tributary/nodes/server_optimizer.hpp"
 #include "tributary/nodes/trainer.hpp"
@@ -25,6 +26,8 @@ struct ClientUpdate {
   Weight weight;
   std::uint64_t samples = 0;
   Metrics metrics;
+  std::vector<Segment> increments;  // of a method, beside the change of the model
+  ClientState::Increment state;     // by which the client's state grows once this is counted; null: none
 };
 
 // kInvalidArgument: a model of another size, a weight outside its range, too many metrics; kBadData: a model with

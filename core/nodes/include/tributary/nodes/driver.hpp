@@ -59,6 +59,9 @@ class RunObserver {
   // The root closed a round; `model` is the root's model after it. Returns true to stop the run.
   virtual Result<bool> published(const RoundReport& report, const ModelValues& model, ModelEvaluator& evaluator,
                                  const DriverStatistics& statistics) = 0;
+  // Of the models that were published, the newest that restore() would give, if a part of the run died now. Called
+  // after published(), where it was.
+  [[nodiscard]] virtual Version durable() const { return Version{UINT64_MAX}; }
   // So many more tasks of clients have been carried out, somewhere.
   virtual void trained(std::uint64_t /*tasks*/) {}
   // The run halts before its end, asked to or because a part of it is lost: keep `model` and `snapshot`, which are as

@@ -53,6 +53,10 @@ struct ExactScale {
   // As fine as values up to 2^16 leave room for in 62 bits, and never coarser than fine().
   static ExactScale full(Weight weight_bound, std::uint64_t terms, int discount_bits = 0) noexcept;
 
+  // For increments of states, which are summed over many rounds: `weight_bound` and `terms` of one sum, values up to
+  // 2^12. As fine as 61 bits allow, and no finer than 2^-36.
+  static ExactScale of_increments(Weight weight_bound, std::uint64_t terms) noexcept;
+
   // The step to which a change that weighs `weight` is resolved.
   [[nodiscard]] double resolution(Weight weight) const noexcept;
 
@@ -84,6 +88,9 @@ class ExactAccumulator {
   // kInvalidArgument: as above; kBadData: sums that no terms of that weight can have.
   Status add(const Payload& sums, Weight weight, std::uint32_t factor = 1);
 
+  // Whether add() would take it, floats or sums.
+  [[nodiscard]] Status check(const Payload& payload, Weight weight);
+
   // Where the first value stands that is not finite, or larger than the scale allows; nothing if add() would take all.
   [[nodiscard]] std::optional<std::size_t> find_unfit(std::span<const float> values) const;
 
@@ -97,6 +104,9 @@ class ExactAccumulator {
   // Calls visit(offset, means) for consecutive parts of the vector, each mean being sum / weight.
   // Requires weight() > 0.
   void mean(const std::function<void(std::size_t offset, std::span<const double> means)>& visit) const;
+
+  // The same for the sums themselves, in units of value * weight; exact as far as a double is.
+  void sums(const std::function<void(std::size_t offset, std::span<const double> sums)>& visit) const;
 
   // Bytes held for sums.
   [[nodiscard]] std::size_t memory() const noexcept;
@@ -112,6 +122,9 @@ class ExactAccumulator {
     double incoming = 0.0;              // largest magnitude of the term being added
   };
 
+  Status look_at(std::span<const float> values, Weight weight);
+  Status look_at(const Payload& sums, Weight weight);
+  void divide(double divisor, const std::function<void(std::size_t, std::span<const double>)>& visit) const;
   [[nodiscard]] Status check_weight(Weight weight) const;
   [[nodiscard]] std::size_t block_size(std::size_t block) const noexcept;
   [[nodiscard]] double largest_of(std::size_t block) const;

@@ -25,6 +25,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -32,6 +33,7 @@
 
 #include "tributary/nodes/aggregation_rule.hpp"
 #include "tributary/nodes/local_method.hpp"
+#include "tributary/nodes/member_ledger.hpp"
 #include "tributary/nodes/parent_link.hpp"
 #include "tributary/nodes/server_optimizer.hpp"
 #include "tributary/nodes/tier_policy.hpp"
@@ -66,14 +68,24 @@ struct InnerNodeSettings {
   std::unique_ptr<AggregationRule> rule;
   std::unique_ptr<ServerOptimizer> optimizer;
   std::shared_ptr<const LocalMethod> method;  // whose means this node commits; null: they move the model as they are
+  // What the method's updates carry beside the change of the model, at every node; and whether clients have a state.
+  IncrementSegments increments;
+  bool keeps_states = false;
 };
 
 // Whose the parts of a root's snapshot are.
 inline constexpr std::string_view kOptimizerState = "optimizer";
+inline constexpr std::string_view kMethodState = "method";
+inline constexpr std::string_view kMemberState = "clients";
 
-// Lets an optimizer go on from what was published with a model of that version: before the first commit from nothing.
-// kBadData: it cannot.
-Status restore_optimizer(ServerOptimizer& optimizer, const Snapshot& snapshot, Version version, std::size_t parameters);
+// What of a root goes on from what was published with its model. Null: it has no such part.
+struct RootParts {
+  ServerOptimizer* optimizer = nullptr;
+  MethodServer* method = nullptr;
+  MemberLedger* ledger = nullptr;
+};
+// Before the first commit all of them begin with nothing. kBadData: they cannot go on from that.
+Status restore_parts(const RootParts& parts, const Snapshot& snapshot, Version version, std::size_t parameters);
 
 // Where a root starts or goes on from.
 struct RootState {
@@ -83,6 +95,8 @@ struct RootState {
   bool done = false;        // the run has reached its goal: no further round
   std::uint64_t tasks = 0;  // that a continuous root has given so far
   Snapshot snapshot;        // the rest of what was published with the model
+  std::uint64_t epoch =
+      0;  // of the states of clients, where the run begins: differs from all before; 0: by incarnation
 };
 
 class InnerNode final : public Node {
@@ -93,8 +107,9 @@ class InnerNode final : public Node {
   void on_message(NodeContext& context, NodeId from, Message message) override;
   void on_timer(NodeContext& context, TimerId timer) override;
   void on_unreachable(NodeContext& context, NodeId peer, const std::string& why) override;
-  // The answer to NodeContext::publish(). `stop`: do not start another round.
-  void on_published(NodeContext& context, bool stop);
+  // The answer to NodeContext::publish(). `stop`: do not start another round. `durable`: of published models, which one
+  // a root that is started again would go on from, or a newer one.
+  void on_published(NodeContext& context, bool stop, Version durable);
 
   // The root's model as last published, or as it started with, and what goes with it; null at an aggregator.
   struct Published {
@@ -117,11 +132,13 @@ class InnerNode final : public Node {
     TaskState state = TaskState::kAsked;
     TaskKey key;
     Attempt attempt{1};
-    Version version;                                // of its model
-    Round global_round;                             // when it was asked
-    std::weak_ptr<const std::vector<float>> model;  // of a continuous policy: gone once nobody works on it
-    ModelValues kept_model;                         // the same, where NodeContext::keeps_models()
-    std::chrono::nanoseconds probe_at{0};           // likewise, by probe_clock_
+    Version version;                                      // of its model
+    Round global_round;                                   // when it was asked
+    std::weak_ptr<const std::vector<float>> model;        // of a continuous policy: gone once nobody works on it
+    ModelValues kept_model;                               // the same, where NodeContext::keeps_models()
+    std::weak_ptr<const std::vector<Segment>> broadcast;  // what goes with it, likewise
+    Broadcast kept_broadcast;
+    std::chrono::nanoseconds probe_at{0};  // likewise, by probe_clock_
     std::chrono::nanoseconds probe_pause{0};
     std::uint32_t unanswered = 0;
     std::uint32_t failures = 0;      // of its training; `attempt` also rises when a task was lost
@@ -135,6 +152,7 @@ class InnerNode final : public Node {
   [[nodiscard]] bool is_root() const noexcept { return settings_.parent == settings_.self; }
   [[nodiscard]] bool continuous() const noexcept { return settings_.policy->continuous(); }
 
+  void begin_epoch(const RootState& root);
   void take_task(NodeContext& context, TaskMessage task);
   void open_round(NodeContext& context);
   void choose(NodeContext& context, Cohort cohort);
@@ -151,7 +169,11 @@ class InnerNode final : public Node {
   [[nodiscard]] NodeId child_at(std::uint32_t position) const { return settings_.children[position]; }
   void ask(NodeContext& context, std::uint32_t position);
   void send_task(NodeContext& context, NodeId child, ChildTask& task);
-  ModelValues model_of(const NodeContext& context, ChildTask& task);
+  struct Given {
+    ModelValues model;
+    Broadcast broadcast;
+  };
+  Given given_to(const NodeContext& context, ChildTask& task);
   void give_present_model(const NodeContext& context, ChildTask& task);
   void ask_again(NodeContext& context, NodeId child, ChildTask& task);
   void on_forgotten(NodeContext& context, NodeId child, ChildTask& task);
@@ -196,6 +218,15 @@ class InnerNode final : public Node {
   [[nodiscard]] Version anchor_of(std::uint64_t version) const;
   void remember_contents(const VersionSpread& bases);
 
+  // Increments of clients' states (inner_node_members.cpp).
+  void on_inquiry(NodeContext& context, NodeId from, const InquiryMessage& inquiry);
+  void on_decision(NodeContext& context, const DecisionMessage& decision);
+  [[nodiscard]] Status check_members(NodeId from, const Update& update) const;
+  [[nodiscard]] bool holds(const Member& member) const;
+  void keep_increments();
+  void fill_increments(Update& update);
+
+  [[nodiscard]] Update forward() const;
   void move_model();
   void keep_for_answer(const RoundReport& report);
   void fill_from_local_rounds(Update& update);
@@ -207,6 +238,11 @@ class InnerNode final : public Node {
 
   std::shared_ptr<std::vector<float>> own_model_;  // the root's, or an aggregator's between its local rounds
   ModelValues model_;                              // what children are given
+  Broadcast broadcast_;                            // beside it
+  std::uint64_t epoch_ = 0;                        // of the states of clients
+  std::unique_ptr<MethodServer> server_;           // root: of a method that has a state there
+  MemberLedger ledger_;                            // root: what was counted; elsewhere: what was given up
+  std::set<Member> members_;                       // in the present sums
   Version version_;
   Round round_;
   Round global_round_;
@@ -232,8 +268,11 @@ class InnerNode final : public Node {
   std::uint32_t lasting_failures_ = 0;       // of the round, that would happen again
 
   // Of an aggregator.
-  VersionSpread contents_;                    // what its next answer was trained from: versions of the parent
-  std::map<std::uint64_t, Version> anchors_;  // by own version, from which on: the parent's model in it
+  std::set<Member> local_members_;  // of what its next answer will hold
+  std::map<std::string, ExactAccumulator> local_increments_;
+  std::unordered_map<NodeId, NodeId> inquirers_;  // by client: the child that has asked for it
+  VersionSpread contents_;                        // what its next answer was trained from: versions of the parent
+  std::map<std::uint64_t, Version> anchors_;      // by own version, from which on: the parent's model in it
 
   // Of one with a continuous policy.
   std::vector<double> progress_;  // merged into its model, and not yet sent

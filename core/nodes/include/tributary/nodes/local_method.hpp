@@ -1,17 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a federated method changes about averaging, in two halves: what a client sends for its work, and how far the
-// mean of that moves the model of the node that commits it.
+// What a federated method changes about averaging. Its client half says what a client adds to its gradients and what it
+// sends for its work; its server half (MethodServer) is the state of the node that commits the model.
 //
-// Threads:     const calls may run together: training threads use one method for all clients.
+// Drift:       every method here is of the form g(x) + c + mu (x - base), c constant during a task, so any trainer that
+//              honours a Drift can serve any method.
+// Increments:  vectors that travel beside the model's change, each a segment of its own with a denominator that the
+//              plan fixes. They are summed as they are, whatever discounts the change.
+// State:       a client's state is the sum of its increments that were counted. A method gives an increment as it is
+//              sent, on the grid of the sums, so that both halves of the state add the same numbers.
+// Threads:     const calls may run together: training threads use one method for all clients. A MethodServer belongs to
+//              one node.
 // Determinism: functions of their arguments alone.
 #pragma once
 
 #include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
 
 #include "tributary/base/status.hpp"
 #include "tributary/nodes/aggregation_rule.hpp"
+#include "tributary/nodes/client_state.hpp"
 #include "tributary/nodes/client_update.hpp"
+#include "tributary/nodes/message.hpp"
 #include "tributary/nodes/parameter_spec.hpp"
+#include "tributary/nodes/snapshot.hpp"
+#include "tributary/nodes/trainer.hpp"
 
 namespace tributary {
 
@@ -19,17 +34,68 @@ namespace tributary {
 struct LocalMethodSettings {
   double momentum = 0.0;  // of the clients' optimizer
   bool nesterov = false;
+  double mu = 0.01;           // FedProx
+  double alpha = 0.01;        // FedDyn
+  std::uint64_t clients = 1;  // of the whole tree
+  Weight weight;              // of all of them together
+  int grid_bits = 30;         // increments lie on steps of 2^-grid_bits
+};
+
+// What the client's half may look at.
+struct MethodTask {
+  const ParameterSpec& spec;
+  std::span<const Segment> broadcast;  // what came beside the model
+  std::span<const double> state;       // ClientState::current(); empty: nothing yet
+};
+
+// What a method is given with a task, beside what the trainer is.
+struct MethodInput {
+  Broadcast broadcast;
+  std::shared_ptr<const ClientState> state;  // null: the method keeps none
+};
+
+// What the trainer did.
+struct TrainingFacts {
+  std::uint64_t steps = 0;
+  double learning_rate = 0.0;  // as TrainOutcome says it
+};
+
+// The committing node's half.
+//
+// Life cycle: restore() once, if a run is resumed; then commit() with each commit, after the optimizer has moved the
+//             model; broadcast() and save() between commits.
+class MethodServer {
+ public:
+  virtual ~MethodServer() = default;
+
+  // Takes over the increments in `rule`, and may move `model`. Requires a weight in `rule`.
+  virtual void commit(const ParameterSpec& spec, const AggregationRule& rule, std::span<float> model) = 0;
+  // What clients are given beside the model; each of spec's size, of floats.
+  [[nodiscard]] virtual std::vector<Segment> broadcast(const ParameterSpec& spec) const = 0;
+  [[nodiscard]] virtual Snapshot save() const = 0;
+  // kBadData: not what save() gave for such a model. An empty snapshot is the beginning.
+  virtual Status restore(const Snapshot& snapshot, std::size_t parameters) = 0;
 };
 
 class LocalMethod {
  public:
   virtual ~LocalMethod() = default;
 
-  // The client's half: makes what is sent out of the change that `steps` optimizer steps made. An error fails the task.
-  virtual Status prepare(const ParameterSpec& spec, std::uint64_t steps, ClientUpdate& update) const = 0;
-  // The committing node's half: what the mean change of trainable tensors is multiplied by. Requires a weight in
-  // `rule`.
-  [[nodiscard]] virtual double scale(const AggregationRule& rule) const = 0;
+  // What the client adds to its gradients. kProtocol: the broadcast lacks what the method needs.
+  virtual Result<Drift> drift(const MethodTask& /*task*/) const { return Drift{}; }
+  // Makes what is sent out of the change that training made. An error fails the task.
+  virtual Status prepare(const MethodTask& /*task*/, const TrainingFacts& /*facts*/, ClientUpdate& /*update*/) const {
+    return {};
+  }
+  // Names of the increments that every update carries.
+  [[nodiscard]] virtual std::vector<std::string> increments() const { return {}; }
+  // Clients have a state.
+  [[nodiscard]] virtual bool keeps_state() const { return false; }
+
+  // What the mean change of trainable tensors is multiplied by where a model is committed. Requires a weight in `rule`.
+  [[nodiscard]] virtual double scale(const AggregationRule& /*rule*/) const { return 1.0; }
+  // Null: the method has no state there.
+  [[nodiscard]] virtual std::unique_ptr<MethodServer> make_server() const { return nullptr; }
 };
 
 }  // namespace tributary

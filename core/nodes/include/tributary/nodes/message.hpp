@@ -2,8 +2,8 @@
 // The closed set of messages between a node and its parent. Tensors are named by reference (Payload, ModelValues): a
 // driver moves them on its data plane.
 //
-//   parent -> child   Task, Probe, Acknowledge, Cancel
-//   child -> parent   Hello, Working, UpdateReport, TaskFailed
+//   parent -> child   Task, Probe, Acknowledge, Cancel, Decision
+//   child -> parent   Hello, Working, UpdateReport, TaskFailed, Inquiry
 //
 // Every message is safe to lose, repeat and reorder: the asking side probes, the answering side repeats until it is
 // acknowledged, and (incarnation, number) tells the present from the past.
@@ -12,11 +12,14 @@
 
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <variant>
+#include <vector>
 
 #include "tributary/base/ids.hpp"
 #include "tributary/base/status.hpp"
+#include "tributary/nodes/client_state.hpp"
 #include "tributary/nodes/trainer.hpp"
 #include "tributary/nodes/update.hpp"
 
@@ -31,6 +34,9 @@ struct TaskKey {
   friend auto operator<=>(const TaskKey&, const TaskKey&) = default;
 };
 
+// What a method sends beside the model, of the same version. Null: nothing.
+using Broadcast = std::shared_ptr<const std::vector<Segment>>;
+
 struct TaskMessage {
   TaskKey key;
   Attempt attempt;
@@ -40,6 +46,9 @@ struct TaskMessage {
   // than this will never be counted: its sender may put it into the next. Told to aggregators; {0, 0}: none.
   TaskKey decided;
   ModelValues model;
+  Broadcast broadcast;  // what goes with the model
+  // Of the states of clients: those of another are forgotten. 0: the method keeps none.
+  std::uint64_t epoch = 0;
   bool evaluate_first = false;
   std::chrono::nanoseconds remaining{0};  // until the parent closes the round; 0: no deadline
 };
@@ -82,8 +91,24 @@ struct TaskFailedMessage {
   std::string reason;
 };
 
+// "What has become of these increments of mine?" A client asks before it trains; aggregators answer for what they hold,
+// and pass the rest on towards the owner of the state.
+struct InquiryMessage {
+  NodeId client;
+  std::uint64_t epoch = 0;
+  std::uint64_t first = 0;               // of all that are undecided at the client, also where it asks for others alone
+  std::vector<std::uint64_t> sequences;  // in ascending order
+};
+
+// Answers an Inquiry, or a part of it.
+struct DecisionMessage {
+  NodeId client;
+  std::uint64_t epoch = 0;
+  std::vector<SequenceFate> fates;
+};
+
 using Message = std::variant<TaskMessage, ProbeMessage, AcknowledgeMessage, CancelMessage, HelloMessage, WorkingMessage,
-                             UpdateMessage, TaskFailedMessage>;
+                             UpdateMessage, TaskFailedMessage, InquiryMessage, DecisionMessage>;
 
 // Bytes of tensors that a message refers to.
 [[nodiscard]] std::size_t payload_bytes(const Message& message) noexcept;

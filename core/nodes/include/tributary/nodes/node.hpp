@@ -70,6 +70,8 @@ struct TrainRequest {
   Round global_round;
   ModelValues base;
   bool evaluate_first = false;
+  Broadcast broadcast;
+  std::shared_ptr<const ClientState> state;  // null: the method keeps none
 };
 
 class NodeContext {
@@ -89,6 +91,13 @@ class NodeContext {
   // Clients: train, then call ClientNode::on_trained() with the same key. A later request replaces an earlier one.
   virtual void train(TrainRequest request) = 0;
   virtual void cancel_training() = 0;
+  // Clients: what they remember between tasks. save_state(): durable when it returns.
+  virtual Result<std::shared_ptr<const ClientState>> load_state() {
+    return unsupported("nothing here keeps the states of clients");
+  }
+  virtual Status save_state(std::shared_ptr<const ClientState> /*state*/) {
+    return unsupported("nothing here keeps the states of clients");
+  }
 
   // The root has a new model (or had an abandoned round): evaluate, save and record it, then call
   // InnerNode::on_published(). The model is not changed while others hold it.

@@ -38,6 +38,8 @@ class ParentLink {
   [[nodiscard]] bool working() const noexcept { return working_; }
   // Nothing to do and nothing to say.
   [[nodiscard]] bool idle() const noexcept { return !working_ && !answer_; }
+  // The update that is sent and not acknowledged; null if there is none.
+  [[nodiscard]] const Update* unacknowledged() const noexcept;
   [[nodiscard]] NodeId parent() const noexcept { return parent_; }
   [[nodiscard]] const TaskKey& key() const noexcept { return key_; }
   [[nodiscard]] Attempt attempt() const noexcept { return attempt_; }

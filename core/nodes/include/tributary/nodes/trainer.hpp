@@ -35,12 +35,22 @@ using ModelValues = std::shared_ptr<const std::vector<float>>;
 // Named numbers. Means over the samples they were measured on: "loss", "accuracy".
 using Metrics = std::map<std::string, double>;
 
+// What a method adds to the gradient g(x) of trainable tensors in every step of a task:
+// g(x) + constant + pull * (x - base). Running statistics have none.
+struct Drift {
+  ModelValues constant;  // laid out as the model, 0 outside trainable tensors; null: none
+  double pull = 0.0;     // FedProx' mu
+
+  [[nodiscard]] bool none() const noexcept { return constant == nullptr && pull == 0.0; }
+};
+
 struct TrainTask {
   ClientIndex client;
   Round round;                  // of the client's parent; with local rounds it runs ahead of the root's
   Round global_round;           // for schedules
   ModelValues base;             // the model to start from; never null
   std::uint64_t seed = 0;       // differs by run, client and round; equal when a task is repeated
+  Drift drift;                  // only for trainers whose factory honours it
   bool evaluate_first = false;  // also measure `base` on this client's samples, as metrics "base_loss", "base_accuracy"
   const std::atomic<bool>* cancel = nullptr;  // null, or: return kCancelled soon after it becomes true
 };
@@ -50,9 +60,10 @@ struct TrainOutcome {
   ModelValues model;
   // What this client counts for in the mean: > 0, usually the number of samples used. See Weight for its range.
   double weight = 0.0;
-  std::uint64_t samples = 0;  // samples held
-  std::uint64_t steps = 0;    // optimizer steps done
-  Metrics metrics;            // "loss": mean training loss; at most 256, names of at most 100 bytes
+  std::uint64_t samples = 0;   // samples held
+  std::uint64_t steps = 0;     // optimizer steps done
+  double learning_rate = 0.0;  // of plain gradient steps, the same for all of them; 0: there was no such
+  Metrics metrics;             // "loss": mean training loss; at most 256, names of at most 100 bytes
 };
 
 struct Evaluation {
@@ -85,6 +96,9 @@ class TrainerFactory {
   [[nodiscard]] virtual double weight_bound(ClientIndex client) const = 0;
 
   [[nodiscard]] virtual Result<std::unique_ptr<Trainer>> create() const = 0;
+
+  // Whether its trainers add TrainTask::drift to their gradients. Methods that need a drift are refused without.
+  [[nodiscard]] virtual bool honours_drift() const { return false; }
 
   // What a user should know before the first round, one or two sentences each: `plan` and `run` show it.
   [[nodiscard]] virtual std::vector<std::string> warnings() const { return {}; }

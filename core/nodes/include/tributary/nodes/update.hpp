@@ -62,6 +62,7 @@ struct VersionSpread {
 struct Segment {
   std::string name;
   Payload payload;  // kFloat32: the vector itself, yet to be weighted; kFixed: already a weighted sum
+  Weight weight;    // of what is in the sum, where that is not the update's: of increments; zero: the update's
 };
 
 // A weighted sum of one metric: mean() is what people read.
@@ -91,6 +92,13 @@ class ScalarSum {
   std::uint32_t left_out_ = 0;
 };
 
+// One increment of one client's state, which a sum holds. Told with the sums of methods whose clients have a state.
+struct Member {
+  NodeId client;
+  std::uint64_t sequence = 0;  // of the client's increments, from 1
+  friend auto operator<=>(const Member&, const Member&) = default;
+};
+
 // Metrics that one client may report, and that one update may carry for all clients below its sender.
 inline constexpr std::size_t kMostClientScalars = 256;
 inline constexpr std::size_t kMostScalars = 480;  // with names of 100 bytes they fit into a control message of 64 KiB
@@ -103,6 +111,7 @@ struct Update {
   std::uint32_t contributors = 0;  // clients contained
   std::vector<Segment> segments;
   std::map<std::string, ScalarSum> scalars;
+  std::vector<Member> members;  // in ascending order
 
   // Null if there is no such segment.
   [[nodiscard]] const Segment* find(std::string_view name) const noexcept;

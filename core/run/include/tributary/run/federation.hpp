@@ -23,6 +23,7 @@
 #include "tributary/data/safetensors.hpp"
 #include "tributary/nodes/driver.hpp"
 #include "tributary/run/checkpoint.hpp"
+#include "tributary/run/client_states.hpp"
 #include "tributary/run/plan.hpp"
 #include "tributary/run/record_sinks.hpp"
 #include "tributary/run/run_inputs.hpp"
@@ -45,6 +46,8 @@ struct FederationOptions {
   const std::atomic<bool>* stop = nullptr;  // set: finish the round, save, and stop
   // Called while a round goes on: tasks carried out, of how many at most; with 0 when one closes.
   std::function<void(std::uint64_t done, std::uint64_t of)> on_progress;
+  // In simulation: the states of clients, which go to their files with each checkpoint. Must outlive the federation.
+  ClientStates* client_states = nullptr;
   FileSystem* files = &real_file_system();
 };
 
@@ -75,6 +78,7 @@ class Federation final : private RunObserver {
   Result<RootState> restore() override;
   Result<bool> published(const RoundReport& report, const ModelValues& model, ModelEvaluator& evaluator,
                          const DriverStatistics& statistics) override;
+  [[nodiscard]] Version durable() const override;
   void trained(std::uint64_t tasks) override;
   Status halted(const ModelValues& model, const std::shared_ptr<const Snapshot>& snapshot) override;
   void noted(const NodeEvent& note) override;
@@ -86,6 +90,7 @@ class Federation final : private RunObserver {
     Snapshot snapshot;
     std::uint64_t keep_records = 0;
     std::vector<std::string> warnings;
+    std::uint64_t epoch = 0;  // of the states of clients, where the run begins
   };
   Result<Start> find_start();
   Result<Start> start_from(Checkpoint checkpoint);
@@ -148,6 +153,7 @@ class Federation final : private RunObserver {
   Version version_;
   std::uint64_t tasks_given_ = 0;  // by a continuous root
   Round saved_;                    // newest checkpoint
+  Version saved_version_;
   Round recorded_;                 // newest whose records are all written
   std::uint64_t round_bytes_ = 0;  // of the file then
   bool done_ = false;              // stopped at its accuracy

@@ -65,13 +65,15 @@ class Plan final : public AgreedPlan {
   [[nodiscard]] bool divides(NodeId node) const;
   // A client's change or the mean of an aggregator's rounds, and no sums.
   [[nodiscard]] bool every_child_sends_one_term(NodeId node) const;
+  Status choose_method(const TrainerFactory& factory);
   Status bound_weights(const TrainerFactory& factory, std::span<const std::unique_ptr<TierPolicy>> policies);
 
   Configuration configuration_;
   Tree tree_;
   std::shared_ptr<const ParameterSpec> spec_;  // shared: nodes point to it, and a Plan can be moved
   std::shared_ptr<const ExtensionRegistry> registry_;
-  std::shared_ptr<const LocalMethod> method_;                 // null: none
+  std::shared_ptr<const LocalMethod> method_;  // null: none
+  IncrementSegments increments_;
   std::unordered_map<std::uint32_t, ExactScale> scales_;      // by the node that divides
   std::shared_ptr<const std::vector<Weight>> weight_bounds_;  // by node; shared as spec_ is
   double coarsest_resolution_ = 0.0;

@@ -44,6 +44,14 @@ class TrainingPool final : public ModelEvaluator {
     bool longest_first = false;
   };
 
+  // A task, and what the method of its federation is given with it.
+  struct Work {
+    // NOLINTNEXTLINE(google-explicit-constructor,hicpp-explicit-conversions): most methods are given nothing
+    Work(TrainTask of, MethodInput input = {}) : task(std::move(of)), method(std::move(input)) {}
+    TrainTask task;
+    MethodInput method;
+  };
+
   // `workers` threads besides the caller's own. `method`: what it makes of outcomes; null: nothing. Both must outlive
   // the pool.
   static Result<std::unique_ptr<TrainingPool>> create(const TrainerFactory& factory, std::uint32_t workers,
@@ -54,10 +62,8 @@ class TrainingPool final : public ModelEvaluator {
   TrainingPool& operator=(const TrainingPool&) = delete;
 
   // `done`, if given, is called on a worker once take() will not wait.
-  JobId submit(TrainTask task, std::function<void()> done = nullptr) {
-    return submit(std::move(task), {}, std::move(done));
-  }
-  JobId submit(TrainTask task, JobOrder order, std::function<void()> done = nullptr);
+  JobId submit(Work work, std::function<void()> done = nullptr) { return submit(std::move(work), {}, std::move(done)); }
+  JobId submit(Work work, JobOrder order, std::function<void()> done = nullptr);
   // The job's result, once. Works on the caller's thread until it is there.
   Result<ClientUpdate> take(JobId job);
   // The job is not wanted any more; its result is dropped.
@@ -84,6 +90,7 @@ class TrainingPool final : public ModelEvaluator {
   using Place = std::tuple<std::chrono::nanoseconds, std::uint64_t, double, JobId>;
   struct Job {
     TrainTask task;
+    MethodInput method;
     Place place;
     std::atomic<bool> cancelled{false};
     bool started = false;

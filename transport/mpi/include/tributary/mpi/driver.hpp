@@ -75,8 +75,10 @@ class MpiSession {
 
   // Every rank says whether it is ready (`mine`) and what it has; rank 0 compares. All get the same answer: OK, or the
   // first error, with the rank and host it comes from. kDeadlineExceeded: a rank did not come within `patience`.
+  // `shared`: of rank 0, at most 4096 bytes; all know it afterwards (shared()).
   Status agree(const Status& mine, const MpiCredentials& credentials,
-               std::chrono::nanoseconds patience = std::chrono::seconds(60));
+               std::chrono::nanoseconds patience = std::chrono::seconds(60), const std::string& shared = {});
+  [[nodiscard]] const std::string& shared() const noexcept { return shared_; }
 
   // A rank is lost: end() will not wait for it.
   void mark_broken(std::vector<int> lost);
@@ -101,12 +103,17 @@ class MpiSession {
   std::vector<Peer> peers_;
   bool broken_ = false;
   std::vector<int> lost_;
+  std::string shared_;
 };
 
 struct MpiDriverSettings {
   std::uint32_t threads = 0;                                   // training threads of this process; 0: cores_per_rank()
   std::chrono::nanoseconds silence{std::chrono::seconds(15)};  // of a rank, after which it counts as lost
   NodePlacer place;                                            // required: node_placer() of topology, say
+  // Where the states of clients are kept, if the method has any: the directory as rank 0 knows it, and what makes a
+  // store of the clients of one rank there.
+  std::string state_directory;
+  std::function<std::unique_ptr<ClientStateStore>(const std::string& directory)> open_states;
   // Set: stop at once, keeping the newest finished round. For signals that leave seconds, not rounds.
   const std::atomic<bool>* stop_now = nullptr;
   bool recovery = MpiSession::recovery();

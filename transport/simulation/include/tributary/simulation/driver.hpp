@@ -17,6 +17,7 @@
 #include <memory>
 
 #include "tributary/config/configuration.hpp"
+#include "tributary/nodes/client_state.hpp"
 #include "tributary/nodes/driver.hpp"
 
 namespace tributary {
@@ -26,6 +27,8 @@ struct SimulationSettings {
   SimulationConfig simulation;
   // Virtual time that one task of a client takes; none if empty.
   std::function<std::chrono::nanoseconds(ClientIndex)> compute_time;
+  // Of the clients, where the method keeps any; must outlive the driver.
+  ClientStateStore* client_states = nullptr;
   // Stop with kInternal after so many events: a safety net for tests; 0: none.
   std::uint64_t largest_events = 0;
 };

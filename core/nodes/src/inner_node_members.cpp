@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+// Increments of the states of clients: which of them a node holds, and what becomes of them.
+//
+// A sum names the increments in it. The owner of the state, the root, counts each once and knows for good what it has
+// counted. Between it and a client, aggregators answer only for what they hold: it is on its way. Of what nobody holds
+// and the root has not counted, nothing will ever be counted: whoever is asked remembers that, and refuses sums that
+// bring it later.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <functional>
+#include <utility>
+
+#include "tributary/nodes/inner_node.hpp"
+
+namespace tributary {
+
+// Whether the update names what it holds, and nothing that was counted or given up.
+Status InnerNode::check_members(NodeId from, const Update& update) const {
+  if (!settings_.keeps_states) {
+    if (update.members.empty()) { return {}; }
+    return invalid_argument("the update names increments of clients' states, and this federation's method has none");
+  }
+  if (update.members.empty()) { return invalid_argument("the update does not name the increments that it holds"); }
+  if (std::ranges::adjacent_find(update.members, std::greater_equal<>()) != update.members.end()) {
+    return invalid_argument("the update names its increments twice or out of order");
+  }
+  const bool of_client = update.segments.front().payload.encoding() == Encoding::kFloat32 &&
+                         update.members.size() == 1 && update.members.front().client == from;
+  if (of_client && settings_.weight_bounds && update.weight != settings_.weight_bounds->at(from.value)) {
+    return invalid_argument(fmt::format(
+        "the update weighs {}, and {} was announced: with this method a client must weigh the same in every task",
+        update.weight.value(), settings_.weight_bounds->at(from.value).value()));
+  }
+  TRIBUTARY_RETURN_IF_ERROR(ledger_.check(update.members));
+  for (const Member& member : update.members) {
+    if (!holds(member)) { continue; }
+    return invalid_argument(fmt::format("increment {} of client node {}, which is in it, is in these sums already",
+                                        member.sequence, member.client.value));
+  }
+  return {};
+}
+
+// In sums of this node that its parent may still count; at the root, in the sums of the open round.
+bool InnerNode::holds(const Member& member) const {
+  if (members_.contains(member) || local_members_.contains(member)) { return true; }
+  const auto in = [&member](const Update* update) {
+    return update != nullptr && std::ranges::binary_search(update->members, member);
+  };
+  return (link_ && in(link_->unacknowledged())) || (undecided_ && in(&undecided_->update));
+}
+
+void InnerNode::on_inquiry(NodeContext& context, NodeId from, const InquiryMessage& inquiry) {
+  // A client that was asked in an earlier run, or has heard of a later one, asks about other increments.
+  if (epoch_ == 0 || inquiry.epoch != epoch_ || inquiry.sequences.empty()) { return; }
+  DecisionMessage decision{inquiry.client, epoch_, {}};
+  std::vector<std::uint64_t> elsewhere;
+  for (const std::uint64_t sequence : inquiry.sequences) {
+    if (holds({inquiry.client, sequence})) {
+      decision.fates.push_back({sequence, Fate::kHeld});
+    } else {
+      elsewhere.push_back(sequence);
+    }
+  }
+  if (is_root()) {
+    for (const SequenceFate& fate : ledger_.settle(inquiry.client, inquiry.first, elsewhere)) {
+      decision.fates.push_back(fate);
+    }
+  } else if (!elsewhere.empty()) {
+    ledger_.give_up(inquiry.client, inquiry.first, elsewhere);
+    inquirers_[inquiry.client] = from;
+    context.send(settings_.parent, InquiryMessage{inquiry.client, epoch_, inquiry.first, std::move(elsewhere)});
+  }
+  if (!decision.fates.empty()) { context.send(from, std::move(decision)); }
+}
+
+void InnerNode::on_decision(NodeContext& context, const DecisionMessage& decision) {
+  const auto inquirer = inquirers_.find(decision.client);
+  if (inquirer == inquirers_.end()) { return; }
+  context.send(inquirer->second, decision);
+  inquirers_.erase(inquirer);
+}
+
+// Of a round that moved this node's own model: the increments travel with the next answer.
+void InnerNode::keep_increments() {
+  local_members_.insert(members_.begin(), members_.end());
+  members_.clear();
+  for (const Segment& sums : settings_.rule->increments()) {
+    const auto [kept, fresh] = local_increments_.try_emplace(sums.name);
+    if (fresh) { kept->second.begin(settings_.spec->parameters(), settings_.increments.scale); }
+    // Sums of the same scale, of fewer rounds than it has room for.
+    [[maybe_unused]] const Status added = kept->second.add(sums.payload, sums.weight);
+  }
+}
+
+void InnerNode::fill_increments(Update& update) {
+  update.members.assign(local_members_.begin(), local_members_.end());
+  local_members_.clear();
+  for (const auto& [name, sums] : local_increments_) {
+    update.segments.push_back({name, sums.encode(), sums.weight()});
+  }
+  local_increments_.clear();
+}
+
+}  // namespace tributary

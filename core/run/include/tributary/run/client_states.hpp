@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+// The states of clients between their tasks, kept as files: DIRECTORY/<thousands>/<client>.safetensors.
+//
+// Real time:   every state is in its file before what the client sends leaves it.
+// Simulation:  states are in memory, and go to their files when a checkpoint is saved: what a killed run had beyond its
+//              last checkpoint is lost on both sides.
+// Format:      safetensors. "settled", F64; "undecided.<sequence>", F32, for each; the metadata says of which run they
+//              are (`epoch`), the next sequence, and the SHA-256 of the rest.
+// Threads:     one at a time. Memory: in simulation, the states since the last flush(), and up to 256 MiB of others.
+// Errors:      kBadData: a file that is damaged; kIo.
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <memory>
+#include <unordered_map>
+#include <unordered_set>
+
+#include "tributary/base/file_system.hpp"
+#include "tributary/nodes/client_state.hpp"
+
+namespace tributary {
+
+class ClientStates final : public ClientStateStore {
+ public:
+  enum class Writing : std::uint8_t { kAtOnce, kWhenFlushed };
+
+  ClientStates(FileSystem& files, std::filesystem::path directory, Writing writing)
+      : files_(files), directory_(std::move(directory)), writing_(writing) {}
+
+  Result<std::shared_ptr<const ClientState>> load(ClientIndex client) override;
+  Status save(ClientIndex client, std::shared_ptr<const ClientState> state) override;
+  // Afterwards all states are in their files.
+  Status flush();
+
+  [[nodiscard]] std::filesystem::path file_of(ClientIndex client) const;
+
+ private:
+  Result<std::shared_ptr<const ClientState>> read(ClientIndex client) const;
+  Status write(ClientIndex client, const ClientState& state);
+  void make_room();
+
+  FileSystem& files_;
+  std::filesystem::path directory_;
+  Writing writing_;
+  std::unordered_map<ClientIndex, std::shared_ptr<const ClientState>> states_;
+  std::unordered_set<ClientIndex> unwritten_;
+  std::unordered_set<std::uint32_t> made_;  // directories
+  std::size_t bytes_ = 0;                   // of states_
+};
+
+}  // namespace tributary

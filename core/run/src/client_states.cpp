@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tributary/run/client_states.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "tributary/base/digest.hpp"
+#include "tributary/data/safetensors.hpp"
+
+namespace tributary {
+namespace {
+
+constexpr const char* kFormatKey = "tributary.client_state";
+constexpr const char* kFormat = "1";
+constexpr const char* kEpochKey = "epoch";
+constexpr const char* kNextKey = "next";
+constexpr const char* kDigestKey = "sha256";
+constexpr const char* kSettled = "settled";
+constexpr std::string_view kUndecided = "undecided.";
+constexpr std::uint32_t kPerDirectory = 1000;
+constexpr std::size_t kMostBytes = std::size_t{256} << 20U;
+
+std::size_t bytes_of(const ClientState& state) {
+  std::size_t bytes = sizeof state + state.settled().size() * sizeof(double);
+  for (const ClientState::Undecided& part : state.undecided()) { bytes += part.increment->size() * sizeof(float); }
+  return bytes;
+}
+
+Digest digest_of(std::uint64_t epoch, std::uint64_t next, std::span<const SafetensorsItem> items) {
+  Hasher hasher;
+  hasher.update(fmt::format("{} {}\n", epoch, next));
+  for (const SafetensorsItem& item : items) {
+    hasher.update(fmt::format("{} {}\n", item.name, item.bytes.size()));
+    hasher.update(item.bytes);
+  }
+  return hasher.finish();
+}
+
+Result<std::uint64_t> whole_number(const SafetensorsMetadata& metadata, const char* key, const std::string& file) {
+  const auto found = metadata.find(key);
+  std::uint64_t value = 0;
+  if (found != metadata.end()) {
+    const std::string& text = found->second;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (error == std::errc{} && end == text.data() + text.size()) { return value; }
+  }
+  return bad_data(fmt::format("{}: metadata {} is missing or no whole number", file, key));
+}
+
+}  // namespace
+
+std::filesystem::path ClientStates::file_of(ClientIndex client) const {
+  return directory_ / std::to_string(client.value / kPerDirectory) / fmt::format("{}.safetensors", client.value);
+}
+
+Result<std::shared_ptr<const ClientState>> ClientStates::load(ClientIndex client) {
+  const auto known = states_.find(client);
+  if (known != states_.end()) { return known->second; }
+  TRIBUTARY_ASSIGN_OR_RETURN(std::shared_ptr<const ClientState> state, read(client));
+  if (writing_ == Writing::kWhenFlushed) {
+    bytes_ += bytes_of(*state);
+    states_.emplace(client, state);
+  }
+  return state;
+}
+
+Status ClientStates::save(ClientIndex client, std::shared_ptr<const ClientState> state) {
+  if (writing_ == Writing::kAtOnce) { return write(client, *state); }
+  std::shared_ptr<const ClientState>& kept = states_[client];
+  if (kept) { bytes_ -= bytes_of(*kept); }
+  bytes_ += bytes_of(*state);
+  kept = std::move(state);
+  unwritten_.insert(client);
+  return {};
+}
+
+Status ClientStates::flush() {
+  for (const ClientIndex client : unwritten_) { TRIBUTARY_RETURN_IF_ERROR(write(client, *states_.at(client))); }
+  unwritten_.clear();
+  make_room();
+  return {};
+}
+
+// All that is in memory is in files too.
+void ClientStates::make_room() {
+  if (bytes_ <= kMostBytes) { return; }
+  states_.clear();
+  bytes_ = 0;
+}
+
+Result<std::shared_ptr<const ClientState>> ClientStates::read(ClientIndex client) const {
+  const std::filesystem::path path = file_of(client);
+  Result<SafetensorsFile> file = SafetensorsFile::open(files_, path);
+  if (!file.ok()) {
+    if (file.status().code() != Code::kNotFound) { return file.status(); }
+    return std::shared_ptr<const ClientState>(std::make_shared<const ClientState>());
+  }
+  const auto format = file->metadata().find(kFormatKey);
+  if (format == file->metadata().end() || format->second != kFormat) {
+    return bad_data(fmt::format("{}: it is not the state of a client in format {}", path.string(), kFormat));
+  }
+  TRIBUTARY_ASSIGN_OR_RETURN(const std::uint64_t epoch, whole_number(file->metadata(), kEpochKey, path.string()));
+  TRIBUTARY_ASSIGN_OR_RETURN(const std::uint64_t next, whole_number(file->metadata(), kNextKey, path.string()));
+  std::vector<double> settled;
+  std::vector<ClientState::Undecided> undecided;
+  std::vector<SafetensorsItem> items;
+  for (const SafetensorsTensor& tensor : file->tensors()) {
+    std::span<const std::byte> bytes;
+    if (tensor.name == kSettled && tensor.dtype == DType::kF64) {
+      settled.resize(tensor.elements);
+      TRIBUTARY_RETURN_IF_ERROR(file->read(tensor.offset, std::as_writable_bytes(std::span(settled))));
+      bytes = std::as_bytes(std::span(settled));
+    } else if (std::uint64_t sequence = 0; tensor.name.starts_with(kUndecided) && tensor.dtype == DType::kF32) {
+      const char* const end = tensor.name.data() + tensor.name.size();
+      if (std::from_chars(tensor.name.data() + kUndecided.size(), end, sequence).ptr != end) {
+        return bad_data(fmt::format("{}: a tensor that does not belong there", path.string()));
+      }
+      auto increment = std::make_shared<std::vector<float>>(tensor.elements);
+      TRIBUTARY_RETURN_IF_ERROR(file->read(tensor.offset, std::as_writable_bytes(std::span(*increment))));
+      bytes = std::as_bytes(std::span(*increment));
+      undecided.push_back({sequence, std::move(increment)});
+    } else {
+      return bad_data(fmt::format("{}: a tensor that does not belong there", path.string()));
+    }
+    items.push_back({.name = tensor.name, .dtype = tensor.dtype, .shape = tensor.shape, .bytes = bytes});
+  }
+  const auto digest = file->metadata().find(kDigestKey);
+  if (digest == file->metadata().end() || digest->second != digest_of(epoch, next, items).hex()) {
+    return bad_data(fmt::format("{}: the state of a client is damaged: its digest does not fit", path.string()));
+  }
+  return std::shared_ptr<const ClientState>(
+      std::make_shared<const ClientState>(epoch, next, std::move(settled), std::move(undecided)));
+}
+
+Status ClientStates::write(ClientIndex client, const ClientState& state) {
+  const std::filesystem::path path = file_of(client);
+  if (made_.insert(client.value / kPerDirectory).second) {
+    TRIBUTARY_RETURN_IF_ERROR(files_.create_directories(path.parent_path()));
+  }
+  std::vector<SafetensorsItem> items;
+  const auto add = [&items](std::string name, DType dtype, std::size_t elements, std::span<const std::byte> bytes) {
+    items.push_back(
+        {.name = std::move(name), .dtype = dtype, .shape = {static_cast<std::int64_t>(elements)}, .bytes = bytes});
+  };
+  if (!state.settled().empty()) {
+    add(kSettled, DType::kF64, state.settled().size(), std::as_bytes(std::span(state.settled())));
+  }
+  for (const ClientState::Undecided& part : state.undecided()) {
+    add(fmt::format("{}{}", kUndecided, part.sequence), DType::kF32, part.increment->size(),
+        std::as_bytes(std::span(*part.increment)));
+  }
+  return write_safetensors(files_, path, items,
+                           {{kFormatKey, kFormat},
+                            {kEpochKey, std::to_string(state.epoch())},
+                            {kNextKey, std::to_string(state.next())},
+                            {kDigestKey, digest_of(state.epoch(), state.next(), items).hex()}});
+}
+
+}  // namespace tributary

@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: Apache-2.0
+// Methods whose clients have a state, on quadratics whose optimum is known, in trees, with partial participation, with
+// every policy and with faults.
+//
+// Clients minimize F_i(x) = 1/2 x'K_i x + b_i'x. The weighted sum of all b_i is zero, so that the optimum of all is 0,
+// which floats hold as exactly as one likes; and the b_i, which the states of clients end at, have few digits.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cmath>
+#include <numeric>
+#include <string>
+#include <vector>
+
+#include "support/fake_trainer.hpp"
+#include "support/memory_states.hpp"
+#include "support/simulate.hpp"
+#include "tributary/base/random.hpp"
+#include "tributary/nodes/member_ledger.hpp"
+
+namespace tributary {
+namespace {
+
+using testing::MemoryStates;
+using testing::Simulated;
+
+constexpr std::size_t kSize = 3;
+constexpr std::uint32_t kClients = 6;
+using Vector = std::array<double, kSize>;
+using Matrix = std::array<Vector, kSize>;
+
+constexpr std::array<double, kClients> kWeights{2.0, 3.0, 1.0, 3.0, 2.0, 1.0};
+
+struct Objective {
+  Matrix curvature{};
+  Vector slope{};
+};
+
+// Eigenvalues between about 0.3 and 3.
+std::vector<Objective> objectives(const std::array<double, kClients>& weights) {
+  std::vector<Objective> all(kClients);
+  Rng rng(stream_seed(7, Purpose::kTest));
+  for (Objective& each : all) {
+    for (std::size_t i = 0; i < kSize; ++i) {
+      for (std::size_t j = 0; j < i; ++j) {
+        each.curvature[i][j] = each.curvature[j][i] = static_cast<double>(rng.below(5)) / 16.0 - 0.125;
+      }
+      each.curvature[i][i] = 0.5 + static_cast<double>(rng.below(8)) / 4.0;
+      each.slope[i] = static_cast<double>(rng.below(65)) / 16.0 - 2.0;
+    }
+  }
+  for (std::size_t i = 0; i < kSize; ++i) {
+    double sum = 0.0;
+    for (std::uint32_t client = 0; client + 1 < kClients; ++client) { sum += weights[client] * all[client].slope[i]; }
+    all.back().slope[i] = -sum / weights.back();
+  }
+  return all;
+}
+
+constexpr double kRate = 0.0625;
+
+// What counts is the drift, a vector of floats beside slopes of up to 2: they leave 1e-7 of those, and less where a
+// method converges so far that nothing but whole numbers of the grid is left.
+constexpr double kExact = 1e-9;
+constexpr double kFloats = 1e-7;
+
+// Plain gradient steps with the drift that the task asks for: 3 to 8 of them, by client.
+testing::FunctionTrainerFactory quadratic(const std::array<double, kClients>& weights) {
+  const auto weight = [weights](ClientIndex client) { return weights.at(client.value); };
+  testing::FunctionTrainerFactory factory(
+      kSize,
+      [all = objectives(weights), weight](const TrainTask& task) -> Result<TrainOutcome> {
+        const Objective& mine = all.at(task.client.value);
+        Vector x{};
+        for (std::size_t i = 0; i < kSize; ++i) { x[i] = static_cast<double>((*task.base)[i]); }
+        const Vector base = x;
+        const std::uint64_t steps = 3 + task.client.value;
+        for (std::uint64_t step = 0; step < steps; ++step) {
+          Vector gradient{};
+          for (std::size_t i = 0; i < kSize; ++i) {
+            gradient[i] = mine.slope[i] + task.drift.pull * (x[i] - base[i]);
+            if (task.drift.constant) { gradient[i] += static_cast<double>((*task.drift.constant)[i]); }
+            for (std::size_t j = 0; j < kSize; ++j) { gradient[i] += mine.curvature[i][j] * x[j]; }
+          }
+          for (std::size_t i = 0; i < kSize; ++i) { x[i] -= kRate * gradient[i]; }
+        }
+        auto model = std::make_shared<std::vector<float>>(kSize);
+        for (std::size_t i = 0; i < kSize; ++i) { (*model)[i] = static_cast<float>(x[i]); }
+        return TrainOutcome{.model = std::move(model),
+                            .weight = weight(task.client),
+                            .samples = 1,
+                            .steps = steps,
+                            .learning_rate = kRate,
+                            .metrics = {}};
+      },
+      weight);
+  factory.set_honours_drift();
+  return factory;
+}
+
+constexpr std::array<double, kClients> kEqual{1.0, 1.0, 1.0, 1.0, 1.0, 1.0};
+
+struct Outcome {
+  Simulated run;
+  MemoryStates states;
+  double distance = 0.0;  // from the optimum
+};
+
+const std::array<double, kClients>& weights_of(AlgorithmConfig::Kind kind) {
+  return kind == AlgorithmConfig::Kind::kFedDyn ? kEqual : kWeights;
+}
+
+Configuration configuration(AlgorithmConfig::Kind kind, std::uint64_t rounds) {
+  Configuration made = testing::rounds(rounds);
+  made.algorithm.kind = kind;
+  made.algorithm.alpha = 2.0;
+  made.algorithm.precision = AlgorithmConfig::Precision::kFull;
+  if (kind == AlgorithmConfig::Kind::kFedDyn) { made.algorithm.weighting = AlgorithmConfig::Weighting::kUniform; }
+  return made;
+}
+
+Outcome run(const Configuration& configuration, const Tree& tree,
+            const std::function<std::chrono::nanoseconds(ClientIndex)>& compute_time = nullptr) {
+  MemoryStates states;
+  const auto factory = quadratic(weights_of(configuration.algorithm.kind));
+  Simulated simulated =
+      testing::simulate(configuration, tree, factory, {.compute_time = compute_time, .client_states = &states});
+  Outcome outcome{.run = std::move(simulated), .states = std::move(states)};
+  for (const float value : outcome.run.observer.model()) {
+    outcome.distance = std::max(outcome.distance, static_cast<double>(std::fabs(value)));
+  }
+  return outcome;
+}
+
+Tree star() {
+  return testing::make_tree({6, 0, 0, 0, 0, 0, 0});
+}
+// Two aggregators with three clients each.
+Tree two_tiers() {
+  return testing::make_tree({2, 3, 3, 0, 0, 0, 0, 0, 0});
+}
+
+// The root's half of the state and the sum of the clients' halves, which must be the same number.
+void expect_both_halves_agree(Outcome& outcome, AlgorithmConfig::Kind kind, std::uint32_t first_client) {
+  const Snapshot& snapshot = outcome.run.observer.snapshot();
+  const std::string name = kind == AlgorithmConfig::Kind::kScaffold ? "method/control" : "method/change";
+  const Snapshot::Vector sum = snapshot.find(name);
+  ASSERT_NE(sum, nullptr);
+  MemberLedger ledger;
+  ASSERT_TRUE(ledger.restore(snapshot.part(kMemberState)).ok());
+  Vector clients{};
+  const auto& weights = weights_of(kind);
+  for (auto& [client, state] : outcome.states.states) {
+    if (state->epoch() != ledger.epoch()) { continue; }
+    ClientState settled = *state;
+    std::vector<std::uint64_t> sequences;
+    for (const auto& part : settled.undecided()) { sequences.push_back(part.sequence); }
+    settled.settle(ledger.settle(NodeId{first_client + client.value}, 1, sequences));
+    EXPECT_TRUE(settled.undecided().empty());
+    for (std::size_t i = 0; i < settled.settled().size(); ++i) {
+      clients.at(i) += weights.at(client.value) * settled.settled()[i];
+    }
+  }
+  for (std::size_t i = 0; i < kSize; ++i) { EXPECT_EQ((*sum)[i], clients.at(i)) << i; }
+}
+
+TierConfig half_of_the_clients() {
+  TierConfig tier;
+  tier.cohort_fraction = 0.5;
+  return tier;
+}
+
+class StatefulMethod : public ::testing::TestWithParam<AlgorithmConfig::Kind> {};
+
+TEST(StatefulMethods, PlainAveragingStaysAwayFromTheOptimum) {
+  Configuration plain = configuration(AlgorithmConfig::Kind::kFedAvg, 2000);
+  plain.default_tier = half_of_the_clients();
+  EXPECT_GT(run(plain, star()).distance, 1e-2);
+}
+
+TEST_P(StatefulMethod, ReachesTheOptimumWithHalfOfTheClients) {
+  Configuration half = configuration(GetParam(), 2000);
+  half.default_tier = half_of_the_clients();
+  Outcome outcome = run(half, star());
+  ASSERT_TRUE(outcome.run.status.ok()) << outcome.run.status.message();
+  EXPECT_LT(outcome.distance, kExact);
+  expect_both_halves_agree(outcome, GetParam(), 1);
+}
+
+TEST_P(StatefulMethod, ReachesItInATree) {
+  Configuration half = configuration(GetParam(), 3000);
+  half.default_tier = half_of_the_clients();
+  half.tiers[0] = TierConfig{};
+  Outcome outcome = run(half, two_tiers());
+  ASSERT_TRUE(outcome.run.status.ok()) << outcome.run.status.message();
+  EXPECT_LT(outcome.distance, kExact);
+  expect_both_halves_agree(outcome, GetParam(), 3);
+}
+
+TEST_P(StatefulMethod, SurvivesLossDuplicatesDelaysAndDeaths) {
+  for (std::uint64_t seed = 1; seed <= 10; ++seed) {
+    SCOPED_TRACE(seed);
+    Configuration faulty = configuration(GetParam(), 2000);
+    faulty.default_tier = half_of_the_clients();
+    faulty.default_tier.quorum = 0.3;
+    faulty.default_tier.deadline_s = 20.0;
+    faulty.simulation.faults = {
+        .drop = 0.05, .duplicate = 0.05, .delay = 0.1, .delay_s = 2.0, .kill = 0.01, .down_s = 3.0, .seed = seed};
+    faulty.checkpoint.every = 1 + seed % 3;
+    const bool tree = seed % 2 == 0;
+    Outcome outcome = run(faulty, tree ? two_tiers() : star());
+    ASSERT_TRUE(outcome.run.status.ok()) << outcome.run.status.message();
+    EXPECT_LT(outcome.distance, kExact);
+    expect_both_halves_agree(outcome, GetParam(), tree ? 3 : 1);
+  }
+}
+
+// Speeds from 1 to 5.
+std::chrono::nanoseconds slow(ClientIndex client) {
+  return std::chrono::milliseconds(1000 + 800 * client.value);
+}
+
+TierConfig buffered(std::uint32_t buffer) {
+  TierConfig tier;
+  tier.policy = "buffered";
+  tier.buffer = buffer;
+  return tier;
+}
+
+TEST_P(StatefulMethod, ReachesItBuffered) {
+  Configuration continuous = configuration(GetParam(), 6000);
+  continuous.default_tier = buffered(3);
+  Outcome outcome = run(continuous, star(), slow);
+  ASSERT_TRUE(outcome.run.status.ok()) << outcome.run.status.message();
+  EXPECT_LT(outcome.distance, kFloats);
+  expect_both_halves_agree(outcome, GetParam(), 1);
+}
+
+TEST_P(StatefulMethod, ReachesItBufferedInAllTiers) {
+  for (const auto edge : {TierConfig::EdgeModel::kOwn, TierConfig::EdgeModel::kForward}) {
+    Configuration continuous = configuration(GetParam(), 6000);
+    continuous.default_tier = buffered(2);
+    continuous.tiers[1] = buffered(2);
+    continuous.tiers[1].edge_model = edge;
+    Outcome outcome = run(continuous, two_tiers(), slow);
+    ASSERT_TRUE(outcome.run.status.ok()) << outcome.run.status.message();
+    EXPECT_LT(outcome.distance, kFloats);
+    expect_both_halves_agree(outcome, GetParam(), 3);
+  }
+}
+
+TEST(StatefulMethods, ScaffoldReachesItAsynchronously) {
+  Configuration continuous = configuration(AlgorithmConfig::Kind::kScaffold, 20000);
+  continuous.default_tier.policy = "asynchronous";
+  Outcome outcome = run(continuous, star(), slow);
+  ASSERT_TRUE(outcome.run.status.ok()) << outcome.run.status.message();
+  EXPECT_LT(outcome.distance, kFloats);
+  expect_both_halves_agree(outcome, AlgorithmConfig::Kind::kScaffold, 1);
+}
+
+TEST(StatefulMethods, ScaffoldReachesItWithLocalRounds) {
+  Configuration local = configuration(AlgorithmConfig::Kind::kScaffold, 3000);
+  local.tiers[1].local_rounds = 3;
+  local.tiers[1].cohort_fraction = 0.67;
+  Outcome outcome = run(local, two_tiers());
+  ASSERT_TRUE(outcome.run.status.ok()) << outcome.run.status.message();
+  EXPECT_LT(outcome.distance, kFloats);
+  expect_both_halves_agree(outcome, AlgorithmConfig::Kind::kScaffold, 3);
+}
+
+INSTANTIATE_TEST_SUITE_P(Methods, StatefulMethod,
+                         ::testing::Values(AlgorithmConfig::Kind::kScaffold, AlgorithmConfig::Kind::kFedDyn),
+                         [](const auto& method) {
+                           return method.param == AlgorithmConfig::Kind::kScaffold ? "Scaffold" : "FedDyn";
+                         });
+
+}  // namespace
+}  // namespace tributary
