@@ -12,6 +12,7 @@
 
 #include "support/fake_trainer.hpp"
 #include "support/simulate.hpp"
+#include "support/state_halves.hpp"
 
 namespace tributary::testing {
 namespace {
@@ -121,6 +122,110 @@ TEST_F(FaultSchedules, AFullCohortEndsInTheFaultFreeModelBitForBit) {
   if (end - first >= 100) {
     EXPECT_GT(roots_killed, 10) << "the schedules hardly ever kill a root";
     EXPECT_GT(compared, (end - first) * 9 / 10) << "too few schedules in which every task succeeded in the end";
+  }
+}
+
+// A policy of any kind for a tier, and how its aggregators work.
+TierConfig random_tier(Rng& rng, std::uint32_t least_children, bool root) {
+  TierConfig tier;
+  switch (rng.below(4)) {
+    case 0:
+      tier.policy = "asynchronous";
+      break;
+    case 1:
+      tier.policy = "buffered";
+      tier.buffer = 1 + static_cast<std::uint32_t>(rng.below(std::min(least_children, 3U)));
+      break;
+    case 2:
+      tier.cohort_fraction = 0.4 + 0.6 * rng.uniform();
+      tier.quorum = 0.5;
+      tier.deadline_s = 5.0 + 20.0 * rng.uniform();
+      break;
+    default:
+      break;
+  }
+  const bool continuous = tier.policy != "synchronous";
+  if (continuous && !root && rng.chance(0.5)) { tier.edge_model = TierConfig::EdgeModel::kForward; }
+  if (!root && tier.edge_model == TierConfig::EdgeModel::kOwn && rng.chance(0.3)) { tier.local_rounds = 2; }
+  return tier;
+}
+
+// Of the committing nodes at that distance from the root.
+std::uint32_t least_children(const Tree& tree, std::uint32_t distance) {
+  std::uint32_t least = UINT32_MAX;
+  for (std::uint32_t n = 0; n < tree.size(); ++n) {
+    if (tree.is_client(NodeId{n}) || tree.tier(NodeId{n}) != distance) { continue; }
+    least = std::min(least, tree.children(NodeId{n}).size());
+  }
+  return least;
+}
+
+// Pulls with noise, and the drift that it is asked for.
+FunctionTrainerFactory drifting_pull(std::size_t parameters, std::function<double(ClientIndex)> weight) {
+  constexpr double kRate = 0.125;
+  FunctionTrainerFactory factory(
+      parameters,
+      [weight](const TrainTask& task) -> Result<TrainOutcome> {
+        auto model = std::make_shared<std::vector<float>>(*task.base);
+        Rng rng(task.seed);
+        const std::uint64_t steps = 1 + task.client.value % 3;
+        for (std::size_t i = 0; i < model->size(); ++i) {
+          const double target = static_cast<double>((task.client.value * 31 + i * 17) % 101) * 0.01;
+          auto x = static_cast<double>((*model)[i]);
+          for (std::uint64_t step = 0; step < steps; ++step) {
+            const double drift = task.drift.constant ? static_cast<double>((*task.drift.constant)[i]) : 0.0;
+            x -= kRate * (x - target + drift + 0.1 * (rng.uniform() - 0.5));
+          }
+          (*model)[i] = static_cast<float>(x);
+        }
+        return TrainOutcome{.model = std::move(model),
+                            .weight = weight(task.client),
+                            .samples = 1,
+                            .steps = steps,
+                            .learning_rate = kRate,
+                            .metrics = {}};
+      },
+      weight);
+  factory.set_honours_drift();
+  return factory;
+}
+
+// Whatever is lost, repeated or killed, at any tier and with any policy: an increment is in both halves or in neither.
+TEST_F(FaultSchedules, BothHalvesOfAStateHaveCountedTheSame) {
+  const auto weight = [](ClientIndex client) { return 1.0 + client.value % 5; };
+  const FunctionTrainerFactory factory = drifting_pull(8, weight);
+  const auto [first, end] = seeds();
+  std::uint64_t finished = 0;
+  int roots_killed = 0;
+  for (std::uint64_t seed = first; seed < end; ++seed) {
+    SCOPED_TRACE(again(seed));
+    Rng rng(stream_seed(seed, Purpose::kTest, 2));
+    const Tree tree = random_tree(rng);
+    Configuration configuration;
+    configuration.seed = seed;
+    configuration.rounds = 6;
+    configuration.checkpoint.every = 1 + rng.below(3);
+    configuration.algorithm.kind = AlgorithmConfig::Kind::kScaffold;
+    for (std::uint32_t tier = 0; tier < tree.height(); ++tier) {
+      configuration.tiers[tier] = random_tier(rng, least_children(tree, tier), tier == 0);
+    }
+    configuration.simulation.faults = random_faults(rng, seed);
+    MemoryStates states;
+    SimulationSettings settings = bounded(rng);
+    settings.client_states = &states;
+
+    const Simulated run = simulate(configuration, tree, factory, settings);
+
+    ASSERT_NE(run.status.code(), Code::kInternal) << run.status.to_string();
+    ASSERT_NE(run.status.code(), Code::kConfiguration) << run.status.to_string();
+    finished += run.status.ok() ? 1U : 0U;
+    roots_killed += run.observer.starts - 1;
+    expect_both_halves_agree(run.observer.snapshot(), "method/control", states, tree, weight);
+    if (HasFailure()) { FAIL() << "seed " << seed; }
+  }
+  if (end - first >= 100) {
+    EXPECT_GT(roots_killed, 10) << "the schedules hardly ever kill a root";
+    EXPECT_GT(finished, (end - first) * 7 / 10) << "too few schedules came to their end";
   }
 }
 

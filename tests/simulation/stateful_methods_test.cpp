@@ -17,8 +17,8 @@
 #include "support/fake_trainer.hpp"
 #include "support/memory_states.hpp"
 #include "support/simulate.hpp"
+#include "support/state_halves.hpp"
 #include "tributary/base/random.hpp"
-#include "tributary/nodes/member_ledger.hpp"
 
 namespace tributary {
 namespace {
@@ -142,28 +142,11 @@ Tree two_tiers() {
   return testing::make_tree({2, 3, 3, 0, 0, 0, 0, 0, 0});
 }
 
-// The root's half of the state and the sum of the clients' halves, which must be the same number.
-void expect_both_halves_agree(Outcome& outcome, AlgorithmConfig::Kind kind, std::uint32_t first_client) {
-  const Snapshot& snapshot = outcome.run.observer.snapshot();
+void expect_both_halves_agree(const Outcome& outcome, AlgorithmConfig::Kind kind, const Tree& tree) {
   const std::string name = kind == AlgorithmConfig::Kind::kScaffold ? "method/control" : "method/change";
-  const Snapshot::Vector sum = snapshot.find(name);
-  ASSERT_NE(sum, nullptr);
-  MemberLedger ledger;
-  ASSERT_TRUE(ledger.restore(snapshot.part(kMemberState)).ok());
-  Vector clients{};
-  const auto& weights = weights_of(kind);
-  for (auto& [client, state] : outcome.states.states) {
-    if (state->epoch() != ledger.epoch()) { continue; }
-    ClientState settled = *state;
-    std::vector<std::uint64_t> sequences;
-    for (const auto& part : settled.undecided()) { sequences.push_back(part.sequence); }
-    settled.settle(ledger.settle(NodeId{first_client + client.value}, 1, sequences));
-    EXPECT_TRUE(settled.undecided().empty());
-    for (std::size_t i = 0; i < settled.settled().size(); ++i) {
-      clients.at(i) += weights.at(client.value) * settled.settled()[i];
-    }
-  }
-  for (std::size_t i = 0; i < kSize; ++i) { EXPECT_EQ((*sum)[i], clients.at(i)) << i; }
+  ASSERT_NE(outcome.run.observer.snapshot().find(name), nullptr);
+  testing::expect_both_halves_agree(outcome.run.observer.snapshot(), name, outcome.states, tree,
+                                    [kind](ClientIndex client) { return weights_of(kind).at(client.value); });
 }
 
 TierConfig half_of_the_clients() {
@@ -186,7 +169,7 @@ TEST_P(StatefulMethod, ReachesTheOptimumWithHalfOfTheClients) {
   Outcome outcome = run(half, star());
   ASSERT_TRUE(outcome.run.status.ok()) << outcome.run.status.message();
   EXPECT_LT(outcome.distance, kExact);
-  expect_both_halves_agree(outcome, GetParam(), 1);
+  expect_both_halves_agree(outcome, GetParam(), star());
 }
 
 TEST_P(StatefulMethod, ReachesItInATree) {
@@ -196,7 +179,7 @@ TEST_P(StatefulMethod, ReachesItInATree) {
   Outcome outcome = run(half, two_tiers());
   ASSERT_TRUE(outcome.run.status.ok()) << outcome.run.status.message();
   EXPECT_LT(outcome.distance, kExact);
-  expect_both_halves_agree(outcome, GetParam(), 3);
+  expect_both_halves_agree(outcome, GetParam(), two_tiers());
 }
 
 TEST_P(StatefulMethod, SurvivesLossDuplicatesDelaysAndDeaths) {
@@ -213,7 +196,7 @@ TEST_P(StatefulMethod, SurvivesLossDuplicatesDelaysAndDeaths) {
     Outcome outcome = run(faulty, tree ? two_tiers() : star());
     ASSERT_TRUE(outcome.run.status.ok()) << outcome.run.status.message();
     EXPECT_LT(outcome.distance, kExact);
-    expect_both_halves_agree(outcome, GetParam(), tree ? 3 : 1);
+    expect_both_halves_agree(outcome, GetParam(), tree ? two_tiers() : star());
   }
 }
 
@@ -235,7 +218,7 @@ TEST_P(StatefulMethod, ReachesItBuffered) {
   Outcome outcome = run(continuous, star(), slow);
   ASSERT_TRUE(outcome.run.status.ok()) << outcome.run.status.message();
   EXPECT_LT(outcome.distance, kFloats);
-  expect_both_halves_agree(outcome, GetParam(), 1);
+  expect_both_halves_agree(outcome, GetParam(), star());
 }
 
 TEST_P(StatefulMethod, ReachesItBufferedInAllTiers) {
@@ -247,7 +230,7 @@ TEST_P(StatefulMethod, ReachesItBufferedInAllTiers) {
     Outcome outcome = run(continuous, two_tiers(), slow);
     ASSERT_TRUE(outcome.run.status.ok()) << outcome.run.status.message();
     EXPECT_LT(outcome.distance, kFloats);
-    expect_both_halves_agree(outcome, GetParam(), 3);
+    expect_both_halves_agree(outcome, GetParam(), two_tiers());
   }
 }
 
@@ -257,7 +240,7 @@ TEST(StatefulMethods, ScaffoldReachesItAsynchronously) {
   Outcome outcome = run(continuous, star(), slow);
   ASSERT_TRUE(outcome.run.status.ok()) << outcome.run.status.message();
   EXPECT_LT(outcome.distance, kFloats);
-  expect_both_halves_agree(outcome, AlgorithmConfig::Kind::kScaffold, 1);
+  expect_both_halves_agree(outcome, AlgorithmConfig::Kind::kScaffold, star());
 }
 
 TEST(StatefulMethods, ScaffoldReachesItWithLocalRounds) {
@@ -267,7 +250,7 @@ TEST(StatefulMethods, ScaffoldReachesItWithLocalRounds) {
   Outcome outcome = run(local, two_tiers());
   ASSERT_TRUE(outcome.run.status.ok()) << outcome.run.status.message();
   EXPECT_LT(outcome.distance, kFloats);
-  expect_both_halves_agree(outcome, AlgorithmConfig::Kind::kScaffold, 3);
+  expect_both_halves_agree(outcome, AlgorithmConfig::Kind::kScaffold, two_tiers());
 }
 
 INSTANTIATE_TEST_SUITE_P(Methods, StatefulMethod,

@@ -110,6 +110,7 @@ inline std::vector<Message> messages_of_every_kind() {
   wide.update.segments.push_back({"", sums(kModelSize, 4), Weight::from_units(kLargest)});
   wide.update.segments.push_back({std::string(256, 'n'), sums(kModelSize, 8), {}});
   wide.update.members = {{NodeId{0}, 0}, {NodeId{kLargest32}, kLargest}};
+  wide.update.epoch = kLargest;
   wide.update.scalars[""] =
       ScalarSum::from_words({kLargest, std::uint64_t{1} << 63U}, Weight::from_units(kLargest), kLargest32);
   wide.update.scalars["large"] = ScalarSum::from_words({kLargest, kLargest >> 1U}, Weight::from_units(1), 0);
@@ -161,6 +162,7 @@ inline std::string described(const internal::NodeMessage& letter) {
       for (const Segment& segment : u.segments) {
         text += fmt::format(" [{} {}]", segment.name, segment.weight.units());
       }
+      text += fmt::format(" {}", u.epoch);
       for (const Member& member : u.members) { text += fmt::format(" {}:{}", member.client.value, member.sequence); }
       for (const auto& [name, sum] : u.scalars) {
         text += fmt::format(" [{}] {:x} {:x} {} {}", name, sum.words()[0], sum.words()[1], sum.weight().units(),

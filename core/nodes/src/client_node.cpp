@@ -153,6 +153,7 @@ Status ClientNode::keep(NodeContext& context, const ClientState::Increment& incr
   if (increment == nullptr) { return internal_error("the method made no increment of the client's state"); }
   TRIBUTARY_ASSIGN_OR_RETURN(const std::shared_ptr<const ClientState> state, context.load_state());
   update.members = {{self_, state->next()}};
+  update.epoch = epoch_;
   auto grown = std::make_shared<ClientState>(*state);
   grown->add(increment);
   return context.save_state(std::move(grown));

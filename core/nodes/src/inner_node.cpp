@@ -264,7 +264,7 @@ void InnerNode::take_task(NodeContext& context, TaskMessage task) {
   parent_key_ = task.key;
   parent_model_ = std::move(task.model);
   broadcast_ = std::move(task.broadcast);
-  epoch_ = task.epoch;
+  if (std::exchange(epoch_, task.epoch) != task.epoch) { ledger_ = {}; }
   model_ = parent_model_;
   own_model_.reset();
   local_members_.clear();
@@ -436,6 +436,7 @@ void InnerNode::move_model() {
 Update InnerNode::forward() const {
   Update update = settings_.rule->forward();
   update.members.assign(members_.begin(), members_.end());
+  update.epoch = epoch_;
   return update;
 }
 

@@ -29,7 +29,7 @@ void InnerNode::adopt(NodeContext& context, TaskMessage task) {
   remember_anchor(task.version);
   parent_model_ = std::move(task.model);
   broadcast_ = std::move(task.broadcast);
-  epoch_ = task.epoch;
+  if (std::exchange(epoch_, task.epoch) != task.epoch) { begin_anew(context); }
   if (undecided_) {
     const bool known = undecided_->key.incarnation / kGenerationsPerIncarnation ==
                        parent_key_.incarnation / kGenerationsPerIncarnation;
@@ -65,6 +65,23 @@ void InnerNode::adopt(NodeContext& context, TaskMessage task) {
     return;
   }
   answer_if_due(context);
+}
+
+// The states of clients begin anew, and so does all that was made with them.
+void InnerNode::begin_anew(NodeContext& context) {
+  cancel_round(context);
+  tasks_.clear();
+  ledger_ = {};
+  members_.clear();
+  local_members_.clear();
+  local_increments_.clear();
+  local_commits_ = 0;
+  weight_units_ = 0;
+  local_scalars_.clear();
+  local_contributors_.clear();
+  contents_ = {};
+  progress_.clear();
+  undecided_.reset();
 }
 
 void InnerNode::send_up(NodeContext& context, Update update) {

@@ -21,6 +21,9 @@ Status InnerNode::check_members(NodeId from, const Update& update) const {
     if (update.members.empty()) { return {}; }
     return invalid_argument("the update names increments of clients' states, and this federation's method has none");
   }
+  if (update.epoch != epoch_) {
+    return unavailable("the update belongs to states of clients of an earlier beginning of the run");
+  }
   if (update.members.empty()) { return invalid_argument("the update does not name the increments that it holds"); }
   if (std::ranges::adjacent_find(update.members, std::greater_equal<>()) != update.members.end()) {
     return invalid_argument("the update names its increments twice or out of order");
@@ -95,6 +98,7 @@ void InnerNode::keep_increments() {
 
 void InnerNode::fill_increments(Update& update) {
   update.members.assign(local_members_.begin(), local_members_.end());
+  update.epoch = epoch_;
   local_members_.clear();
   for (const auto& [name, sums] : local_increments_) {
     update.segments.push_back({name, sums.encode(), sums.weight()});

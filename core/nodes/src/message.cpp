@@ -45,7 +45,7 @@ std::size_t control_bytes(const Message& message) noexcept {
                         [](const AcknowledgeMessage& m) -> std::size_t { return 8 + m.reason.size(); },
                         [](const TaskFailedMessage& m) -> std::size_t { return 12 + m.reason.size(); },
                         [](const UpdateMessage& m) -> std::size_t {
-                          std::size_t bytes = 108 + 12 * m.update.members.size();
+                          std::size_t bytes = 116 + 12 * m.update.members.size();
                           for (const Segment& segment : m.update.segments) { bytes += 32 + segment.name.size(); }
                           for (const auto& [name, sum] : m.update.scalars) { bytes += 32 + name.size(); }
                           return bytes;

@@ -80,7 +80,7 @@ void CEREAL_SERIALIZE_FUNCTION_NAME(Archive& archive, VersionSpread& spread) {
 template <typename Archive>
 void CEREAL_SERIALIZE_FUNCTION_NAME(Archive& archive, Update& update) {
   archive(update.id, update.bases, update.fingerprint, update.weight, update.contributors, update.segments,
-          update.scalars, update.members);
+          update.scalars, update.members, update.epoch);
 }
 
 template <typename Archive>

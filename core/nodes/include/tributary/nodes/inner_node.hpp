@@ -207,6 +207,7 @@ class InnerNode final : public Node {
 
   // An aggregator with a continuous policy (inner_node_continuous.cpp).
   void adopt(NodeContext& context, TaskMessage task);
+  void begin_anew(NodeContext& context);
   void finish_continuous_round(NodeContext& context, const RoundReport& report);
   void merge_progress(const RoundReport& report);
   void answer_if_due(NodeContext& context);

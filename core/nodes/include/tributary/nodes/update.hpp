@@ -112,6 +112,7 @@ struct Update {
   std::vector<Segment> segments;
   std::map<std::string, ScalarSum> scalars;
   std::vector<Member> members;  // in ascending order
+  std::uint64_t epoch = 0;      // of the states that they belong to; 0: the method keeps none
 
   // Null if there is no such segment.
   [[nodiscard]] const Segment* find(std::string_view name) const noexcept;
