@@ -59,6 +59,14 @@ class SameBitsTest(MpiTest):
             "tiers": "{0: {cohort: {count: 1}}, 1: {local_rounds: 2}, 2: {cohort: {fraction: 0.5}}}"}),
             ranks=(2, 5, 9))
 
+    def test_methods_whose_clients_have_a_state(self):
+        for kind in ("scaffold", "feddyn"):
+            self.work = self.work / kind
+            self.work.mkdir()
+            self.assert_same_on_all(self.configuration(SMALL), *settings(rounds=6, **{
+                "algorithm.kind": kind, "algorithm.weighting": "uniform", "topology": "{widths: [3, 9]}",
+                "tiers": "{1: {cohort: {fraction: 0.5}}}"}), ranks=(2, 5))
+
     def test_a_model_of_many_pieces(self):
         self.assert_same_on_all(ROOT / "configs/echo.yaml", *settings(rounds=3, **{
             "topology": "{widths: [3, 7]}", "model.parameters": 3_000_001}), ranks=(1, 2, 5))

@@ -71,6 +71,16 @@ class KillAndResumeTest(ProgramTest):
             "server_optimizer.kind": "fedyogi", "checkpoint.every": 7, "threads": 2}))
         self.assertGreaterEqual(middle, 2)
 
+    def test_with_states_of_clients_too(self):
+        for kind, every, moments in [("scaffold", 1, 10), ("scaffold", 5, 5), ("feddyn", 2, 5)]:
+            with self.subTest(kind=kind, every=every):
+                self.work = self.work / f"{kind}-{every}"
+                self.work.mkdir()
+                middle = self.kill_at_moments(moments, *settings(rounds=150, threads=2, **{
+                    "algorithm.kind": kind, "algorithm.weighting": "uniform", "checkpoint.every": every,
+                    "tiers": "{0: {cohort: {count: 1}}, 1: {local_rounds: 2, cohort: {fraction: 0.6}}}"}))
+                self.assertGreaterEqual(middle, moments // 3)
+
     def test_a_run_that_stopped_at_its_accuracy_stays_stopped(self):
         directory = self.train(self.file, "stopped", *settings(rounds=40, **{"evaluation.stop_at_accuracy": 0.6}))
         expected = self.model_digest(directory)

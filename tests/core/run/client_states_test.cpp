@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tributary/run/client_states.hpp"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "support/faulty_file_system.hpp"
+#include "support/scratch_directory.hpp"
+
+namespace tributary {
+namespace {
+
+using testing::FaultyFileSystem;
+using testing::ScratchDirectory;
+using Writing = ClientStates::Writing;
+
+std::shared_ptr<const ClientState> a_state(float value = 0.5F) {
+  auto state =
+      std::make_shared<ClientState>(9, 4, std::vector<double>{1.0 / 3.0, -2.0}, std::vector<ClientState::Undecided>{});
+  state->add(std::make_shared<const std::vector<float>>(std::vector<float>{value, 0.25F}));
+  state->add(std::make_shared<const std::vector<float>>(std::vector<float>{-value, 1.0F}));
+  return state;
+}
+
+void expect_same(const ClientState& a, const ClientState& b) {
+  EXPECT_EQ(a.epoch(), b.epoch());
+  EXPECT_EQ(a.next(), b.next());
+  EXPECT_EQ(a.settled(), b.settled());
+  ASSERT_EQ(a.undecided().size(), b.undecided().size());
+  for (std::size_t i = 0; i < a.undecided().size(); ++i) {
+    EXPECT_EQ(a.undecided()[i].sequence, b.undecided()[i].sequence);
+    EXPECT_EQ(*a.undecided()[i].increment, *b.undecided()[i].increment);
+  }
+}
+
+TEST(ClientStates, AClientWithoutAFileHasAnEmptyState) {
+  const ScratchDirectory scratch;
+  ClientStates states(real_file_system(), scratch.path(), Writing::kAtOnce);
+  const auto state = states.load(ClientIndex{3});
+  ASSERT_TRUE(state.ok());
+  EXPECT_EQ((*state)->epoch(), 0U);
+  EXPECT_TRUE((*state)->current().empty());
+}
+
+TEST(ClientStates, AnotherProcessFindsWhatWasSaved) {
+  const ScratchDirectory scratch;
+  for (const std::uint32_t client : {0U, 999U, 1000U, 4000000000U}) {
+    ClientStates here(real_file_system(), scratch.path(), Writing::kAtOnce);
+    ASSERT_TRUE(here.save(ClientIndex{client}, a_state()).ok());
+    ClientStates there(real_file_system(), scratch.path(), Writing::kAtOnce);
+    const auto found = there.load(ClientIndex{client});
+    ASSERT_TRUE(found.ok()) << found.status().message();
+    expect_same(**found, *a_state());
+  }
+}
+
+TEST(ClientStates, InSimulationFilesAreWrittenWithTheCheckpointOnly) {
+  const ScratchDirectory scratch;
+  ClientStates states(real_file_system(), scratch.path(), Writing::kWhenFlushed);
+  ASSERT_TRUE(states.save(ClientIndex{1}, a_state()).ok());
+  EXPECT_FALSE(std::filesystem::exists(states.file_of(ClientIndex{1})));
+  expect_same(**states.load(ClientIndex{1}), *a_state());
+
+  ASSERT_TRUE(states.flush().ok());
+
+  ClientStates later(real_file_system(), scratch.path(), Writing::kWhenFlushed);
+  expect_same(**later.load(ClientIndex{1}), *a_state());
+}
+
+TEST(ClientStates, ADamagedFileIsNoState) {
+  const ScratchDirectory scratch;
+  ClientStates states(real_file_system(), scratch.path(), Writing::kAtOnce);
+  ASSERT_TRUE(states.save(ClientIndex{1}, a_state()).ok());
+  const std::filesystem::path file = states.file_of(ClientIndex{1});
+  std::ostringstream read;
+  read << std::ifstream(file, std::ios::binary).rdbuf();
+  const std::string whole = read.str();
+  for (std::size_t place = 0; place < whole.size(); ++place) {
+    std::string damaged = whole;
+    damaged[place] = static_cast<char>(damaged[place] ^ 1);
+    std::ofstream(file, std::ios::binary) << damaged;
+    const auto found = states.load(ClientIndex{1});
+    // Names and spaces of the header may change without a loss; numbers may not.
+    if (found.ok()) { expect_same(**found, *a_state()); }
+  }
+  for (std::size_t size = 0; size < whole.size(); ++size) {
+    std::ofstream(file, std::ios::binary) << whole.substr(0, size);
+    EXPECT_FALSE(states.load(ClientIndex{1}).ok()) << size;
+  }
+}
+
+// Whatever operation fails, and if the power goes with it: there is the one state or the other, whole.
+TEST(ClientStates, ADiskThatFailsKeepsOneStateOrTheOther) {
+  for (const auto names : {FaultyFileSystem::Names::kForgotten, FaultyFileSystem::Names::kKept}) {
+    bool done = false;
+    for (std::size_t operation = 0; !done; ++operation) {
+      ASSERT_LT(operation, 100U);
+      FaultyFileSystem disk;
+      ClientStates before(disk, "run/clients", Writing::kAtOnce);
+      ASSERT_TRUE(before.save(ClientIndex{1}, a_state(0.125F)).ok());
+      disk.fail_at(operation, FaultyFileSystem::After::kDead);
+      const Status saved = ClientStates(disk, "run/clients", Writing::kAtOnce).save(ClientIndex{1}, a_state(0.5F));
+      done = saved.ok();
+      disk.power_cut(names);
+
+      const auto found = ClientStates(disk, "run/clients", Writing::kAtOnce).load(ClientIndex{1});
+
+      ASSERT_TRUE(found.ok()) << found.status().message();
+      const bool is_new = *(*found)->undecided().front().increment == *a_state(0.5F)->undecided().front().increment;
+      EXPECT_TRUE(is_new || !done);
+      expect_same(**found, *a_state(is_new ? 0.5F : 0.125F));
+    }
+  }
+}
+
+}  // namespace
+}  // namespace tributary
