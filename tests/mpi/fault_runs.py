@@ -25,12 +25,14 @@ from dataclasses import dataclass, field
 from mpirun import PROGRAM, Job, environment, rounds_done, send, settings, wait_until
 
 LOST_AFTER = 1.5   # seconds: mpi.lost_after_s
-# Payloads that travel with their letters, and such that are announced and then moved; about a second of rounds each.
-MODELS = {"small": ("{kind: logistic}", 200), "large": ("{kind: mlp, hidden: [3000]}", 60)}
+# Payloads that travel with their letters, and such that are announced and then moved; about a second of rounds each. With
+# scaffold, every client keeps a file of its own, which has to agree with the root's checkpoint.
+MODELS = {"small": ("{kind: logistic}", 200, "fedavg"), "large": ("{kind: mlp, hidden: [3000]}", 60, "fedavg"),
+          "states": ("{kind: logistic}", 120, "scaffold")}
 
 
 def federation(model):
-    kind, rounds = MODELS[model]
+    kind, rounds, algorithm = MODELS[model]
     return f"""
 schema: 1
 name: faults
@@ -41,6 +43,7 @@ topology: {{widths: [3, 8]}}
 data: {{source: synthetic, samples: 800, shape: [16], classes: 4,
        partition: {{kind: label-dirichlet, alpha: 0.5, min_samples: 5}}}}
 model: {kind}
+algorithm: {{kind: {algorithm}}}
 trainer: {{kind: torch, batch_size: 16, optimizer: {{kind: sgd, lr: 0.05, momentum: 0.9}}}}
 evaluation: {{every: 10}}
 mpi: {{lost_after_s: {LOST_AFTER}}}
@@ -74,7 +77,7 @@ class Fault:
     @staticmethod
     def drawn(randomness):
         kind = randomness.choice(["kill", "stop", "delay", "silence"])
-        model = randomness.choice(["small", "small", "large"])
+        model = randomness.choice(["small", "states", "large"])
         rounds = MODELS[model][1]
         ranks = randomness.randint(2, 5)
         moment = randomness.choices(["start", "round", "end"], [15, 70, 15])[0]
