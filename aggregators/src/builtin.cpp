@@ -5,6 +5,7 @@
 #include "tributary/aggregators/feddyn.hpp"
 #include "tributary/aggregators/fednova.hpp"
 #include "tributary/aggregators/fedprox.hpp"
+#include "tributary/aggregators/qfedavg.hpp"
 #include "tributary/aggregators/scaffold.hpp"
 #include "tributary/aggregators/server_optimizers.hpp"
 #include "tributary/aggregators/synchronous.hpp"
@@ -24,6 +25,8 @@ void register_builtin_aggregators(ExtensionRegistry& registry) {
                     [] { return std::make_unique<WeightedSum>(); });
   registry.add_local_method("fedprox", "clients are pulled towards the model that they were given",
                             [](const LocalMethodSettings& settings) { return std::make_unique<FedProx>(settings); });
+  registry.add_local_method("qfedavg", "clients on which the model does badly move it further",
+                            [](const LocalMethodSettings& settings) { return std::make_unique<QFedAvg>(settings); });
   registry.add_local_method("scaffold", "control variates take out what sets each client's data apart",
                             [](const LocalMethodSettings& settings) { return std::make_unique<Scaffold>(settings); });
   registry.add_local_method("feddyn", "each client's pull follows what it has sent before",

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tributary/aggregators/fednova.hpp"
 
-#include <limits>
 #include <memory>
 #include <vector>
 
@@ -26,13 +25,8 @@ Status FedNova::prepare(const MethodTask& task, const TrainingFacts& facts, Clie
   return {};
 }
 
-// Of very many metrics only so many are carried. Without all clients' steps the mean means nothing, and a model that is
-// not finite ends the run.
 double FedNova::scale(const AggregationRule& rule) const {
-  const auto found = rule.scalars().find(kSteps);
-  const bool complete =
-      found != rule.scalars().end() && found->second.left_out() == 0 && found->second.weight() == rule.weight();
-  return complete ? found->second.mean() : std::numeric_limits<double>::quiet_NaN();
+  return mean_of_all(rule, kSteps);
 }
 
 }  // namespace tributary

@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <limits>
+
 namespace tributary {
 
 // A gradient counts once when it is taken, momentum times as much in the next step, and so on.
@@ -15,6 +17,13 @@ double accumulated_steps(std::uint64_t steps, double momentum, bool nesterov) {
     sum += nesterov ? 1.0 + momentum * velocity : velocity;
   }
   return sum;
+}
+
+double mean_of_all(const AggregationRule& rule, const std::string& metric) {
+  const auto found = rule.scalars().find(metric);
+  const bool complete =
+      found != rule.scalars().end() && found->second.left_out() == 0 && found->second.weight() == rule.weight();
+  return complete ? found->second.mean() : std::numeric_limits<double>::quiet_NaN();
 }
 
 Status check_steps(const char* who, std::uint64_t steps) {

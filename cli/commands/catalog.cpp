@@ -9,6 +9,7 @@ std::span<const CatalogSection> configuration_catalog() {
        "algorithm.kind",
        {{"fedavg", "several local steps or epochs per round, then the weighted mean (McMahan et al. 2017)"},
         {"fedsgd", "one step on all of a client's samples per round"},
+        {"qfedavg", "FedAvg in which clients on which the model does badly count for more (Li et al. 2020)"},
         {"scaffold", "control variates take out what sets clients' data apart (Karimireddy et al. 2020)"},
         {"feddyn", "each client's pull follows what it has sent (Acar et al. 2021)"},
         {"fedprox", "FedAvg with a pull towards the round's model (Li et al. 2020)"},

@@ -122,6 +122,7 @@ CASES = {
                                             ["trainer.optimizer.schedule.final_lr=0.04"]),
     "algorithm.kind": (["trainer.epochs=2"], [], ["algorithm.kind=fedprox"]),
     "algorithm.mu": (["trainer.epochs=2", "algorithm.kind=fedprox"], [], ["algorithm.mu=0.5"]),
+    "algorithm.fairness": (["algorithm.kind=qfedavg"], [], ["algorithm.fairness=2"]),
     "algorithm.alpha": (["algorithm.kind=feddyn", "algorithm.weighting=uniform"], [], ["algorithm.alpha=0.5"]),
     "algorithm.weighting": (UNEVEN, [], ["algorithm.weighting=uniform"]),
     "algorithm.weight_cap": ([*UNEVEN, "algorithm.weighting=capped"], ["algorithm.weight_cap=5"],

@@ -65,7 +65,7 @@ std::vector<Key> training_keys() {
        .meaning = "Samples per step.",
        .field = in<kTrainer, &TrainerConfig::batch_size>,
        .range = kAtLeastOne,
-       .when = "algorithm.kind=fedavg|fedprox|fednova|scaffold|feddyn",
+       .when = "algorithm.kind=fedavg|fedprox|fednova|qfedavg|scaffold|feddyn",
        .printed =
            [](const Target& target) {
              const TrainerConfig& trainer = target.configuration.trainer;
@@ -173,11 +173,11 @@ std::vector<Key> training_keys() {
       {.path = "algorithm.kind",
        .meaning =
            "`fedavg` · `fedsgd`: one step on all of a client's samples · `fedprox`: fedavg with a pull towards the "
-           "round's model · `fednova`: who does more steps does not count for more · `scaffold`: control variates take "
-           "out what sets "
-           "clients' data apart · `feddyn`: each client's pull follows what it has sent.",
+           "round's model · `fednova`: who does more steps does not count for more · `qfedavg`: clients on which the "
+           "model does badly count for more · `scaffold`: control variates take out what sets clients' data apart · "
+           "`feddyn`: each client's pull follows what it has sent.",
        .field = in<kAlgorithm, &AlgorithmConfig::kind>,
-       .choices = {"fedavg", "fedsgd", "fedprox", "fednova", "scaffold", "feddyn"},
+       .choices = {"fedavg", "fedsgd", "fedprox", "fednova", "qfedavg", "scaffold", "feddyn"},
        .when = "trainer.kind=torch|command|library"},
       {.path = "algorithm.mu",
        .meaning = "Strength of that pull.",
@@ -185,6 +185,11 @@ std::vector<Key> training_keys() {
        .range = kNotNegative,
        .float32 = true,
        .when = "algorithm.kind=fedprox"},
+      {.path = "algorithm.fairness",
+       .meaning = "The `q` of q-FedAvg: a client counts by that power of its loss. 0: fedavg.",
+       .field = in<kAlgorithm, &AlgorithmConfig::fairness>,
+       .range = {.least = 0.0, .most = 10.0},
+       .when = "algorithm.kind=qfedavg"},
       {.path = "algorithm.alpha",
        .meaning =
            "Strength of the regularization: the larger, the faster, as long as clients' steps stay stable. Of the "

@@ -320,14 +320,21 @@ class Rules {
     const Kind kind = configuration_.algorithm.kind;
     const OptimizerConfig& optimizer = configuration_.trainer.optimizer;
     const bool torch = configuration_.trainer.kind == "torch";
-    const std::string name = kind == Kind::kFedNova ? "fednova" : kind == Kind::kScaffold ? "scaffold" : "feddyn";
+    const std::string name = kind == Kind::kFedNova    ? "fednova"
+                             : kind == Kind::kQFedAvg  ? "qfedavg"
+                             : kind == Kind::kScaffold ? "scaffold"
+                                                       : "feddyn";
     const auto refuse = [&](bool wrong, std::string_view path, const std::string& why) {
       if (wrong && usable({path})) { mistake(path, fmt::format("{} with algorithm.kind {}{}", path, name, why)); }
     };
     const bool adaptive = torch && optimizer.kind != OptimizerConfig::Kind::kSgd;
-    if (kind == Kind::kFedNova || kind == Kind::kScaffold || kind == Kind::kFedDyn) {
+    if (kind == Kind::kFedNova || kind == Kind::kQFedAvg || kind == Kind::kScaffold || kind == Kind::kFedDyn) {
       refuse(adaptive, "trainer.optimizer.kind",
              " must be sgd: how often a gradient counts in a change is not known of adam and adamw");
+    }
+    if (kind == Kind::kQFedAvg) {
+      refuse(configuration_.trainer.kind == "command", "trainer.kind",
+             " must be torch or library: a program cannot tell its learning rate");
     }
     if (kind == Kind::kScaffold) {
       refuse(torch && optimizer.clip_norm > 0.0, "trainer.optimizer.clip_norm",

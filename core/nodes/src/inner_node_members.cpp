@@ -35,13 +35,27 @@ Status InnerNode::check_members(NodeId from, const Update& update) const {
         "the update weighs {}, and {} was announced: with this method a client must weigh the same in every task",
         update.weight.value(), settings_.weight_bounds->at(from.value).value()));
   }
+  for (const Member& member : update.members) {
+    if (speaks_for(from, member.client)) { continue; }
+    return invalid_argument(
+        fmt::format("the update names node {}, which is no client below its sender", member.client.value));
+  }
   TRIBUTARY_RETURN_IF_ERROR(ledger_.check(update.members));
   for (const Member& member : update.members) {
     if (!holds(member)) { continue; }
-    return invalid_argument(fmt::format("increment {} of client node {}, which is in it, is in these sums already",
+    return invalid_argument(fmt::format("increment {} of the state of client node {}, which is in it, is in these sums already",
                                         member.sequence, member.client.value));
   }
   return {};
+}
+
+bool InnerNode::speaks_for(NodeId child, NodeId client) const {
+  const Tree* const tree = settings_.tree;
+  if (tree == nullptr) { return true; }
+  if (client.value >= tree->size() || !tree->is_client(client)) { return false; }
+  NodeId above = client;
+  while (tree->tier(above) > tree->tier(child)) { above = tree->parent(above); }
+  return above == child;
 }
 
 // In sums of this node that its parent may still count; at the root, in the sums of the open round.
@@ -55,7 +69,7 @@ bool InnerNode::holds(const Member& member) const {
 
 void InnerNode::on_inquiry(NodeContext& context, NodeId from, const InquiryMessage& inquiry) {
   // A client that was asked in an earlier run, or has heard of a later one, asks about other increments.
-  if (epoch_ == 0 || inquiry.epoch != epoch_ || inquiry.sequences.empty()) { return; }
+  if (epoch_ == 0 || inquiry.epoch != epoch_ || inquiry.sequences.empty() || !speaks_for(from, inquiry.client)) { return; }
   DecisionMessage decision{inquiry.client, epoch_, {}};
   std::vector<std::uint64_t> elsewhere;
   for (const std::uint64_t sequence : inquiry.sequences) {

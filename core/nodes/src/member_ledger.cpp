@@ -8,6 +8,7 @@
 #include <cmath>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <system_error>
 
 namespace tributary {
@@ -28,10 +29,11 @@ Status MemberLedger::check(std::span<const Member> members) const {
     const auto known = client.sequences.find(member.sequence);
     const bool settled = member.sequence < client.floor;
     if (!settled && known == client.sequences.end()) { continue; }
-    const bool counted = !settled && known->second != State::kDropped;
-    return invalid_argument(fmt::format("increment {} of client node {}, which is in it, {}", member.sequence,
-                                        member.client.value,
-                                        counted ? "has been counted before" : "has been given up"));
+    const std::string_view why = settled ? "was settled long ago: the client has lost its state, or an older one is back"
+                                 : known->second == State::kDropped ? "has been given up"
+                                                                    : "has been counted before";
+    return invalid_argument(fmt::format("increment {} of the state of client node {}, which is in it, {}",
+                                        member.sequence, member.client.value, why));
   }
   return {};
 }

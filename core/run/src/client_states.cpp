@@ -32,9 +32,9 @@ std::size_t bytes_of(const ClientState& state) {
   return bytes;
 }
 
-Digest digest_of(std::uint64_t epoch, std::uint64_t next, std::span<const SafetensorsItem> items) {
+Digest digest_of(ClientIndex client, std::uint64_t epoch, std::uint64_t next, std::span<const SafetensorsItem> items) {
   Hasher hasher;
-  hasher.update(fmt::format("{} {}\n", epoch, next));
+  hasher.update(fmt::format("{} {} {}\n", client.value, epoch, next));
   for (const SafetensorsItem& item : items) {
     hasher.update(fmt::format("{} {}\n", item.name, item.bytes.size()));
     hasher.update(item.bytes);
@@ -131,8 +131,8 @@ Result<std::shared_ptr<const ClientState>> ClientStates::read(ClientIndex client
     items.push_back({.name = tensor.name, .dtype = tensor.dtype, .shape = tensor.shape, .bytes = bytes});
   }
   const auto digest = file->metadata().find(kDigestKey);
-  if (digest == file->metadata().end() || digest->second != digest_of(epoch, next, items).hex()) {
-    return bad_data(fmt::format("{}: the state of a client is damaged: its digest does not fit", path.string()));
+  if (digest == file->metadata().end() || digest->second != digest_of(client, epoch, next, items).hex()) {
+    return bad_data(fmt::format("{}: it is damaged, or the state of another client: its digest does not fit", path.string()));
   }
   return std::shared_ptr<const ClientState>(
       std::make_shared<const ClientState>(epoch, next, std::move(settled), std::move(undecided)));
@@ -159,7 +159,7 @@ Status ClientStates::write(ClientIndex client, const ClientState& state) {
                            {{kFormatKey, kFormat},
                             {kEpochKey, std::to_string(state.epoch())},
                             {kNextKey, std::to_string(state.next())},
-                            {kDigestKey, digest_of(state.epoch(), state.next(), items).hex()}});
+                            {kDigestKey, digest_of(client, state.epoch(), state.next(), items).hex()}});
 }
 
 }  // namespace tributary

@@ -131,21 +131,26 @@ Status check_policy(const Tree& tree, std::uint32_t tier, const TierConfig& conf
   return {};
 }
 
-// Where its normalization would be none, or wrong.
-Status check_fednova(const Tree& tree, std::uint32_t tier, const TierConfig& settings, const TierPolicy& policy) {
+// Of methods that divide at the root by what clients tell: where that would undo what clients did, or be wrong.
+Status check_division(const Tree& tree, std::uint32_t tier, const TierConfig& settings, const TierPolicy& policy,
+                      AlgorithmConfig::Kind kind) {
+  const bool nova = kind == AlgorithmConfig::Kind::kFedNova;
   if (policy.continuous() && policy.largest_target(tree.tier_size(tier + 1)) < 2) {
     return configuration_error(fmt::format(
-        "tiers.{}: algorithm.kind fednova needs several updates in a commit: a single one would be multiplied by the "
-        "very steps that it was divided by. Use policy buffered with a buffer of two or more",
-        tier));
+        "tiers.{}: algorithm.kind {} needs several updates in a commit: a single one would be {}. Use policy "
+        "buffered with a buffer of two or more",
+        tier, nova ? "fednova" : "qfedavg",
+        nova ? "multiplied by the very steps that it was divided by"
+             : "divided by the very power of its loss that it was multiplied by"));
   }
   const bool moves_own = tier > 0 && (settings.local_rounds > 1 ||
                                       (policy.continuous() && settings.edge_model == TierConfig::EdgeModel::kOwn));
   if (!moves_own) { return {}; }
-  return configuration_error(fmt::format(
-      "tiers.{}: algorithm.kind fednova takes the mean of all clients' steps at the root, so that aggregators "
-      "must not move models of their own: local_rounds must be 1, and edge_model forward",
-      tier));
+  return configuration_error(
+      fmt::format("tiers.{}: algorithm.kind {} takes the mean of what all clients tell of their steps at the root, so "
+                  "that aggregators "
+                  "must not move models of their own: local_rounds must be 1, and edge_model forward",
+                  tier, nova ? "fednova" : "qfedavg"));
 }
 
 // Its second vector enters the model whole with every commit, while its feedback is late.
@@ -178,6 +183,8 @@ std::string method_name(AlgorithmConfig::Kind kind) {
       return "fedprox";
     case AlgorithmConfig::Kind::kFedNova:
       return "fednova";
+    case AlgorithmConfig::Kind::kQFedAvg:
+      return "qfedavg";
     case AlgorithmConfig::Kind::kScaffold:
       return "scaffold";
     case AlgorithmConfig::Kind::kFedDyn:
@@ -218,10 +225,11 @@ Result<Plan> Plan::create(Configuration configuration, Tree tree, const TrainerF
     if (!policy.ok()) { return policy.status().with_context(fmt::format("tiers.{}.policy", tier)); }
     policies.push_back(std::move(policy).value());
     TRIBUTARY_RETURN_IF_ERROR(check_policy(tree, tier, settings, *policies.back()));
-    if (configuration.algorithm.kind == AlgorithmConfig::Kind::kFedNova) {
-      TRIBUTARY_RETURN_IF_ERROR(check_fednova(tree, tier, settings, *policies.back()));
+    const AlgorithmConfig::Kind kind = configuration.algorithm.kind;
+    if (kind == AlgorithmConfig::Kind::kFedNova || kind == AlgorithmConfig::Kind::kQFedAvg) {
+      TRIBUTARY_RETURN_IF_ERROR(check_division(tree, tier, settings, *policies.back(), kind));
     }
-    if (configuration.algorithm.kind == AlgorithmConfig::Kind::kFedDyn) {
+    if (kind == AlgorithmConfig::Kind::kFedDyn) {
       TRIBUTARY_RETURN_IF_ERROR(check_feddyn(tree, tier, settings, *policies.back()));
     }
   }
@@ -341,6 +349,7 @@ Status Plan::choose_method(const TrainerFactory& factory) {
                                                                  .nesterov = local.nesterov,
                                                                  .mu = algorithm.mu,
                                                                  .alpha = algorithm.alpha,
+                                                                 .q = algorithm.fairness,
                                                                  .clients = clients,
                                                                  .weight = Weight::from_units(units),
                                                                  .grid_bits = increments_.scale.fraction_bits}));
@@ -392,6 +401,7 @@ InnerNodeSettings Plan::inner_node(NodeId node, std::uint32_t incarnation) const
   if (root) { settings.method = method_; }
   settings.increments = increments_;
   settings.keeps_states = method_ && method_->keeps_state();
+  settings.tree = &tree_;
   return settings;
 }
 

@@ -160,6 +160,7 @@ Result<ClientUpdate> TrainingPool::train(Trainer& trainer, Job& job) {
       Result<Drift> drift = method_->drift(method);
       if (!drift.ok()) { return about(drift.status()); }
       job.task.drift = std::move(drift).value();
+      job.task.evaluate_first = job.task.evaluate_first || method_->needs_base_loss();
     }
     Result<TrainOutcome> outcome = trainer.train(job.task);
     job.task.drift = {};

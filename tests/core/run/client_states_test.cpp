@@ -93,6 +93,15 @@ TEST(ClientStates, ADamagedFileIsNoState) {
   }
 }
 
+TEST(ClientStates, AnotherClientsFileIsNoState) {
+  const ScratchDirectory scratch;
+  ClientStates states(real_file_system(), scratch.path(), Writing::kAtOnce);
+  ASSERT_TRUE(states.save(ClientIndex{1}, a_state()).ok());
+  std::filesystem::copy_file(states.file_of(ClientIndex{1}), states.file_of(ClientIndex{2}));
+
+  EXPECT_EQ(states.load(ClientIndex{2}).status().code(), Code::kBadData);
+}
+
 // Whatever operation fails, and if the power goes with it: there is the one state or the other, whole.
 TEST(ClientStates, ADiskThatFailsKeepsOneStateOrTheOther) {
   for (const auto names : {FaultyFileSystem::Names::kForgotten, FaultyFileSystem::Names::kKept}) {

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 #include "tributary/base/status.hpp"
 #include "tributary/nodes/local_method.hpp"
@@ -18,6 +19,10 @@ namespace tributary {
 
 // kBadData: the trainer tells no steps, or more than 2^30. `who` asks for them.
 Status check_steps(const char* who, std::uint64_t steps);
+
+// The mean of a metric that every client in the sums must have told. Not a number where one of them has not: of very
+// many metrics only so many are carried. A model that is not finite then ends the run.
+[[nodiscard]] double mean_of_all(const AggregationRule& rule, const std::string& metric);
 
 // Calls change(i) for every value of a trainable tensor.
 template <typename Change>

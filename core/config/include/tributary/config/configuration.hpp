@@ -128,10 +128,11 @@ struct TrainerConfig {
 };
 
 struct AlgorithmConfig {
-  enum class Kind { kFedAvg, kFedSgd, kFedProx, kFedNova, kScaffold, kFedDyn };
+  enum class Kind { kFedAvg, kFedSgd, kFedProx, kFedNova, kQFedAvg, kScaffold, kFedDyn };
   Kind kind = Kind::kFedAvg;
-  double mu = 0.01;     // kFedProx
-  double alpha = 0.01;  // kFedDyn
+  double mu = 0.01;       // kFedProx
+  double alpha = 0.01;    // kFedDyn
+  double fairness = 1.0;  // kQFedAvg: its q
   enum class Weighting { kSamples, kUniform, kCapped };
   Weighting weighting = Weighting::kSamples;
   double weight_cap = 0.0;  // kCapped: largest weight of one client

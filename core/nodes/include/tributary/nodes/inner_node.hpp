@@ -71,6 +71,8 @@ struct InnerNodeSettings {
   // What the method's updates carry beside the change of the model, at every node; and whether clients have a state.
   IncrementSegments increments;
   bool keeps_states = false;
+  // Where it keeps states: a child speaks for the clients below it alone. Must outlive the node; null: not checked.
+  const Tree* tree = nullptr;
 };
 
 // Whose the parts of a root's snapshot are.
@@ -223,6 +225,7 @@ class InnerNode final : public Node {
   void on_inquiry(NodeContext& context, NodeId from, const InquiryMessage& inquiry);
   void on_decision(NodeContext& context, const DecisionMessage& decision);
   [[nodiscard]] Status check_members(NodeId from, const Update& update) const;
+  [[nodiscard]] bool speaks_for(NodeId child, NodeId client) const;
   [[nodiscard]] bool holds(const Member& member) const;
   void keep_increments();
   void fill_increments(Update& update);

@@ -36,6 +36,7 @@ struct LocalMethodSettings {
   bool nesterov = false;
   double mu = 0.01;           // FedProx
   double alpha = 0.01;        // FedDyn
+  double q = 1.0;             // q-FedAvg
   std::uint64_t clients = 1;  // of the whole tree
   Weight weight;              // of all of them together
   int grid_bits = 30;         // increments lie on steps of 2^-grid_bits
@@ -89,6 +90,8 @@ class LocalMethod {
   }
   // Names of the increments that every update carries.
   [[nodiscard]] virtual std::vector<std::string> increments() const { return {}; }
+  // Clients must measure the model as it came: metric "base_loss".
+  [[nodiscard]] virtual bool needs_base_loss() const { return false; }
   // Clients have a state.
   [[nodiscard]] virtual bool keeps_state() const { return false; }
 

@@ -5,7 +5,7 @@
 // Simulation:  states are in memory, and go to their files when a checkpoint is saved: what a killed run had beyond its
 //              last checkpoint is lost on both sides.
 // Format:      safetensors. "settled", F64; "undecided.<sequence>", F32, for each; the metadata says of which run they
-//              are (`epoch`), the next sequence, and the SHA-256 of the rest.
+//              are (`epoch`), the next sequence, and the SHA-256 of these, the client's number and the tensors.
 // Threads:     one at a time. Memory: in simulation, the states since the last flush(), and up to 256 MiB of others.
 // Errors:      kBadData: a file that is damaged; kIo.
 #pragma once
