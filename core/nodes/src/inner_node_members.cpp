@@ -43,8 +43,9 @@ Status InnerNode::check_members(NodeId from, const Update& update) const {
   TRIBUTARY_RETURN_IF_ERROR(ledger_.check(update.members));
   for (const Member& member : update.members) {
     if (!holds(member)) { continue; }
-    return invalid_argument(fmt::format("increment {} of the state of client node {}, which is in it, is in these sums already",
-                                        member.sequence, member.client.value));
+    return invalid_argument(
+        fmt::format("increment {} of the state of client node {}, which is in it, is in these sums already",
+                    member.sequence, member.client.value));
   }
   return {};
 }
@@ -69,7 +70,9 @@ bool InnerNode::holds(const Member& member) const {
 
 void InnerNode::on_inquiry(NodeContext& context, NodeId from, const InquiryMessage& inquiry) {
   // A client that was asked in an earlier run, or has heard of a later one, asks about other increments.
-  if (epoch_ == 0 || inquiry.epoch != epoch_ || inquiry.sequences.empty() || !speaks_for(from, inquiry.client)) { return; }
+  if (epoch_ == 0 || inquiry.epoch != epoch_ || inquiry.sequences.empty() || !speaks_for(from, inquiry.client)) {
+    return;
+  }
   DecisionMessage decision{inquiry.client, epoch_, {}};
   std::vector<std::uint64_t> elsewhere;
   for (const std::uint64_t sequence : inquiry.sequences) {

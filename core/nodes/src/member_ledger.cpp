@@ -29,7 +29,8 @@ Status MemberLedger::check(std::span<const Member> members) const {
     const auto known = client.sequences.find(member.sequence);
     const bool settled = member.sequence < client.floor;
     if (!settled && known == client.sequences.end()) { continue; }
-    const std::string_view why = settled ? "was settled long ago: the client has lost its state, or an older one is back"
+    const std::string_view why = settled
+                                     ? "was settled long ago: the client has lost its state, or an older one is back"
                                  : known->second == State::kDropped ? "has been given up"
                                                                     : "has been counted before";
     return invalid_argument(fmt::format("increment {} of the state of client node {}, which is in it, {}",

@@ -132,7 +132,8 @@ Result<std::shared_ptr<const ClientState>> ClientStates::read(ClientIndex client
   }
   const auto digest = file->metadata().find(kDigestKey);
   if (digest == file->metadata().end() || digest->second != digest_of(client, epoch, next, items).hex()) {
-    return bad_data(fmt::format("{}: it is damaged, or the state of another client: its digest does not fit", path.string()));
+    return bad_data(
+        fmt::format("{}: it is damaged, or the state of another client: its digest does not fit", path.string()));
   }
   return std::shared_ptr<const ClientState>(
       std::make_shared<const ClientState>(epoch, next, std::move(settled), std::move(undecided)));
