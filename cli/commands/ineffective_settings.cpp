@@ -154,6 +154,28 @@ std::string about_schedule(const Configuration& configuration) {
                      first_round_at_rest(optimizer, rounds), rounds, kSchedule, optimizer.gamma);
 }
 
+// Control variates of clients that all work at once are old by the time they are used.
+std::string about_variates(const Configuration& configuration, const Tree& tree) {
+  constexpr std::uint32_t kMostAtWork = 4;  // times the updates of a commit
+  if (configuration.algorithm.kind != AlgorithmConfig::Kind::kScaffold) { return {}; }
+  for (std::uint32_t tier = 0; tier < tree.height(); ++tier) {
+    const TierConfig& config = configuration.tier(tier);
+    if (config.policy != "asynchronous" && config.policy != "buffered") { continue; }
+    const std::uint32_t target = config.policy == "buffered" ? config.buffer : 1;
+    const std::set<std::uint32_t> counts = child_counts(tree, tier);
+    const std::uint32_t most = counts.empty() ? 0 : *counts.rbegin();
+    const std::uint32_t working = std::min(most, config.concurrency.value_or(most));
+    if (working <= kMostAtWork * target) { continue; }
+    return fmt::format(
+        "tiers.{}: with algorithm.kind scaffold {} children work at a time and {} make a commit, so that control "
+        "variates "
+        "are old when they are used: the model may swing instead of settling. Lower concurrency or the learning rate, "
+        "or use a larger buffer",
+        tier, working, target);
+  }
+  return {};
+}
+
 }  // namespace
 
 std::vector<std::string> ineffective_settings(const Configuration& configuration, const Tree& tree, bool in_job) {
@@ -171,8 +193,8 @@ std::vector<std::string> ineffective_settings(const Configuration& configuration
     }
   }
   if (std::string text = about_schedule(configuration); !text.empty()) { sentences.push_back(std::move(text)); }
-  for (std::string text :
-       {about_weights(configuration, tree), about_edge_models(configuration, tree), about_optimizers(configuration)}) {
+  for (std::string text : {about_weights(configuration, tree), about_edge_models(configuration, tree),
+                           about_optimizers(configuration), about_variates(configuration, tree)}) {
     if (!text.empty()) { sentences.push_back(std::move(text)); }
   }
   if (tree.height() == 1 && configuration.default_tier.local_rounds != 1) {

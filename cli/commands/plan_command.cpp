@@ -38,8 +38,16 @@ CostOptions cost_options(const PreparedRun& composition) {
   update.update.segments.push_back({std::string(kDeltaSegment), {}});
   update.update.scalars["loss"] = {};
   CostOptions options;
-  options.bytes_down = plan.payload_bytes() + control_bytes(TaskMessage{});
-  options.bytes_up = plan.payload_bytes() + control_bytes(std::move(update));
+  // Methods send vectors of the model's size beside it.
+  std::size_t down = 1;
+  std::size_t up = 1;
+  if (const LocalMethod* const method = plan.local_method()) {
+    const std::unique_ptr<MethodServer> server = method->make_server();
+    down += server ? server->broadcast(plan.spec()).size() : 0;
+    up += method->increments().size();
+  }
+  options.bytes_down = down * plan.payload_bytes() + control_bytes(TaskMessage{});
+  options.bytes_up = up * plan.payload_bytes() + control_bytes(std::move(update));
   for (std::uint32_t distance = 0; distance < plan.tree().height(); ++distance) {
     const TierConfig& tier = plan.tier(distance);
     const bool by_rounds = tier.policy == "synchronous";

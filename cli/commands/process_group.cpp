@@ -66,8 +66,9 @@ class MpiJob final : public ProcessGroup {
                            .open_states = nullptr,
                            .stop_now = settings.stop_now};
     if (settings.keeps_states) {
-      made.open_states = [](const std::string& directory) {
-        return std::make_unique<ClientStates>(real_file_system(), directory, ClientStates::Writing::kAtOnce);
+      made.open_states = [parameters = settings.parameters](const std::string& directory) {
+        return std::make_unique<ClientStates>(real_file_system(), directory, parameters,
+                                              ClientStates::Writing::kAtOnce);
       };
     }
     return made;

@@ -32,6 +32,7 @@ struct JobSettings {
   const std::atomic<bool>* stop_now = nullptr;
   std::filesystem::path state_directory;  // of the states of clients; known to the first rank
   bool keeps_states = false;
+  std::size_t parameters = 0;  // of the model
 };
 
 class ProcessGroup {

@@ -268,7 +268,8 @@ Status run_here(const Context& context, Prepared& prepared) {
   std::optional<ClientStates> states;
   TRIBUTARY_RETURN_IF_ERROR(claim_directory(context, prepared));
   if (keeps_states(composition.plan)) {
-    states.emplace(real_file_system(), states_in(prepared.directory), ClientStates::Writing::kWhenFlushed);
+    states.emplace(real_file_system(), states_in(prepared.directory), composition.plan.spec().parameters(),
+                   ClientStates::Writing::kWhenFlushed);
     options.client_states = &*states;
   }
   TRIBUTARY_ASSIGN_OR_RETURN(const std::unique_ptr<Federation> federation,
@@ -280,6 +281,27 @@ Status run_here(const Context& context, Prepared& prepared) {
   return carry_out(context, prepared, *federation, driver);
 }
 
+// What an aggregator sends names the increments of clients' states in it, in a message of bounded size.
+Status check_members(const Plan& plan) {
+  if (!keeps_states(plan)) { return {}; }
+  const Tree& tree = plan.tree();
+  std::vector<std::uint64_t> below(tree.size(), 0);
+  for (std::uint32_t n = tree.size(); n-- > 1;) {
+    const NodeId node{n};
+    if (tree.is_client(node)) {
+      below[n] = 1;
+    } else if (below[n] > kMostMembers) {
+      return unsupported(
+          fmt::format("{} has {} clients below it, and with this algorithm.kind an aggregator can send the work of at "
+                      "most {} under "
+                      "mpirun: use more aggregators, or run in one process",
+                      tree.name(node), below[n], kMostMembers));
+    }
+    below[tree.parent(node).value] += below[n];
+  }
+  return {};
+}
+
 JobSettings job_settings(const PreparedRun& composition) {
   const Configuration& configuration = composition.plan.configuration();
   return {.threads = configuration.threads,
@@ -287,7 +309,8 @@ JobSettings job_settings(const PreparedRun& composition) {
           .work = client_work(composition),
           .stop_now = &stop_at_once,
           .state_directory = {},
-          .keeps_states = keeps_states(composition.plan)};
+          .keeps_states = keeps_states(composition.plan),
+          .parameters = composition.plan.spec().parameters()};
 }
 
 // The same in a job: the first rank runs, the others serve it.
@@ -302,6 +325,7 @@ Status run_in_job(const Context& context, ProcessGroup& job, Result<Prepared>& p
   TRIBUTARY_RETURN_IF_ERROR(
       speak_for_the_first(job.agree(prepared.status(), prepared.ok() ? &prepared->loaded.composition : nullptr)));
   const PreparedRun& composition = prepared->loaded.composition;
+  TRIBUTARY_RETURN_IF_ERROR(check_members(composition.plan));
   if (!job.is_first()) {
     context.note(job.describe());
     return speak_for_the_first(job.serve(composition, job_settings(composition)));

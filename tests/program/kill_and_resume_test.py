@@ -81,6 +81,42 @@ class KillAndResumeTest(ProgramTest):
                     "tiers": "{0: {cohort: {count: 1}}, 1: {local_rounds: 2, cohort: {fraction: 0.6}}}"}))
                 self.assertGreaterEqual(middle, moments // 3)
 
+    def interrupted_with_states(self, name):
+        """A run with states of clients that was killed after some checkpoints, and the model that it should end with."""
+        arguments = settings(rounds=150, **{"algorithm.kind": "scaffold"})
+        expected = self.model_digest(self.train(self.file, f"whole-{name}", *arguments))
+        directory = self.work / name
+        process = self.start("run", self.file, "--output", directory, "--quiet", *arguments)
+        self.wait_for(directory / "records.jsonl", process)
+        self.wait_for_rounds(directory, 40, process)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        return directory, expected
+
+    def test_states_of_clients_go_back_with_the_checkpoint(self):
+        directory, expected = self.interrupted_with_states("damaged")
+        newest = max((directory / "checkpoints").glob("checkpoint-*"))
+        newest.write_bytes(newest.read_bytes()[:500])
+        self.run_program("run", "--resume", directory, "--quiet")
+        self.assertEqual(self.model_digest(directory), expected)
+
+    def test_a_state_of_a_client_that_is_not_its_own_is_no_state(self):
+        def lost(files): files[0].unlink()
+        def swapped(files): files[0].write_bytes(files[1].read_bytes())
+        def cut(files): files[0].write_bytes(files[0].read_bytes()[:300])
+        for change, said in [(lost, "is not the one that the root has counted"), (swapped, "the state of another client"),
+                             (cut, "0.safetensors")]:
+            with self.subTest(change=change.__name__):
+                directory, expected = self.interrupted_with_states(change.__name__)
+                files = sorted((directory / "clients").glob("*/*.safetensors"))
+                kept = files[0].read_bytes()
+                change(files)
+                _, err = self.run_program("run", "--resume", directory, "--quiet", expect=65)
+                self.assertIn(said, err)
+                files[0].write_bytes(kept)
+                self.run_program("run", "--resume", directory, "--quiet")
+                self.assertEqual(self.model_digest(directory), expected)
+
     def test_a_run_that_stopped_at_its_accuracy_stays_stopped(self):
         directory = self.train(self.file, "stopped", *settings(rounds=40, **{"evaluation.stop_at_accuracy": 0.6}))
         expected = self.model_digest(directory)

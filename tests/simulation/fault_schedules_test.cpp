@@ -221,6 +221,9 @@ TEST_F(FaultSchedules, BothHalvesOfAStateHaveCountedTheSame) {
     finished += run.status.ok() ? 1U : 0U;
     roots_killed += run.observer.starts - 1;
     expect_both_halves_agree(run.observer.snapshot(), "method/control", states, tree, weight);
+    for (const NodeEvent& note : run.observer.heard) {
+      EXPECT_EQ(note.detail.find("is not the one that the root has counted"), std::string::npos) << note.detail;
+    }
     if (HasFailure()) { FAIL() << "seed " << seed; }
   }
   if (end - first >= 100) {

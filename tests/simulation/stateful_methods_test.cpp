@@ -243,6 +243,24 @@ TEST(StatefulMethods, ScaffoldReachesItAsynchronously) {
   expect_both_halves_agree(outcome, AlgorithmConfig::Kind::kScaffold, star());
 }
 
+// Aggregators below aggregators merge far more between two answers than one round has: there is room for it, and what
+// there is no room for is dropped on both sides.
+TEST(StatefulMethods, ScaffoldKeepsItsHalvesEqualWhereMuchComesTogether) {
+  Configuration continuous = configuration(AlgorithmConfig::Kind::kScaffold, 300);
+  continuous.default_tier.policy = "asynchronous";
+  continuous.tiers[0] = continuous.default_tier;
+  continuous.tiers[0].concurrency = 1;
+  continuous.tiers[1] = continuous.tiers[0];
+  continuous.tiers[2] = continuous.default_tier;
+  const Tree deep = testing::make_tree({2, 1, 1, 3, 3, 0, 0, 0, 0, 0, 0});
+
+  const Outcome outcome = run(
+      continuous, deep, [](ClientIndex client) { return std::chrono::milliseconds(client.value == 0 ? 100000 : 10); });
+
+  ASSERT_TRUE(outcome.run.status.ok()) << outcome.run.status.message();
+  expect_both_halves_agree(outcome, AlgorithmConfig::Kind::kScaffold, deep);
+}
+
 TEST(StatefulMethods, ScaffoldReachesItWithLocalRounds) {
   Configuration local = configuration(AlgorithmConfig::Kind::kScaffold, 3000);
   local.tiers[1].local_rounds = 3;

@@ -29,7 +29,9 @@ inline void expect_both_halves_agree(const Snapshot& saved, const std::string& n
     ClientState settled = *state;
     std::vector<std::uint64_t> sequences;
     for (const auto& part : settled.undecided()) { sequences.push_back(part.sequence); }
-    settled.settle(ledger.settle(tree.client_node(client), 1, sequences));
+    const MemberLedger::Claim claim{tree.client_node(client), state->last_settled(), sequences};
+    EXPECT_TRUE(ledger.agrees(claim)) << "client " << client.value;
+    settled.settle(ledger.settle(claim, sequences));
     EXPECT_TRUE(settled.undecided().empty()) << "client " << client.value;
     for (std::size_t i = 0; i < settled.settled().size(); ++i) { clients[i] += weight(client) * settled.settled()[i]; }
   }

@@ -57,6 +57,15 @@ inline TaskMessage a_task_with_broadcast() {
   return task;
 }
 
+inline DecisionMessage a_decision() {
+  return {.client = NodeId{5},
+          .epoch = 9,
+          .agreement = DecisionMessage::Agreement::kAgrees,
+          .settled = 1,
+          .newest = 4,
+          .fates = {{2, Fate::kHeld}, {4, Fate::kCounted}}};
+}
+
 inline UpdateMessage an_update() {
   UpdateMessage message{.key = {3, 12}, .update = {}};
   Update& update = message.update;
@@ -86,10 +95,15 @@ inline std::vector<Message> messages_of_every_kind() {
                            WorkingMessage{{1, 2}, false},
                            an_update(),
                            a_task_with_broadcast(),
-                           InquiryMessage{NodeId{5}, 9, 2, {2, 4}},
-                           InquiryMessage{NodeId{kLargest32}, kLargest, kLargest, {}},
-                           DecisionMessage{NodeId{5}, 9, {{2, Fate::kHeld}, {4, Fate::kCounted}}},
-                           DecisionMessage{NodeId{kLargest32}, kLargest, {{kLargest, Fate::kDropped}}}};
+                           InquiryMessage{NodeId{5}, 9, 1, {2, 4}, {4}},
+                           InquiryMessage{NodeId{kLargest32}, kLargest, kLargest, {}, {}},
+                           a_decision(),
+                           DecisionMessage{NodeId{kLargest32},
+                                           kLargest,
+                                           DecisionMessage::Agreement::kDiffers,
+                                           kLargest,
+                                           kLargest,
+                                           {{kLargest, Fate::kDropped}}}};
 
   TaskMessage late = a_task();
   late.key = last;
@@ -171,12 +185,14 @@ inline std::string described(const internal::NodeMessage& letter) {
       return text;
     }
     std::string operator()(const InquiryMessage& m) const {
-      std::string text = fmt::format("{} {} {}", m.client.value, m.epoch, m.first);
-      for (const std::uint64_t sequence : m.sequences) { text += fmt::format(" {}", sequence); }
+      std::string text = fmt::format("{} {} {}", m.client.value, m.epoch, m.settled);
+      for (const std::uint64_t sequence : m.undecided) { text += fmt::format(" {}", sequence); }
+      for (const std::uint64_t sequence : m.sequences) { text += fmt::format(" [{}]", sequence); }
       return text;
     }
     std::string operator()(const DecisionMessage& m) const {
-      std::string text = fmt::format("{} {}", m.client.value, m.epoch);
+      std::string text =
+          fmt::format("{} {} {} {} {}", m.client.value, m.epoch, static_cast<int>(m.agreement), m.settled, m.newest);
       for (const SequenceFate& known : m.fates) {
         text += fmt::format(" {}:{}", known.sequence, static_cast<int>(known.fate));
       }

@@ -458,8 +458,8 @@ TEST(NodeMessage, TheDocumentedExamplesAreWhatIsSent) {
 
   EXPECT_EQ(documented_bytes("### A task"), encode_letter(NodeId{1}, NodeId{5}, a_task(), task, ids));
   EXPECT_EQ(documented_bytes("### An update"), encode_letter(NodeId{5}, NodeId{1}, an_update(), update, ids));
-  const InquiryMessage inquiry{NodeId{5}, 9, 2, {2, 4}};
-  const DecisionMessage decision{NodeId{5}, 9, {{2, Fate::kHeld}, {4, Fate::kCounted}}};
+  const InquiryMessage inquiry{NodeId{5}, 9, 1, {2, 4}, {4}};
+  const DecisionMessage decision = testing::a_decision();
   EXPECT_EQ(documented_bytes("### An inquiry"), encode_letter(NodeId{5}, NodeId{1}, inquiry, {}, {}));
   EXPECT_EQ(documented_bytes("### A decision"), encode_letter(NodeId{1}, NodeId{5}, decision, {}, {}));
 }

@@ -61,23 +61,25 @@ void ClientNode::begin(NodeContext& context, TaskMessage task) {
       fail(context, saved);
       return;
     }
-    train(context);
-    return;
   }
-  unanswered_.clear();
-  for (const ClientState::Undecided& part : (*known)->undecided()) { unanswered_.push_back(part.sequence); }
-  if (unanswered_.empty()) {
-    train(context);
-    return;
+  // Also where there is nothing to ask about: a state that was lost, or is that of another checkpoint, is found so.
+  const bool of_epoch = (*known)->epoch() == epoch_;
+  settled_ = of_epoch ? (*known)->last_settled() : 0;
+  undecided_.clear();
+  for (const ClientState::Undecided& part : (*known)->undecided()) {
+    if (of_epoch) { undecided_.push_back(part.sequence); }
   }
-  first_undecided_ = unanswered_.front();
+  unanswered_ = undecided_;
   pause_ = liveness_.first_probe;
   questions_ = 0;
   ask(context);
 }
 
 void ClientNode::ask(NodeContext& context) {
-  context.send(link_.parent(), InquiryMessage{self_, epoch_, first_undecided_, unanswered_});
+  context.send(
+      link_.parent(),
+      InquiryMessage{
+          .client = self_, .epoch = epoch_, .settled = settled_, .undecided = undecided_, .sequences = unanswered_});
   context.set_timer(TimerId::kProbe, pause_);
 }
 
@@ -102,11 +104,21 @@ void ClientNode::on_timer(NodeContext& context, TimerId timer) {
 
 void ClientNode::on_decision(NodeContext& context, const DecisionMessage& decision) {
   if (!task_ || decision.client != self_ || decision.epoch != epoch_) { return; }
+  using Agreement = DecisionMessage::Agreement;
+  // An answer to an earlier question tells of increments, and nothing of the state as it is now.
+  const std::uint64_t newest = undecided_.empty() ? settled_ : undecided_.back();
+  const bool of_this = decision.settled == settled_ && decision.newest == newest;
+  if (of_this && decision.agreement == Agreement::kDiffers) {
+    fail(context, bad_data("the state of this client is not the one that the root has counted: its file in the run's "
+                           "directory clients/ is lost or an old one, or the run goes on from an older checkpoint"));
+    return;
+  }
   const std::size_t before = unanswered_.size();
   std::erase_if(unanswered_, [&decision](std::uint64_t sequence) {
     return std::ranges::count(decision.fates, sequence, &SequenceFate::sequence) > 0;
   });
-  if (unanswered_.size() == before) { return; }
+  const bool was_nothing = undecided_.empty() && of_this && decision.agreement == Agreement::kAgrees;
+  if (unanswered_.size() == before && !was_nothing) { return; }
   const Result<std::shared_ptr<const ClientState>> known = context.load_state();
   Status kept = known.status();
   if (kept.ok()) {

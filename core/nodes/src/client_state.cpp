@@ -6,9 +6,13 @@
 
 namespace tributary {
 
-ClientState::ClientState(std::uint64_t epoch, std::uint64_t next, std::vector<double> settled,
-                         std::vector<Undecided> undecided)
-    : epoch_(epoch), next_(next), settled_(std::move(settled)), undecided_(std::move(undecided)) {}
+ClientState::ClientState(std::uint64_t epoch, std::uint64_t next, std::uint64_t last_settled,
+                         std::vector<double> settled, std::vector<Undecided> undecided)
+    : epoch_(epoch),
+      next_(next),
+      last_settled_(last_settled),
+      settled_(std::move(settled)),
+      undecided_(std::move(undecided)) {}
 
 std::vector<double> ClientState::current() const {
   std::vector<double> sum = settled_;
@@ -20,7 +24,7 @@ std::vector<double> ClientState::current() const {
 }
 
 void ClientState::begin(std::uint64_t epoch) {
-  *this = ClientState{};
+  *this = ClientState{next_};
   epoch_ = epoch;
 }
 
@@ -33,6 +37,7 @@ void ClientState::settle(std::span<const SequenceFate> fates) {
     const auto found = std::ranges::find(undecided_, known.sequence, &Undecided::sequence);
     if (found == undecided_.end() || known.fate == Fate::kHeld) { continue; }
     if (known.fate == Fate::kCounted) {
+      last_settled_ = std::max(last_settled_, known.sequence);
       settled_.resize(found->increment->size(), 0.0);
       for (std::size_t i = 0; i < settled_.size(); ++i) { settled_[i] += static_cast<double>((*found->increment)[i]); }
     }

@@ -70,10 +70,9 @@ bool InnerNode::holds(const Member& member) const {
 
 void InnerNode::on_inquiry(NodeContext& context, NodeId from, const InquiryMessage& inquiry) {
   // A client that was asked in an earlier run, or has heard of a later one, asks about other increments.
-  if (epoch_ == 0 || inquiry.epoch != epoch_ || inquiry.sequences.empty() || !speaks_for(from, inquiry.client)) {
-    return;
-  }
-  DecisionMessage decision{inquiry.client, epoch_, {}};
+  if (epoch_ == 0 || inquiry.epoch != epoch_ || !speaks_for(from, inquiry.client)) { return; }
+  const MemberLedger::Claim claim{inquiry.client, inquiry.settled, inquiry.undecided};
+  DecisionMessage decision{.client = inquiry.client, .epoch = epoch_, .fates = {}};
   std::vector<std::uint64_t> elsewhere;
   for (const std::uint64_t sequence : inquiry.sequences) {
     if (holds({inquiry.client, sequence})) {
@@ -83,13 +82,23 @@ void InnerNode::on_inquiry(NodeContext& context, NodeId from, const InquiryMessa
     }
   }
   if (is_root()) {
-    for (const SequenceFate& fate : ledger_.settle(inquiry.client, inquiry.first, elsewhere)) {
-      decision.fates.push_back(fate);
-    }
-  } else if (!elsewhere.empty()) {
-    ledger_.give_up(inquiry.client, inquiry.first, elsewhere);
+    using Agreement = DecisionMessage::Agreement;
+    decision.agreement = ledger_.agrees(claim) ? Agreement::kAgrees : Agreement::kDiffers;
+    decision.settled = claim.settled;
+    decision.newest = claim.newest();
+    for (const SequenceFate& fate : ledger_.settle(claim, elsewhere)) { decision.fates.push_back(fate); }
+    context.send(from, std::move(decision));
+    return;
+  }
+  const bool asks_for_nothing = inquiry.sequences.empty();
+  if (!elsewhere.empty() || asks_for_nothing) {
+    ledger_.give_up(claim, elsewhere);
     inquirers_[inquiry.client] = from;
-    context.send(settings_.parent, InquiryMessage{inquiry.client, epoch_, inquiry.first, std::move(elsewhere)});
+    context.send(settings_.parent, InquiryMessage{.client = inquiry.client,
+                                                  .epoch = epoch_,
+                                                  .settled = inquiry.settled,
+                                                  .undecided = inquiry.undecided,
+                                                  .sequences = std::move(elsewhere)});
   }
   if (!decision.fates.empty()) { context.send(from, std::move(decision)); }
 }
@@ -101,15 +110,21 @@ void InnerNode::on_decision(NodeContext& context, const DecisionMessage& decisio
   inquirers_.erase(inquirer);
 }
 
-// Of a round that moved this node's own model: the increments travel with the next answer.
+// Of a round that moved this node's own model: the increments travel with the next answer. Where there is no room for
+// them, they are dropped here, and so at the clients: both halves of their states stay the same.
 void InnerNode::keep_increments() {
-  local_members_.insert(members_.begin(), members_.end());
-  members_.clear();
-  for (const Segment& sums : settings_.rule->increments()) {
+  const std::set<Member> members = std::exchange(members_, {});
+  const std::vector<Segment> segments = settings_.rule->increments();
+  if (local_members_.size() + members.size() > kMostMembers) { return; }
+  for (const Segment& sums : segments) {
     const auto [kept, fresh] = local_increments_.try_emplace(sums.name);
     if (fresh) { kept->second.begin(settings_.spec->parameters(), settings_.increments.scale); }
-    // Sums of the same scale, of fewer rounds than it has room for.
-    [[maybe_unused]] const Status added = kept->second.add(sums.payload, sums.weight);
+    if (!kept->second.check(sums.payload, sums.weight).ok()) { return; }
+  }
+  local_members_.insert(members.begin(), members.end());
+  for (const Segment& sums : segments) {
+    // Checked above.
+    [[maybe_unused]] const Status added = local_increments_.find(sums.name)->second.add(sums.payload, sums.weight);
   }
 }
 

@@ -16,13 +16,20 @@ namespace {
 
 constexpr const char* kMembers = "members";
 constexpr const char* kEpoch = "epoch";
-// Of one client: its number, its floor, how many sequences follow, and those that are counted.
-constexpr std::size_t kHeadWords = 3;
+// Of one client: its number, its floor, the last counted below it, how many sequences follow, and those that are
+// counted.
+constexpr std::size_t kHeadWords = 4;
+// Numbers of increments that doubles hold exactly.
+constexpr std::uint64_t kMostSequence = std::uint64_t{1} << 53U;
 
 }  // namespace
 
 Status MemberLedger::check(std::span<const Member> members) const {
   for (const Member& member : members) {
+    if (member.sequence == 0 || member.sequence >= kMostSequence) {
+      return invalid_argument(fmt::format("increment {} of the state of client node {}: no client numbers so",
+                                          member.sequence, member.client.value));
+    }
     const auto found = clients_.find(member.client.value);
     if (found == clients_.end()) { continue; }
     const Client& client = found->second;
@@ -59,16 +66,31 @@ void MemberLedger::make_durable(Version version) {
   }
 }
 
-MemberLedger::Client& MemberLedger::prune(NodeId client, std::uint64_t first) {
-  Client& here = clients_[client.value];
-  here.floor = std::max(here.floor, first);
-  here.sequences.erase(here.sequences.begin(), here.sequences.lower_bound(here.floor));
+bool MemberLedger::agrees(const Claim& claim) const {
+  const auto found = clients_.find(claim.client.value);
+  if (found == clients_.end()) { return claim.settled == 0; }
+  const Client& here = found->second;
+  std::uint64_t last = here.last_below;
+  for (const auto& [sequence, state] : here.sequences) {
+    if (state != State::kDropped && !std::ranges::binary_search(claim.undecided, sequence)) { last = sequence; }
+  }
+  return claim.settled == last;
+}
+
+// What lies below the first undecided increment is settled on both sides.
+MemberLedger::Client& MemberLedger::prune(const Claim& claim) {
+  Client& here = clients_[claim.client.value];
+  if (claim.undecided.empty()) { return here; }
+  here.floor = std::max(here.floor, claim.undecided.front());
+  const auto end = here.sequences.lower_bound(here.floor);
+  for (auto settled = here.sequences.begin(); settled != end; settled = here.sequences.erase(settled)) {
+    if (settled->second != State::kDropped) { here.last_below = settled->first; }
+  }
   return here;
 }
 
-std::vector<SequenceFate> MemberLedger::settle(NodeId client, std::uint64_t first,
-                                               std::span<const std::uint64_t> sequences) {
-  Client& here = prune(client, first);
+std::vector<SequenceFate> MemberLedger::settle(const Claim& claim, std::span<const std::uint64_t> sequences) {
+  Client& here = prune(claim);
   std::vector<SequenceFate> fates;
   for (const std::uint64_t sequence : sequences) {
     if (sequence < here.floor) { continue; }  // an old question, long answered
@@ -81,8 +103,8 @@ std::vector<SequenceFate> MemberLedger::settle(NodeId client, std::uint64_t firs
   return fates;
 }
 
-void MemberLedger::give_up(NodeId client, std::uint64_t first, std::span<const std::uint64_t> sequences) {
-  Client& here = prune(client, first);
+void MemberLedger::give_up(const Claim& claim, std::span<const std::uint64_t> sequences) {
+  Client& here = prune(claim);
   for (const std::uint64_t sequence : sequences) {
     if (sequence >= here.floor) { here.sequences.try_emplace(sequence, State::kDropped); }
   }
@@ -93,11 +115,12 @@ Snapshot MemberLedger::save() const {
   std::vector<double> words;
   for (const auto& [number, client] : clients_) {
     const std::size_t head = words.size();
-    words.insert(words.end(), {static_cast<double>(number), static_cast<double>(client.floor), 0.0});
+    words.insert(words.end(), {static_cast<double>(number), static_cast<double>(client.floor),
+                               static_cast<double>(client.last_below), 0.0});
     for (const auto& [sequence, state] : client.sequences) {
       if (state != State::kDropped) { words.push_back(static_cast<double>(sequence)); }
     }
-    words[head + 2] = static_cast<double>(words.size() - head - kHeadWords);
+    words[head + kHeadWords - 1] = static_cast<double>(words.size() - head - kHeadWords);
   }
   Snapshot snapshot;
   snapshot.texts[kEpoch] = std::to_string(epoch_);
@@ -118,25 +141,24 @@ Status MemberLedger::restore(const Snapshot& snapshot) {
   }
   const Snapshot::Vector words = snapshot.find(kMembers);
   if (!words) { return {}; }
-  constexpr double kMostSequence = 0x1p53;
+  constexpr auto kMost = static_cast<double>(kMostSequence);
   const auto whole = [](double value, double most) {
     return value >= 0.0 && value <= most && value == std::floor(value);
   };
   std::size_t at = 0;
   while (at < words->size()) {
-    if (words->size() - at < kHeadWords || !whole((*words)[at], 0x1p32 - 1) ||
-        !whole((*words)[at + 1], kMostSequence) ||
-        !whole((*words)[at + 2], static_cast<double>(words->size() - at - kHeadWords))) {
+    const auto word = [&](std::size_t place) { return (*words)[at + place]; };
+    if (words->size() - at < kHeadWords || !whole(word(0), 0x1p32 - 1) || !whole(word(1), kMost) ||
+        !whole(word(2), kMost) || !whole(word(3), static_cast<double>(words->size() - at - kHeadWords))) {
       return bad_data("the list of the increments that were counted is damaged");
     }
-    Client& client = clients_[static_cast<std::uint32_t>((*words)[at])];
-    client.floor = static_cast<std::uint64_t>((*words)[at + 1]);
-    const auto count = static_cast<std::size_t>((*words)[at + 2]);
+    Client& client = clients_[static_cast<std::uint32_t>(word(0))];
+    client.floor = static_cast<std::uint64_t>(word(1));
+    client.last_below = static_cast<std::uint64_t>(word(2));
+    const auto count = static_cast<std::size_t>(word(3));
     at += kHeadWords;
     for (const std::size_t end = at + count; at < end; ++at) {
-      if (!whole((*words)[at], kMostSequence)) {
-        return bad_data("the list of the increments that were counted is damaged");
-      }
+      if (!whole((*words)[at], kMost)) { return bad_data("the list of the increments that were counted is damaged"); }
       client.sequences[static_cast<std::uint64_t>((*words)[at])] = State::kDurable;
     }
   }

@@ -31,28 +31,33 @@ std::size_t payload_bytes(const Message& message) noexcept {
 }
 
 std::size_t control_bytes(const Message& message) noexcept {
-  return kFrameBytes +
-         std::visit(Overloaded{
-                        [](const TaskMessage& m) -> std::size_t {
-                          std::size_t bytes = 64;
-                          if (m.broadcast) {
-                            for (const Segment& segment : *m.broadcast) { bytes += 32 + segment.name.size(); }
-                          }
-                          return bytes;
-                        },
-                        [](const InquiryMessage& m) -> std::size_t { return 24 + 8 * m.sequences.size(); },
-                        [](const DecisionMessage& m) -> std::size_t { return 16 + 9 * m.fates.size(); },
-                        [](const AcknowledgeMessage& m) -> std::size_t { return 8 + m.reason.size(); },
-                        [](const TaskFailedMessage& m) -> std::size_t { return 12 + m.reason.size(); },
-                        [](const UpdateMessage& m) -> std::size_t {
-                          std::size_t bytes = 116 + 12 * m.update.members.size();
-                          for (const Segment& segment : m.update.segments) { bytes += 32 + segment.name.size(); }
-                          for (const auto& [name, sum] : m.update.scalars) { bytes += 32 + name.size(); }
-                          return bytes;
-                        },
-                        [](const auto&) -> std::size_t { return 4; },
-                    },
-                    message);
+  return kFrameBytes + std::visit(Overloaded{
+                                      [](const TaskMessage& m) -> std::size_t {
+                                        std::size_t bytes = 64;
+                                        if (m.broadcast) {
+                                          for (const Segment& segment : *m.broadcast) {
+                                            bytes += 32 + segment.name.size();
+                                          }
+                                        }
+                                        return bytes;
+                                      },
+                                      [](const InquiryMessage& m) -> std::size_t {
+                                        return 28 + 8 * (m.undecided.size() + m.sequences.size());
+                                      },
+                                      [](const DecisionMessage& m) -> std::size_t { return 33 + 9 * m.fates.size(); },
+                                      [](const AcknowledgeMessage& m) -> std::size_t { return 8 + m.reason.size(); },
+                                      [](const TaskFailedMessage& m) -> std::size_t { return 12 + m.reason.size(); },
+                                      [](const UpdateMessage& m) -> std::size_t {
+                                        std::size_t bytes = 116 + 12 * m.update.members.size();
+                                        for (const Segment& segment : m.update.segments) {
+                                          bytes += 32 + segment.name.size();
+                                        }
+                                        for (const auto& [name, sum] : m.update.scalars) { bytes += 32 + name.size(); }
+                                        return bytes;
+                                      },
+                                      [](const auto&) -> std::size_t { return 4; },
+                                  },
+                                  message);
 }
 
 std::string_view name_of(const Message& message) noexcept {

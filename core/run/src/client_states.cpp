@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <chrono>
 #include <cmath>
 #include <string>
 #include <utility>
@@ -20,11 +21,17 @@ constexpr const char* kFormatKey = "tributary.client_state";
 constexpr const char* kFormat = "1";
 constexpr const char* kEpochKey = "epoch";
 constexpr const char* kNextKey = "next";
+constexpr const char* kCountedKey = "last_counted";
 constexpr const char* kDigestKey = "sha256";
 constexpr const char* kSettled = "settled";
 constexpr std::string_view kUndecided = "undecided.";
 constexpr std::uint32_t kPerDirectory = 1000;
 constexpr std::size_t kMostBytes = std::size_t{256} << 20U;
+
+std::uint64_t first_number() {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(now).count());
+}
 
 std::size_t bytes_of(const ClientState& state) {
   std::size_t bytes = sizeof state + state.settled().size() * sizeof(double);
@@ -32,9 +39,15 @@ std::size_t bytes_of(const ClientState& state) {
   return bytes;
 }
 
-Digest digest_of(ClientIndex client, std::uint64_t epoch, std::uint64_t next, std::span<const SafetensorsItem> items) {
+struct Numbers {
+  std::uint64_t epoch = 0;
+  std::uint64_t next = 1;
+  std::uint64_t last_settled = 0;
+};
+
+Digest digest_of(ClientIndex client, const Numbers& numbers, std::span<const SafetensorsItem> items) {
   Hasher hasher;
-  hasher.update(fmt::format("{} {} {}\n", client.value, epoch, next));
+  hasher.update(fmt::format("{} {} {} {}\n", client.value, numbers.epoch, numbers.next, numbers.last_settled));
   for (const SafetensorsItem& item : items) {
     hasher.update(fmt::format("{} {}\n", item.name, item.bytes.size()));
     hasher.update(item.bytes);
@@ -99,44 +112,52 @@ Result<std::shared_ptr<const ClientState>> ClientStates::read(ClientIndex client
   Result<SafetensorsFile> file = SafetensorsFile::open(files_, path);
   if (!file.ok()) {
     if (file.status().code() != Code::kNotFound) { return file.status(); }
-    return std::shared_ptr<const ClientState>(std::make_shared<const ClientState>());
+    return std::shared_ptr<const ClientState>(std::make_shared<const ClientState>(first_number()));
   }
   const auto format = file->metadata().find(kFormatKey);
   if (format == file->metadata().end() || format->second != kFormat) {
     return bad_data(fmt::format("{}: it is not the state of a client in format {}", path.string(), kFormat));
   }
-  TRIBUTARY_ASSIGN_OR_RETURN(const std::uint64_t epoch, whole_number(file->metadata(), kEpochKey, path.string()));
-  TRIBUTARY_ASSIGN_OR_RETURN(const std::uint64_t next, whole_number(file->metadata(), kNextKey, path.string()));
+  Numbers numbers;
+  TRIBUTARY_ASSIGN_OR_RETURN(numbers.epoch, whole_number(file->metadata(), kEpochKey, path.string()));
+  TRIBUTARY_ASSIGN_OR_RETURN(numbers.next, whole_number(file->metadata(), kNextKey, path.string()));
+  TRIBUTARY_ASSIGN_OR_RETURN(numbers.last_settled, whole_number(file->metadata(), kCountedKey, path.string()));
   std::vector<double> settled;
   std::vector<ClientState::Undecided> undecided;
   std::vector<SafetensorsItem> items;
+  const auto wrong = [&path] {
+    return bad_data(fmt::format("{}: it is not the state of a client of this model", path.string()));
+  };
   for (const SafetensorsTensor& tensor : file->tensors()) {
     std::span<const std::byte> bytes;
+    if (tensor.elements != parameters_) { return wrong(); }
     if (tensor.name == kSettled && tensor.dtype == DType::kF64) {
       settled.resize(tensor.elements);
       TRIBUTARY_RETURN_IF_ERROR(file->read(tensor.offset, std::as_writable_bytes(std::span(settled))));
       bytes = std::as_bytes(std::span(settled));
     } else if (std::uint64_t sequence = 0; tensor.name.starts_with(kUndecided) && tensor.dtype == DType::kF32) {
       const char* const end = tensor.name.data() + tensor.name.size();
-      if (std::from_chars(tensor.name.data() + kUndecided.size(), end, sequence).ptr != end) {
-        return bad_data(fmt::format("{}: a tensor that does not belong there", path.string()));
-      }
+      if (std::from_chars(tensor.name.data() + kUndecided.size(), end, sequence).ptr != end) { return wrong(); }
+      const std::uint64_t before = undecided.empty() ? numbers.last_settled : undecided.back().sequence;
+      if (sequence >= numbers.next || (sequence <= before && !undecided.empty())) { return wrong(); }
       auto increment = std::make_shared<std::vector<float>>(tensor.elements);
       TRIBUTARY_RETURN_IF_ERROR(file->read(tensor.offset, std::as_writable_bytes(std::span(*increment))));
       bytes = std::as_bytes(std::span(*increment));
       undecided.push_back({sequence, std::move(increment)});
     } else {
-      return bad_data(fmt::format("{}: a tensor that does not belong there", path.string()));
+      return wrong();
     }
     items.push_back({.name = tensor.name, .dtype = tensor.dtype, .shape = tensor.shape, .bytes = bytes});
   }
   const auto digest = file->metadata().find(kDigestKey);
-  if (digest == file->metadata().end() || digest->second != digest_of(client, epoch, next, items).hex()) {
+  if (digest == file->metadata().end() || digest->second != digest_of(client, numbers, items).hex()) {
     return bad_data(
         fmt::format("{}: it is damaged, or the state of another client: its digest does not fit", path.string()));
   }
-  return std::shared_ptr<const ClientState>(
-      std::make_shared<const ClientState>(epoch, next, std::move(settled), std::move(undecided)));
+  const bool finite = std::ranges::all_of(settled, [](double value) { return std::isfinite(value); });
+  if (!finite || numbers.next == 0) { return wrong(); }
+  return std::shared_ptr<const ClientState>(std::make_shared<const ClientState>(
+      numbers.epoch, numbers.next, numbers.last_settled, std::move(settled), std::move(undecided)));
 }
 
 Status ClientStates::write(ClientIndex client, const ClientState& state) {
@@ -156,11 +177,13 @@ Status ClientStates::write(ClientIndex client, const ClientState& state) {
     add(fmt::format("{}{}", kUndecided, part.sequence), DType::kF32, part.increment->size(),
         std::as_bytes(std::span(*part.increment)));
   }
-  return write_safetensors(files_, path, items,
-                           {{kFormatKey, kFormat},
-                            {kEpochKey, std::to_string(state.epoch())},
-                            {kNextKey, std::to_string(state.next())},
-                            {kDigestKey, digest_of(client, state.epoch(), state.next(), items).hex()}});
+  return write_safetensors(
+      files_, path, items,
+      {{kFormatKey, kFormat},
+       {kEpochKey, std::to_string(state.epoch())},
+       {kNextKey, std::to_string(state.next())},
+       {kCountedKey, std::to_string(state.last_settled())},
+       {kDigestKey, digest_of(client, {state.epoch(), state.next(), state.last_settled()}, items).hex()}});
 }
 
 }  // namespace tributary

@@ -184,8 +184,9 @@ void Federation::warned(const std::string& text) {
   write_between_rounds(Record("warning").set("text", text));
 }
 
+// Where the newest file is damaged, the run goes on from the one before.
 Version Federation::durable() const {
-  return saved_version_;
+  return saved_versions_.empty() ? Version{} : saved_versions_.front();
 }
 
 void Federation::trained(std::uint64_t tasks) {
@@ -313,7 +314,7 @@ Result<RootState> Federation::restore() {
   TRIBUTARY_RETURN_IF_ERROR(complete_round().status());
   TRIBUTARY_ASSIGN_OR_RETURN(Start start, find_start());
   saved_ = round_;
-  saved_version_ = version_;
+  saved_versions_ = {version_};
   // The records of later rounds are cut off, and their warnings with them.
   std::erase_if(warned_of_, [this](const auto& warning) { return warning.second > round_; });
   std::erase_if(abandoned_, [this](const auto& round) { return round.first > round_; });
@@ -438,7 +439,8 @@ Status Federation::save(const ModelValues& model, const std::shared_ptr<const Sn
   TRIBUTARY_RETURN_IF_ERROR(checkpoints_.save(plan_.spec(), *model, state));
   checkpoint_time_ = Clock::now() - start;
   saved_ = round_;
-  saved_version_ = version_;
+  saved_versions_.push_back(version_);
+  while (saved_versions_.size() > plan_.configuration().checkpoint.keep) { saved_versions_.pop_front(); }
   internal::log_run(plan_.tree(), LogLevel::kDebug, round_, "the checkpoint is saved");
   return {};
 }

@@ -334,15 +334,16 @@ Status Plan::choose_method(const TrainerFactory& factory) {
   }
   // A sum may hold several increments of a client: of an aggregator's local rounds, or of what it merged while its
   // parent was away.
-  std::uint64_t rounds = kMostDetachedRounds;
+  constexpr std::uint64_t kMostRounds = std::uint64_t{1} << 24U;
+  std::uint64_t rounds = 1;
   for (std::uint32_t tier = 1; tier < tree_.height(); ++tier) {
-    rounds = std::min<std::uint64_t>(rounds * configuration_.tier(tier).local_rounds, 1U << 20U);
+    const TierConfig& settings = configuration_.tier(tier);
+    const bool merges = continuous_[tier] && settings.edge_model == TierConfig::EdgeModel::kOwn;
+    rounds = std::min(kMostRounds, rounds * settings.local_rounds * (merges ? kMostDetachedRounds : 1));
   }
-  const bool deep = tree_.height() > 1;
-  const double all =
-      std::min(Weight::from_units(units).value() * static_cast<double>(deep ? rounds : 1), Weight::kLargest);
+  const double all = std::min(Weight::from_units(units).value() * static_cast<double>(rounds), Weight::kLargest);
   TRIBUTARY_ASSIGN_OR_RETURN(const Weight bound, Weight::from(all));
-  increments_.scale = ExactScale::of_increments(bound, clients * (deep ? rounds : 1));
+  increments_.scale = ExactScale::of_increments(bound, clients * rounds);
   const OptimizerConfig& local = configuration_.trainer.optimizer;
   TRIBUTARY_ASSIGN_OR_RETURN(method_,
                              registry_->make_local_method(name, {.momentum = local.momentum,
@@ -382,7 +383,7 @@ InnerNodeSettings Plan::inner_node(NodeId node, std::uint32_t incarnation) const
     settings.scale_of_round = scale_maker(configuration_.algorithm.precision);
   }
   settings.weight_bounds = weight_bounds_;
-  settings.way = ways_time(tree_.attributes(node).link, payload_bytes());
+  settings.way = ways_time(tree_.attributes(node).link, payload_bytes() * (1 + increments_.names.size()));
   settings.liveness = liveness_;
   settings.retries = tier.retries;
   settings.local_rounds = root ? 1 : tier.local_rounds;
@@ -406,7 +407,7 @@ InnerNodeSettings Plan::inner_node(NodeId node, std::uint32_t incarnation) const
 }
 
 LivenessSettings Plan::client_liveness(NodeId client) const {
-  return liveness_.over(ways_time(tree_.attributes(client).link, payload_bytes()));
+  return liveness_.over(ways_time(tree_.attributes(client).link, payload_bytes() * (1 + increments_.names.size())));
 }
 
 TrainTask Plan::train_task(NodeId node, TrainRequest request) const {

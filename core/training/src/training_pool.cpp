@@ -156,6 +156,9 @@ Result<ClientUpdate> TrainingPool::train(Trainer& trainer, Job& job) {
                             .broadcast = job.method.broadcast ? std::span<const Segment>(*job.method.broadcast)
                                                               : std::span<const Segment>(),
                             .state = state};
+    if (!state.empty() && state.size() != factory_.spec().parameters()) {
+      return about(bad_data("the state of the client has another size than the model"));
+    }
     if (method_ != nullptr) {
       Result<Drift> drift = method_->drift(method);
       if (!drift.ok()) { return about(drift.status()); }

@@ -63,7 +63,7 @@ class StatefulClient : public ::testing::Test {
   // A task from its beginning to its acknowledged answer.
   Update carry_out(std::uint64_t number, float increment) {
     client.on_message(context, kParent, task(number));
-    if (!context.inner.training) { answer(Fate::kCounted); }
+    answer(Fate::kCounted);
     EXPECT_TRUE(context.inner.training.has_value());
     client.on_trained(context, context.inner.training->key, trained(increment));
     context.inner.training.reset();
@@ -71,11 +71,22 @@ class StatefulClient : public ::testing::Test {
     client.on_message(context, kParent, AcknowledgeMessage{.key = sent.front().second.key, .accepted = true});
     return sent.front().second.update;
   }
+  static DecisionMessage of_root(const InquiryMessage& inquiry, std::vector<SequenceFate> fates = {}) {
+    return {.client = kClient,
+            .epoch = inquiry.epoch,
+            .agreement = DecisionMessage::Agreement::kAgrees,
+            .settled = inquiry.settled,
+            .newest = inquiry.undecided.empty() ? inquiry.settled : inquiry.undecided.back(),
+            .fates = std::move(fates)};
+  }
+  static DecisionMessage of_aggregator(std::uint64_t epoch, std::vector<SequenceFate> fates) {
+    return {.client = kClient, .epoch = epoch, .fates = std::move(fates)};
+  }
   // To what it has asked last.
   void answer(Fate fate) {
     const auto asked = context.inner.take<InquiryMessage>();
     ASSERT_EQ(asked.size(), 1U);
-    DecisionMessage decision{kClient, asked.front().second.epoch, {}};
+    DecisionMessage decision = of_root(asked.front().second);
     for (const std::uint64_t sequence : asked.front().second.sequences) { decision.fates.push_back({sequence, fate}); }
     client.on_message(context, kParent, decision);
   }
@@ -103,10 +114,10 @@ TEST_F(StatefulClient, AsksBeforeItTrainsAgain) {
   ASSERT_EQ(asked.size(), 1U);
   EXPECT_EQ(asked.front().first, kParent);
   EXPECT_EQ(asked.front().second.sequences, (std::vector<std::uint64_t>{1}));
-  EXPECT_EQ(asked.front().second.first, 1U);
-  client.on_message(context, kParent, DecisionMessage{kClient, 2, {{1, Fate::kDropped}}});
+  EXPECT_EQ(asked.front().second.undecided, (std::vector<std::uint64_t>{1}));
+  client.on_message(context, kParent, of_aggregator(2, {{1, Fate::kDropped}}));
   EXPECT_FALSE(context.inner.training.has_value()) << "an answer of an earlier beginning";
-  client.on_message(context, kParent, DecisionMessage{kClient, 3, {{1, Fate::kCounted}}});
+  client.on_message(context, kParent, of_aggregator(3, {{1, Fate::kCounted}}));
 
   ASSERT_TRUE(context.inner.training.has_value());
   EXPECT_EQ(context.inner.training->state->settled(), (std::vector<double>{0.5, 0.5}));
@@ -126,13 +137,13 @@ TEST_F(StatefulClient, TrainsWithWhatIsHeldAndForgetsWhatIsDropped) {
 
   client.on_message(context, kParent, task(3));
   EXPECT_EQ(context.inner.take<InquiryMessage>().front().second.sequences, (std::vector<std::uint64_t>{1, 2}));
-  client.on_message(context, kParent, DecisionMessage{kClient, 3, {{2, Fate::kDropped}}});
+  client.on_message(context, kParent, of_aggregator(3, {{2, Fate::kDropped}}));
   EXPECT_FALSE(context.inner.training.has_value()) << "of one it has heard nothing";
   client.on_timer(context, TimerId::kProbe);
   const auto again = context.inner.take<InquiryMessage>();
   EXPECT_EQ(again.front().second.sequences, (std::vector<std::uint64_t>{1}));
-  EXPECT_EQ(again.front().second.first, 1U);
-  client.on_message(context, kParent, DecisionMessage{kClient, 3, {{1, Fate::kCounted}}});
+  EXPECT_EQ(again.front().second.undecided, (std::vector<std::uint64_t>{1, 2}));
+  client.on_message(context, kParent, of_aggregator(3, {{1, Fate::kCounted}}));
 
   ASSERT_TRUE(context.inner.training.has_value());
   EXPECT_EQ(context.inner.training->state->current(), (std::vector<double>{0.5, 0.5}));
@@ -143,8 +154,13 @@ TEST_F(StatefulClient, BeginsAnewWithANewBeginningAndNotWithAnOlderOne) {
   carry_out(1, 0.5F);
 
   client.on_message(context, kParent, task(2, 4));
-  ASSERT_TRUE(context.inner.training.has_value()) << "there is nothing to ask about";
+  const auto asked = context.inner.take<InquiryMessage>();
+  EXPECT_TRUE(asked.front().second.undecided.empty());
+  EXPECT_EQ(asked.front().second.settled, 0U);
+  client.on_message(context, kParent, of_root(asked.front().second));
+  ASSERT_TRUE(context.inner.training.has_value());
   EXPECT_TRUE(context.inner.training->state->current().empty());
+  EXPECT_EQ(context.inner.training->state->next(), 2U) << "numbers go on";
   client.on_trained(context, context.inner.training->key, trained(0.25F));
   context.inner.training.reset();
   context.inner.sent.clear();
@@ -154,6 +170,26 @@ TEST_F(StatefulClient, BeginsAnewWithANewBeginningAndNotWithAnOlderOne) {
   EXPECT_EQ(context.inner.take<TaskFailedMessage>().size(), 1U);
   EXPECT_EQ(context.state().epoch(), 4U);
   EXPECT_EQ(context.state().current(), (std::vector<double>{0.25, 0.25}));
+}
+
+TEST_F(StatefulClient, DoesNotTrainWithAStateThatIsNotTheRoots) {
+  carry_out(1, 0.5F);
+  client.on_message(context, kParent, task(2));
+  const InquiryMessage inquiry = context.inner.take<InquiryMessage>().front().second;
+  DecisionMessage differs = of_root(inquiry, {{1, Fate::kCounted}});
+  differs.agreement = DecisionMessage::Agreement::kDiffers;
+  DecisionMessage of_earlier = differs;
+  of_earlier.newest = 0;
+  of_earlier.fates.clear();
+
+  client.on_message(context, kParent, of_earlier);
+  EXPECT_TRUE(context.inner.take<TaskFailedMessage>().empty()) << "an answer to another question";
+  client.on_message(context, kParent, differs);
+
+  const auto failed = context.inner.take<TaskFailedMessage>();
+  ASSERT_EQ(failed.size(), 1U);
+  EXPECT_EQ(failed.front().second.code, Code::kBadData);
+  EXPECT_FALSE(context.inner.training.has_value());
 }
 
 TEST_F(StatefulClient, FailsItsTaskWhenNobodyAnswers) {
@@ -177,12 +213,13 @@ TEST_F(StatefulClient, StopsAskingWhenTheTaskIsNotWantedAnyMore) {
 
   EXPECT_TRUE(context.inner.timers.empty());
   EXPECT_TRUE(client.idle());
-  client.on_message(context, kParent, DecisionMessage{kClient, 3, {{1, Fate::kCounted}}});
+  client.on_message(context, kParent, of_aggregator(3, {{1, Fate::kCounted}}));
   EXPECT_FALSE(context.inner.training.has_value());
 }
 
 TEST_F(StatefulClient, SendsNothingThatItCouldNotKeep) {
   client.on_message(context, kParent, task(1));
+  answer(Fate::kCounted);
   context.saving = io_error("the disk is full");
   client.on_trained(context, context.inner.training->key, trained(0.5F));
 

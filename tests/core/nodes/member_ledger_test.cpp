@@ -12,8 +12,12 @@ namespace {
 
 constexpr NodeId kClient{5};
 
-std::vector<SequenceFate> asked(MemberLedger& ledger, std::uint64_t first, std::vector<std::uint64_t> sequences) {
-  return ledger.settle(kClient, first, sequences);
+// By a client of whose increments those from `first` to 9 are undecided.
+std::vector<SequenceFate> asked(MemberLedger& ledger, std::uint64_t first,
+                                const std::vector<std::uint64_t>& sequences) {
+  std::vector<std::uint64_t> undecided;
+  for (std::uint64_t sequence = first; sequence < 10; ++sequence) { undecided.push_back(sequence); }
+  return ledger.settle({kClient, 0, undecided}, sequences);
 }
 
 TEST(MemberLedger, CountsForGoodOnceTheVersionIsDurable) {
@@ -75,6 +79,40 @@ TEST(MemberLedger, GoesOnFromWhatWasSavedWithoutWhatCameAfter) {
   EXPECT_FALSE(restored.check(std::vector<Member>{{NodeId{9}, 4}}).ok());
 }
 
+TEST(MemberLedger, AgreesWithAClientThatKnowsJustWhatWasCounted) {
+  MemberLedger ledger;
+  using List = std::vector<std::uint64_t>;
+  const auto agrees = [&ledger](std::uint64_t settled, const List& undecided) {
+    return ledger.agrees({kClient, settled, undecided});
+  };
+  EXPECT_TRUE(agrees(0, {}));
+  EXPECT_TRUE(agrees(0, {4}));
+  EXPECT_FALSE(agrees(4, {})) << "it has settled what this root has never counted";
+  ledger.count(std::vector<Member>{{kClient, 4}, {kClient, 6}}, Version{1});
+  EXPECT_TRUE(agrees(0, {4, 5, 6}));
+  EXPECT_TRUE(agrees(4, {5, 6}));
+  EXPECT_TRUE(agrees(6, {7}));
+  EXPECT_FALSE(agrees(0, {})) << "its state is lost";
+  EXPECT_FALSE(agrees(4, {})) << "its state is an older one";
+  EXPECT_FALSE(agrees(7, {})) << "its state is a newer one";
+
+  const List later{7, 8};
+  ledger.settle({kClient, 6, later}, later);
+  EXPECT_TRUE(agrees(6, later)) << "also of what is forgotten in detail";
+  EXPECT_FALSE(agrees(4, later));
+  MemberLedger restored;
+  ledger.set_epoch(1);
+  ASSERT_TRUE(restored.restore(ledger.save()).ok());
+  EXPECT_TRUE(restored.agrees({kClient, 6, later}));
+  EXPECT_FALSE(restored.agrees({kClient, 0, {}}));
+}
+
+TEST(MemberLedger, TakesNoNumbersThatACheckpointCannotHold) {
+  const MemberLedger ledger;
+  EXPECT_FALSE(ledger.check(std::vector<Member>{{kClient, 0}}).ok());
+  EXPECT_FALSE(ledger.check(std::vector<Member>{{kClient, std::uint64_t{1} << 53U}}).ok());
+}
+
 TEST(MemberLedger, RefusesWhatItDidNotSave) {
   const auto with = [](std::vector<double> words) {
     Snapshot snapshot;
@@ -83,9 +121,16 @@ TEST(MemberLedger, RefusesWhatItDidNotSave) {
     return snapshot;
   };
   MemberLedger ledger;
-  EXPECT_TRUE(ledger.restore(with({5, 1, 2, 1, 2})).ok());
-  for (const std::vector<double>& words : std::vector<std::vector<double>>{
-           {5}, {5, 1}, {5, 1, 3, 1, 2}, {-1, 1, 0}, {5, 0.5, 0}, {5, 1, 1, 1e300}, {0x1p33, 1, 0}, {5, 1, -1}}) {
+  EXPECT_TRUE(ledger.restore(with({5, 1, 0, 2, 1, 2})).ok());
+  for (const std::vector<double>& words : std::vector<std::vector<double>>{{5},
+                                                                           {5, 1, 0},
+                                                                           {5, 1, 0, 3, 1, 2},
+                                                                           {-1, 1, 0, 0},
+                                                                           {5, 0.5, 0, 0},
+                                                                           {5, 1, 0, 1, 1e300},
+                                                                           {0x1p33, 1, 0, 0},
+                                                                           {5, 1, 0, -1},
+                                                                           {5, 1, -2, 0}}) {
     EXPECT_EQ(ledger.restore(with(words)).code(), Code::kBadData);
   }
   EXPECT_EQ(ledger.restore({}).code(), Code::kBadData);

@@ -19,8 +19,8 @@ using testing::ScratchDirectory;
 using Writing = ClientStates::Writing;
 
 std::shared_ptr<const ClientState> a_state(float value = 0.5F) {
-  auto state =
-      std::make_shared<ClientState>(9, 4, std::vector<double>{1.0 / 3.0, -2.0}, std::vector<ClientState::Undecided>{});
+  auto state = std::make_shared<ClientState>(9, 4, 3, std::vector<double>{1.0 / 3.0, -2.0},
+                                             std::vector<ClientState::Undecided>{});
   state->add(std::make_shared<const std::vector<float>>(std::vector<float>{value, 0.25F}));
   state->add(std::make_shared<const std::vector<float>>(std::vector<float>{-value, 1.0F}));
   return state;
@@ -29,6 +29,7 @@ std::shared_ptr<const ClientState> a_state(float value = 0.5F) {
 void expect_same(const ClientState& a, const ClientState& b) {
   EXPECT_EQ(a.epoch(), b.epoch());
   EXPECT_EQ(a.next(), b.next());
+  EXPECT_EQ(a.last_settled(), b.last_settled());
   EXPECT_EQ(a.settled(), b.settled());
   ASSERT_EQ(a.undecided().size(), b.undecided().size());
   for (std::size_t i = 0; i < a.undecided().size(); ++i) {
@@ -39,7 +40,7 @@ void expect_same(const ClientState& a, const ClientState& b) {
 
 TEST(ClientStates, AClientWithoutAFileHasAnEmptyState) {
   const ScratchDirectory scratch;
-  ClientStates states(real_file_system(), scratch.path(), Writing::kAtOnce);
+  ClientStates states(real_file_system(), scratch.path(), 2, Writing::kAtOnce);
   const auto state = states.load(ClientIndex{3});
   ASSERT_TRUE(state.ok());
   EXPECT_EQ((*state)->epoch(), 0U);
@@ -49,9 +50,9 @@ TEST(ClientStates, AClientWithoutAFileHasAnEmptyState) {
 TEST(ClientStates, AnotherProcessFindsWhatWasSaved) {
   const ScratchDirectory scratch;
   for (const std::uint32_t client : {0U, 999U, 1000U, 4000000000U}) {
-    ClientStates here(real_file_system(), scratch.path(), Writing::kAtOnce);
+    ClientStates here(real_file_system(), scratch.path(), 2, Writing::kAtOnce);
     ASSERT_TRUE(here.save(ClientIndex{client}, a_state()).ok());
-    ClientStates there(real_file_system(), scratch.path(), Writing::kAtOnce);
+    ClientStates there(real_file_system(), scratch.path(), 2, Writing::kAtOnce);
     const auto found = there.load(ClientIndex{client});
     ASSERT_TRUE(found.ok()) << found.status().message();
     expect_same(**found, *a_state());
@@ -60,20 +61,20 @@ TEST(ClientStates, AnotherProcessFindsWhatWasSaved) {
 
 TEST(ClientStates, InSimulationFilesAreWrittenWithTheCheckpointOnly) {
   const ScratchDirectory scratch;
-  ClientStates states(real_file_system(), scratch.path(), Writing::kWhenFlushed);
+  ClientStates states(real_file_system(), scratch.path(), 2, Writing::kWhenFlushed);
   ASSERT_TRUE(states.save(ClientIndex{1}, a_state()).ok());
   EXPECT_FALSE(std::filesystem::exists(states.file_of(ClientIndex{1})));
   expect_same(**states.load(ClientIndex{1}), *a_state());
 
   ASSERT_TRUE(states.flush().ok());
 
-  ClientStates later(real_file_system(), scratch.path(), Writing::kWhenFlushed);
+  ClientStates later(real_file_system(), scratch.path(), 2, Writing::kWhenFlushed);
   expect_same(**later.load(ClientIndex{1}), *a_state());
 }
 
 TEST(ClientStates, ADamagedFileIsNoState) {
   const ScratchDirectory scratch;
-  ClientStates states(real_file_system(), scratch.path(), Writing::kAtOnce);
+  ClientStates states(real_file_system(), scratch.path(), 2, Writing::kAtOnce);
   ASSERT_TRUE(states.save(ClientIndex{1}, a_state()).ok());
   const std::filesystem::path file = states.file_of(ClientIndex{1});
   std::ostringstream read;
@@ -93,9 +94,32 @@ TEST(ClientStates, ADamagedFileIsNoState) {
   }
 }
 
+TEST(ClientStates, AStateOfAnotherModelIsNoState) {
+  const ScratchDirectory scratch;
+  ASSERT_TRUE(
+      ClientStates(real_file_system(), scratch.path(), 2, Writing::kAtOnce).save(ClientIndex{1}, a_state()).ok());
+
+  ClientStates of_another(real_file_system(), scratch.path(), 3, Writing::kAtOnce);
+
+  EXPECT_EQ(of_another.load(ClientIndex{1}).status().code(), Code::kBadData);
+}
+
+TEST(ClientStates, AClientThatHasLostItsFileNeverUsesANumberTwice) {
+  const ScratchDirectory scratch;
+  ClientStates states(real_file_system(), scratch.path(), 2, Writing::kAtOnce);
+  ClientState state = **states.load(ClientIndex{1});
+  state.begin(7);
+  for (int i = 0; i < 5; ++i) { state.add(std::make_shared<const std::vector<float>>(2, 1.0F)); }
+
+  ClientStates lost(real_file_system(), scratch.path() / "elsewhere", 2, Writing::kAtOnce);
+
+  EXPECT_GT((*lost.load(ClientIndex{1}))->next(), state.undecided().back().sequence);
+  EXPECT_LT(state.next(), std::uint64_t{1} << 53U);
+}
+
 TEST(ClientStates, AnotherClientsFileIsNoState) {
   const ScratchDirectory scratch;
-  ClientStates states(real_file_system(), scratch.path(), Writing::kAtOnce);
+  ClientStates states(real_file_system(), scratch.path(), 2, Writing::kAtOnce);
   ASSERT_TRUE(states.save(ClientIndex{1}, a_state()).ok());
   std::filesystem::copy_file(states.file_of(ClientIndex{1}), states.file_of(ClientIndex{2}));
 
@@ -109,14 +133,14 @@ TEST(ClientStates, ADiskThatFailsKeepsOneStateOrTheOther) {
     for (std::size_t operation = 0; !done; ++operation) {
       ASSERT_LT(operation, 100U);
       FaultyFileSystem disk;
-      ClientStates before(disk, "run/clients", Writing::kAtOnce);
+      ClientStates before(disk, "run/clients", 2, Writing::kAtOnce);
       ASSERT_TRUE(before.save(ClientIndex{1}, a_state(0.125F)).ok());
       disk.fail_at(operation, FaultyFileSystem::After::kDead);
-      const Status saved = ClientStates(disk, "run/clients", Writing::kAtOnce).save(ClientIndex{1}, a_state(0.5F));
+      const Status saved = ClientStates(disk, "run/clients", 2, Writing::kAtOnce).save(ClientIndex{1}, a_state(0.5F));
       done = saved.ok();
       disk.power_cut(names);
 
-      const auto found = ClientStates(disk, "run/clients", Writing::kAtOnce).load(ClientIndex{1});
+      const auto found = ClientStates(disk, "run/clients", 2, Writing::kAtOnce).load(ClientIndex{1});
 
       ASSERT_TRUE(found.ok()) << found.status().message();
       const bool is_new = *(*found)->undecided().front().increment == *a_state(0.5F)->undecided().front().increment;

@@ -137,11 +137,21 @@ void CEREAL_LOAD_FUNCTION_NAME(Archive& archive, TaskFailedMessage& failed) {
 
 template <typename Archive>
 void CEREAL_SERIALIZE_FUNCTION_NAME(Archive& archive, InquiryMessage& inquiry) {
-  archive(inquiry.client, inquiry.epoch, inquiry.first, inquiry.sequences);
+  archive(inquiry.client, inquiry.epoch, inquiry.settled, inquiry.undecided, inquiry.sequences);
 }
 template <typename Archive>
-void CEREAL_SERIALIZE_FUNCTION_NAME(Archive& archive, DecisionMessage& decision) {
-  archive(decision.client, decision.epoch, decision.fates);
+void CEREAL_SAVE_FUNCTION_NAME(Archive& archive, const DecisionMessage& decision) {
+  archive(decision.client, decision.epoch, static_cast<std::uint8_t>(decision.agreement), decision.settled,
+          decision.newest, decision.fates);
+}
+template <typename Archive>
+void CEREAL_LOAD_FUNCTION_NAME(Archive& archive, DecisionMessage& decision) {
+  std::uint8_t agreement = 0;
+  archive(decision.client, decision.epoch, agreement, decision.settled, decision.newest, decision.fates);
+  if (agreement > static_cast<std::uint8_t>(DecisionMessage::Agreement::kDiffers)) {
+    throw cereal::Exception("whether states agree is unknown");
+  }
+  decision.agreement = static_cast<DecisionMessage::Agreement>(agreement);
 }
 
 namespace internal {

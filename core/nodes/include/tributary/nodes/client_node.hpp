@@ -47,9 +47,10 @@ class ClientNode final : public Node {
   ParentLink link_;
   const ParameterSpec& spec_;
   LivenessSettings liveness_;
-  std::optional<TaskMessage> task_;        // that waits for answers
-  std::vector<std::uint64_t> unanswered_;  // sequences
-  std::uint64_t first_undecided_ = 0;      // of all, when it asked
+  std::optional<TaskMessage> task_;  // that waits for answers
+  std::uint64_t settled_ = 0;        // sequences of its state, when it began to ask
+  std::vector<std::uint64_t> undecided_;
+  std::vector<std::uint64_t> unanswered_;
   std::chrono::nanoseconds pause_{0};
   std::uint32_t questions_ = 0;
   std::uint64_t epoch_ = 0;  // of the task; 0: the method keeps no state

@@ -42,19 +42,24 @@ class ClientState {
   };
 
   ClientState() = default;
-  // As it was kept. `settled` is empty or as long as each increment; sequences rise.
-  ClientState(std::uint64_t epoch, std::uint64_t next, std::vector<double> settled, std::vector<Undecided> undecided);
+  // Nothing yet; its increments are numbered from `next` on.
+  explicit ClientState(std::uint64_t next) : next_(next) {}
+  // As it was kept. `settled` is empty or as long as each increment; sequences rise, from `last_settled` to `next`.
+  ClientState(std::uint64_t epoch, std::uint64_t next, std::uint64_t last_settled, std::vector<double> settled,
+              std::vector<Undecided> undecided);
 
   // Which beginning of a run it belongs to; later ones are greater.
   [[nodiscard]] std::uint64_t epoch() const noexcept { return epoch_; }
-  // The number of the next increment, from 1.
+  // The number of the next increment. Numbers rise for as long as the client exists, whatever it forgets.
   [[nodiscard]] std::uint64_t next() const noexcept { return next_; }
+  // The last that was counted for good; 0: none.
+  [[nodiscard]] std::uint64_t last_settled() const noexcept { return last_settled_; }
   [[nodiscard]] const std::vector<double>& settled() const noexcept { return settled_; }
   [[nodiscard]] const std::vector<Undecided>& undecided() const noexcept { return undecided_; }
   // The state to train with: what is settled, and what may still be counted. Empty: nothing yet.
   [[nodiscard]] std::vector<double> current() const;
 
-  // Forgets everything.
+  // Forgets everything but next().
   void begin(std::uint64_t epoch);
   // Under the number next().
   void add(Increment increment);
@@ -64,6 +69,7 @@ class ClientState {
  private:
   std::uint64_t epoch_ = 0;
   std::uint64_t next_ = 1;
+  std::uint64_t last_settled_ = 0;
   std::vector<double> settled_;
   std::vector<Undecided> undecided_;
 };

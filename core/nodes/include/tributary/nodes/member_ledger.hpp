@@ -31,11 +31,20 @@ class MemberLedger {
   // All that went into models up to `version` is durable from now on.
   void make_durable(Version version);
 
-  // What has become of `sequences` of `client`, of whose increments all before `first` are settled; those that are not
-  // counted are given up.
-  std::vector<SequenceFate> settle(NodeId client, std::uint64_t first, std::span<const std::uint64_t> sequences);
+  // What a client says of itself: the last increment that it knows to be counted, and all that it does not know of.
+  struct Claim {
+    NodeId client;
+    std::uint64_t settled = 0;
+    std::span<const std::uint64_t> undecided;  // in ascending order
+    [[nodiscard]] std::uint64_t newest() const { return undecided.empty() ? settled : undecided.back(); }
+  };
+  // Whether all that was counted of the client is known to it, or undecided there, and no more: otherwise it has lost
+  // its state, or has one of another checkpoint than this.
+  [[nodiscard]] bool agrees(const Claim& claim) const;
+  // What has become of `sequences`, some of those that are undecided; those that are not counted are given up.
+  std::vector<SequenceFate> settle(const Claim& claim, std::span<const std::uint64_t> sequences);
   // Gives them up without an answer: this node has seen nothing of them.
-  void give_up(NodeId client, std::uint64_t first, std::span<const std::uint64_t> sequences);
+  void give_up(const Claim& claim, std::span<const std::uint64_t> sequences);
 
   // Of the states of clients; kept with the rest. 0: none yet.
   [[nodiscard]] std::uint64_t epoch() const noexcept { return epoch_; }
@@ -48,10 +57,11 @@ class MemberLedger {
  private:
   enum class State : std::uint8_t { kCounted, kDurable, kDropped };
   struct Client {
-    std::uint64_t floor = 1;  // everything below is settled
+    std::uint64_t floor = 1;       // everything below is settled
+    std::uint64_t last_below = 0;  // the last below it that was counted; 0: none
     std::map<std::uint64_t, State> sequences;
   };
-  Client& prune(NodeId client, std::uint64_t first);
+  Client& prune(const Claim& claim);
 
   std::uint64_t epoch_ = 0;
   std::map<std::uint32_t, Client> clients_;

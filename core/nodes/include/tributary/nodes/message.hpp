@@ -96,14 +96,21 @@ struct TaskFailedMessage {
 struct InquiryMessage {
   NodeId client;
   std::uint64_t epoch = 0;
-  std::uint64_t first = 0;               // of all that are undecided at the client, also where it asks for others alone
-  std::vector<std::uint64_t> sequences;  // in ascending order
+  std::uint64_t settled = 0;             // the last that the client knows to be counted; 0: none
+  std::vector<std::uint64_t> undecided;  // all that it does not know of, in ascending order
+  std::vector<std::uint64_t> sequences;  // those of them that it asks about
 };
 
 // Answers an Inquiry, or a part of it.
 struct DecisionMessage {
   NodeId client;
   std::uint64_t epoch = 0;
+  // Of the owner: whether it has counted for this client just what the client says; kUnknown: of an aggregator.
+  enum class Agreement : std::uint8_t { kUnknown = 0, kAgrees = 1, kDiffers = 2 };
+  Agreement agreement = Agreement::kUnknown;
+  // Of the claim that this is about: what was settled, and the newest increment.
+  std::uint64_t settled = 0;
+  std::uint64_t newest = 0;
   std::vector<SequenceFate> fates;
 };
 

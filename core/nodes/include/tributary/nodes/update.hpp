@@ -103,6 +103,9 @@ struct Member {
 inline constexpr std::size_t kMostClientScalars = 256;
 inline constexpr std::size_t kMostScalars = 480;  // with names of 100 bytes they fit into a control message of 64 KiB
 
+// Increments that one sum may name: they fit into a control message too.
+inline constexpr std::size_t kMostMembers = 4800;
+
 struct Update {
   UpdateId id;
   VersionSpread bases;  // of the asking node: what this was trained from, one for each update that is in it

@@ -5,9 +5,13 @@
 // Simulation:  states are in memory, and go to their files when a checkpoint is saved: what a killed run had beyond its
 //              last checkpoint is lost on both sides.
 // Format:      safetensors. "settled", F64; "undecided.<sequence>", F32, for each; the metadata says of which run they
-//              are (`epoch`), the next sequence, and the SHA-256 of these, the client's number and the tensors.
+//              are (`epoch`), the next sequence and the last that was
+//              counted, and the SHA-256 of these, the client's number and the tensors.
 // Threads:     one at a time. Memory: in simulation, the states since the last flush(), and up to 256 MiB of others.
-// Errors:      kBadData: a file that is damaged; kIo.
+// Numbers:     a client without a file counts its increments from the microseconds of now on: one that has lost its
+// file
+//              never uses a number twice.
+// Errors:      kBadData: a file that is damaged, of another client or of another model; kIo.
 #pragma once
 
 #include <cstddef>
@@ -25,8 +29,9 @@ class ClientStates final : public ClientStateStore {
  public:
   enum class Writing : std::uint8_t { kAtOnce, kWhenFlushed };
 
-  ClientStates(FileSystem& files, std::filesystem::path directory, Writing writing)
-      : files_(files), directory_(std::move(directory)), writing_(writing) {}
+  // `parameters`: of the model.
+  ClientStates(FileSystem& files, std::filesystem::path directory, std::size_t parameters, Writing writing)
+      : files_(files), directory_(std::move(directory)), parameters_(parameters), writing_(writing) {}
 
   Result<std::shared_ptr<const ClientState>> load(ClientIndex client) override;
   Status save(ClientIndex client, std::shared_ptr<const ClientState> state) override;
@@ -42,6 +47,7 @@ class ClientStates final : public ClientStateStore {
 
   FileSystem& files_;
   std::filesystem::path directory_;
+  std::size_t parameters_;
   Writing writing_;
   std::unordered_map<ClientIndex, std::shared_ptr<const ClientState>> states_;
   std::unordered_set<ClientIndex> unwritten_;

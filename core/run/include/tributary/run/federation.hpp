@@ -11,6 +11,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <deque>
 #include <filesystem>
 #include <functional>
 #include <map>
@@ -151,13 +152,13 @@ class Federation final : private RunObserver {
   ModelValues model_;  // at the end
   Round round_;
   Version version_;
-  std::uint64_t tasks_given_ = 0;  // by a continuous root
-  Round saved_;                    // newest checkpoint
-  Version saved_version_;
-  Round recorded_;                 // newest whose records are all written
-  std::uint64_t round_bytes_ = 0;  // of the file then
-  bool done_ = false;              // stopped at its accuracy
-  double earlier_seconds_ = 0.0;   // of the rounds before a resume
+  std::uint64_t tasks_given_ = 0;       // by a continuous root
+  Round saved_;                         // newest checkpoint
+  std::deque<Version> saved_versions_;  // of the checkpoints that are kept, oldest first
+  Round recorded_;                      // newest whose records are all written
+  std::uint64_t round_bytes_ = 0;       // of the file then
+  bool done_ = false;                   // stopped at its accuracy
+  double earlier_seconds_ = 0.0;        // of the rounds before a resume
   FederationOutcome::Kind kind_ = FederationOutcome::Kind::kFinished;
   Metrics last_metrics_;
   bool can_evaluate_ = true;
