@@ -27,6 +27,20 @@ Status explain(const Status& refused, const ParameterSpec& spec, std::span<const
                   spec.tensor_at(*bad).name, static_cast<double>(values[*bad]), sums.scale().value_bound));
 }
 
+Status explain_increment(const Status& refused, const std::string& name, const Payload& payload,
+                         const ParameterSpec& spec, const ExactAccumulator& sums) {
+  const std::span<const float> values =
+      payload.encoding() == Encoding::kFloat32 ? payload.values() : std::span<const float>();
+  const std::optional<std::size_t> bad =
+      values.size() == spec.parameters() ? sums.find_unfit(values) : std::optional<std::size_t>();
+  if (!bad) { return refused.with_context(name); }
+  return bad_data(
+      fmt::format("the increment \"{}\" of tensor {} holds {}, and the sums of this tree take at most {}: training "
+                  "diverged, or steps "
+                  "are so small that their gradient is not known; another learning rate helps",
+                  name, spec.tensor_at(*bad).name, static_cast<double>(values[*bad]), sums.scale().value_bound));
+}
+
 }  // namespace
 
 void WeightedSum::begin(const ParameterSpec& spec, const ExactScale& scale, const IncrementSegments& increments) {
@@ -74,7 +88,8 @@ Status WeightedSum::add_payloads(const Update& update, std::uint32_t factor) {
   };
   for (auto& [name, sums] : increments_) {
     const Segment& segment = *update.find(name);
-    TRIBUTARY_RETURN_IF_ERROR(sums.check(segment.payload, weight_of(segment)).with_context(name));
+    const Status fits = sums.check(segment.payload, weight_of(segment));
+    if (!fits.ok()) { return explain_increment(fits, name, segment.payload, *spec_, sums); }
   }
   const Payload& delta = update.find(kDeltaSegment)->payload;
   TRIBUTARY_RETURN_IF_ERROR(

@@ -45,30 +45,21 @@ void ClientNode::begin(NodeContext& context, TaskMessage task) {
     train(context);
     return;
   }
-  const Result<std::shared_ptr<const ClientState>> known = context.load_state();
+  Result<std::shared_ptr<const ClientState>> known = context.load_state();
   if (!known.ok()) {
     fail(context, known.status());
     return;
   }
-  if ((*known)->epoch() > epoch_) {
+  state_ = **known;
+  if (state_.epoch() > epoch_) {
     fail(context, unavailable("the task is of an earlier beginning of the run"));
     return;
   }
-  if ((*known)->epoch() < epoch_) {
-    auto fresh = std::make_shared<ClientState>(**known);
-    fresh->begin(epoch_);
-    if (const Status saved = context.save_state(std::move(fresh)); !saved.ok()) {
-      fail(context, saved);
-      return;
-    }
-  }
+  if (state_.epoch() < epoch_) { state_.begin(epoch_); }
   // Also where there is nothing to ask about: a state that was lost, or is that of another checkpoint, is found so.
-  const bool of_epoch = (*known)->epoch() == epoch_;
-  settled_ = of_epoch ? (*known)->last_settled() : 0;
+  settled_ = state_.last_settled();
   undecided_.clear();
-  for (const ClientState::Undecided& part : (*known)->undecided()) {
-    if (of_epoch) { undecided_.push_back(part.sequence); }
-  }
+  for (const ClientState::Undecided& part : state_.undecided()) { undecided_.push_back(part.sequence); }
   unanswered_ = undecided_;
   pause_ = liveness_.first_probe;
   questions_ = 0;
@@ -119,17 +110,8 @@ void ClientNode::on_decision(NodeContext& context, const DecisionMessage& decisi
   });
   const bool was_nothing = undecided_.empty() && of_this && decision.agreement == Agreement::kAgrees;
   if (unanswered_.size() == before && !was_nothing) { return; }
-  const Result<std::shared_ptr<const ClientState>> known = context.load_state();
-  Status kept = known.status();
-  if (kept.ok()) {
-    auto settled = std::make_shared<ClientState>(**known);
-    settled->settle(decision.fates);
-    kept = context.save_state(std::move(settled));
-  }
-  if (!kept.ok()) {
-    fail(context, kept);
-    return;
-  }
+  // Kept with the next increment: until then it can be asked for again.
+  state_.settle(decision.fates);
   if (!unanswered_.empty()) { return; }
   context.cancel_timer(TimerId::kProbe);
   train(context);
@@ -150,25 +132,16 @@ void ClientNode::train(NodeContext& context) {
                        .evaluate_first = task.evaluate_first,
                        .broadcast = std::move(task.broadcast),
                        .state = nullptr};
-  if (epoch_ != 0) {
-    Result<std::shared_ptr<const ClientState>> state = context.load_state();
-    if (!state.ok()) {
-      fail(context, state.status());
-      return;
-    }
-    request.state = std::move(state).value();
-  }
+  if (epoch_ != 0) { request.state = std::make_shared<const ClientState>(state_); }
   context.train(std::move(request));
 }
 
-Status ClientNode::keep(NodeContext& context, const ClientState::Increment& increment, Update& update) const {
+Status ClientNode::keep(NodeContext& context, const ClientState::Increment& increment, Update& update) {
   if (increment == nullptr) { return internal_error("the method made no increment of the client's state"); }
-  TRIBUTARY_ASSIGN_OR_RETURN(const std::shared_ptr<const ClientState> state, context.load_state());
-  update.members = {{self_, state->next()}};
+  update.members = {{self_, state_.next()}};
   update.epoch = epoch_;
-  auto grown = std::make_shared<ClientState>(*state);
-  grown->add(increment);
-  return context.save_state(std::move(grown));
+  state_.add(increment);
+  return context.save_state(std::make_shared<const ClientState>(std::exchange(state_, ClientState())));
 }
 
 void ClientNode::on_trained(NodeContext& context, const TaskKey& key, Result<ClientUpdate> result) {

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "tributary/base/duration.hpp"
 #include "tributary/base/random.hpp"
 #include "tributary/run/policy_settings.hpp"
 
@@ -407,7 +408,14 @@ InnerNodeSettings Plan::inner_node(NodeId node, std::uint32_t incarnation) const
 }
 
 LivenessSettings Plan::client_liveness(NodeId client) const {
-  return liveness_.over(ways_time(tree_.attributes(client).link, payload_bytes() * (1 + increments_.names.size())));
+  const std::size_t bytes = payload_bytes() * (1 + increments_.names.size());
+  std::chrono::nanoseconds way = ways_time(tree_.attributes(client).link, bytes);
+  // What became of its increments it hears from the root.
+  const bool asks = method_ && method_->keeps_state();
+  for (NodeId above = tree_.parent(client); asks && above != tree_.root(); above = tree_.parent(above)) {
+    way = later_by(way, ways_time(tree_.attributes(above).link, bytes));
+  }
+  return liveness_.over(way);
 }
 
 TrainTask Plan::train_task(NodeId node, TrainRequest request) const {

@@ -41,14 +41,15 @@ class ClientNode final : public Node {
   void train(NodeContext& context);
   void fail(NodeContext& context, const Status& why);
   // Adds the update's increment to the state, and names it in `update`.
-  Status keep(NodeContext& context, const ClientState::Increment& increment, Update& update) const;
+  Status keep(NodeContext& context, const ClientState::Increment& increment, Update& update);
 
   NodeId self_;
   ParentLink link_;
   const ParameterSpec& spec_;
   LivenessSettings liveness_;
   std::optional<TaskMessage> task_;  // that waits for answers
-  std::uint64_t settled_ = 0;        // sequences of its state, when it began to ask
+  ClientState state_;                // of the task: as it was loaded, and settled since
+  std::uint64_t settled_ = 0;        // its sequences, when it began to ask
   std::vector<std::uint64_t> undecided_;
   std::vector<std::uint64_t> unanswered_;
   std::chrono::nanoseconds pause_{0};
