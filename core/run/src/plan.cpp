@@ -384,7 +384,7 @@ InnerNodeSettings Plan::inner_node(NodeId node, std::uint32_t incarnation) const
     settings.scale_of_round = scale_maker(configuration_.algorithm.precision);
   }
   settings.weight_bounds = weight_bounds_;
-  settings.way = ways_time(tree_.attributes(node).link, payload_bytes() * (1 + increments_.names.size()));
+  settings.way = ways_time(tree_.attributes(node).link, bytes_of_a_way());
   settings.liveness = liveness_;
   settings.retries = tier.retries;
   settings.local_rounds = root ? 1 : tier.local_rounds;
@@ -407,8 +407,14 @@ InnerNodeSettings Plan::inner_node(NodeId node, std::uint32_t incarnation) const
   return settings;
 }
 
+// As many bytes of a model as take as long: a method's vectors come beside the model, and their sums, which are finer,
+// may take twice its bytes.
+std::size_t Plan::bytes_of_a_way() const {
+  return payload_bytes() + increments_.names.size() * payload_bytes() * 4 / 3;
+}
+
 LivenessSettings Plan::client_liveness(NodeId client) const {
-  const std::size_t bytes = payload_bytes() * (1 + increments_.names.size());
+  const std::size_t bytes = bytes_of_a_way();
   std::chrono::nanoseconds way = ways_time(tree_.attributes(client).link, bytes);
   // What became of its increments it hears from the root.
   const bool asks = method_ && method_->keeps_state();

@@ -65,6 +65,7 @@ class Plan final : public AgreedPlan {
   [[nodiscard]] bool divides(NodeId node) const;
   // A client's change or the mean of an aggregator's rounds, and no sums.
   [[nodiscard]] bool every_child_sends_one_term(NodeId node) const;
+  [[nodiscard]] std::size_t bytes_of_a_way() const;
   Status choose_method(const TrainerFactory& factory);
   Status bound_weights(const TrainerFactory& factory, std::span<const std::unique_ptr<TierPolicy>> policies);
 
