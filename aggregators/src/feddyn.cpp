@@ -43,12 +43,8 @@ Result<Drift> FedDyn::drift(const MethodTask& task) const {
 
 Status FedDyn::prepare(const MethodTask& task, const TrainingFacts& /*facts*/, ClientUpdate& update) const {
   const std::span<const float> change = update.delta.values();
-  auto increment = std::make_shared<std::vector<float>>(change.size(), 0.0F);
-  for_each_trainable(task.spec, [&](std::size_t i) {
-    (*increment)[i] = internal::on_grid(static_cast<double>(change[i]), settings_.grid_bits);
-  });
-  update.state = increment;
-  update.increments = {{kChange, Payload::floats(std::move(increment)), {}}};
+  internal::set_increment(task.spec, kChange, settings_.grid_bits, update,
+                          [&](std::size_t i) { return static_cast<double>(change[i]); });
   return {};
 }
 

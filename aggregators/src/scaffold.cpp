@@ -65,13 +65,9 @@ Status Scaffold::prepare(const MethodTask& task, const TrainingFacts& facts, Cli
   TRIBUTARY_ASSIGN_OR_RETURN(const std::span<const float> all, variate_of(task));
   const double divisor = facts.learning_rate * accumulated_steps(facts.steps, settings_.momentum, settings_.nesterov);
   const std::span<const float> change = update.delta.values();
-  auto increment = std::make_shared<std::vector<float>>(change.size(), 0.0F);
-  for_each_trainable(task.spec, [&](std::size_t i) {
-    const double value = -static_cast<double>(all[i]) - static_cast<double>(change[i]) / divisor;
-    (*increment)[i] = internal::on_grid(value, settings_.grid_bits);
+  internal::set_increment(task.spec, kVariate, settings_.grid_bits, update, [&](std::size_t i) {
+    return -static_cast<double>(all[i]) - static_cast<double>(change[i]) / divisor;
   });
-  update.state = increment;
-  update.increments = {{kVariate, Payload::floats(std::move(increment)), {}}};
   return {};
 }
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// The root's half of a state: the sum of all increments that it has counted, each times its client's weight. Whole
-// numbers on the grid of the sums, so exact as long as they stay below 2^53 steps of it.
+// The two halves of a state. The root's is the sum of all increments that it has counted, each times its client's
+// weight: whole numbers on the grid of the sums, so exact as long as they stay below 2^53 steps of it. A client's grows
+// by increments on that same grid.
 //
-// Threads: one node's.
+// Threads: a StateSum is one node's; the functions are pure.
 #pragma once
 
 #include <cmath>
@@ -11,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "tributary/aggregators/gradient_steps.hpp"
 #include "tributary/nodes/local_method.hpp"
 
 namespace tributary::internal {
@@ -54,6 +56,17 @@ class StateSum {
 inline float on_grid(double value, int bits) {
   return static_cast<float>(
       std::ldexp(std::nearbyint(std::ldexp(static_cast<double>(static_cast<float>(value)), bits)), -bits));
+}
+
+// Gives an update the increment `value(i)` of trainable values, on the grid: beside its change, and as that of the
+// client's state.
+template <typename Value>
+void set_increment(const ParameterSpec& spec, const std::string& name, int bits, ClientUpdate& update,
+                   const Value& value) {
+  auto increment = std::make_shared<std::vector<float>>(spec.parameters(), 0.0F);
+  for_each_trainable(spec, [&](std::size_t i) { (*increment)[i] = on_grid(value(i), bits); });
+  update.state = increment;
+  update.increments = {{name, Payload::floats(std::move(increment)), {}}};
 }
 
 }  // namespace tributary::internal
