@@ -5,6 +5,7 @@
 #include "tributary/aggregators/feddyn.hpp"
 #include "tributary/aggregators/fednova.hpp"
 #include "tributary/aggregators/fedprox.hpp"
+#include "tributary/aggregators/median.hpp"
 #include "tributary/aggregators/qfedavg.hpp"
 #include "tributary/aggregators/scaffold.hpp"
 #include "tributary/aggregators/server_optimizers.hpp"
@@ -23,6 +24,8 @@ void register_builtin_aggregators(ExtensionRegistry& registry) {
                       [](const PolicySettings& settings) { return std::make_unique<BufferedPolicy>(settings, 1); });
   registry.add_rule("weighted-sum", "exact weighted mean of the children's changes",
                     [] { return std::make_unique<WeightedSum>(); });
+  registry.add_rule("median", "in each value the median of the children's changes, whatever they weigh",
+                    [] { return std::make_unique<CoordinateMedian>(); });
   registry.add_local_method("fedprox", "clients are pulled towards the model that they were given",
                             [](const LocalMethodSettings& settings) { return std::make_unique<FedProx>(settings); });
   registry.add_local_method("qfedavg", "clients on which the model does badly move it further",

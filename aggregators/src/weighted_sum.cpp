@@ -4,10 +4,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <iterator>
 #include <optional>
 
 #include "tributary/nodes/client_update.hpp"
+#include "update_parts.hpp"
 
 namespace tributary {
 namespace {
@@ -30,7 +30,7 @@ Status explain(const Status& refused, const ParameterSpec& spec, std::span<const
 Status explain_increment(const Status& refused, const std::string& name, const Payload& payload,
                          const ParameterSpec& spec, const ExactAccumulator& sums) {
   const std::span<const float> values =
-      payload.encoding() == Encoding::kFloat32 ? payload.values() : std::span<const float>();
+      payload.is_vector() ? payload.values() : std::span<const float>();
   const std::optional<std::size_t> bad =
       values.size() == spec.parameters() ? sums.find_unfit(values) : std::optional<std::size_t>();
   if (!bad) { return refused.with_context(name); }
@@ -53,11 +53,7 @@ void WeightedSum::begin(const ParameterSpec& spec, const ExactScale& scale, cons
 }
 
 Status WeightedSum::add(const Update& update, std::uint32_t factor) {
-  if (update.fingerprint != spec_->fingerprint()) {
-    return invalid_argument(fmt::format("the update is for the model {}..., this federation trains {}...",
-                                        update.fingerprint.hex().substr(0, 12),
-                                        spec_->fingerprint().hex().substr(0, 12)));
-  }
+  TRIBUTARY_RETURN_IF_ERROR(internal::check_parts(*spec_, update));
   if (update.find(kDeltaSegment) == nullptr || update.segments.size() != 1 + increments_.size()) {
     std::string names = fmt::format("\"{}\"", kDeltaSegment);
     for (const auto& [name, sums] : increments_) { names += fmt::format(" and \"{}\"", name); }
@@ -66,18 +62,9 @@ Status WeightedSum::add(const Update& update, std::uint32_t factor) {
   for (const auto& [name, sums] : increments_) {
     if (update.find(name) == nullptr) { return invalid_argument(fmt::format("an update without \"{}\"", name)); }
   }
-  if (update.contributors == 0) { return invalid_argument("an update without contributors"); }
-  if (update.scalars.size() > kMostScalars) {
-    return invalid_argument(
-        fmt::format("an update with {} metrics: at most {} are carried", update.scalars.size(), kMostScalars));
-  }
   TRIBUTARY_RETURN_IF_ERROR(add_payloads(update, factor));
   contributors_ += update.contributors;
-  for (const auto& [name, sum] : update.scalars) {
-    scalars_[name].add(sum);
-    // Names come from the network. The smallest stay: those are the same in any order and tree.
-    if (scalars_.size() > kMostScalars) { scalars_.erase(std::prev(scalars_.end())); }
-  }
+  internal::add_scalars(update, scalars_);
   return {};
 }
 
@@ -93,13 +80,13 @@ Status WeightedSum::add_payloads(const Update& update, std::uint32_t factor) {
   }
   const Payload& delta = update.find(kDeltaSegment)->payload;
   TRIBUTARY_RETURN_IF_ERROR(
-      delta.encoding() == Encoding::kFloat32
+      delta.is_vector()
           ? explain(sums_.add(delta.values(), update.weight, factor), *spec_, delta.values(), sums_)
           : sums_.add(delta, update.weight, factor));
   for (auto& [name, sums] : increments_) {
     const Segment& segment = *update.find(name);
     // Checked above.
-    [[maybe_unused]] const Status added = segment.payload.encoding() == Encoding::kFloat32
+    [[maybe_unused]] const Status added = segment.payload.is_vector()
                                               ? sums.add(segment.payload.values(), weight_of(segment))
                                               : sums.add(segment.payload, weight_of(segment));
   }

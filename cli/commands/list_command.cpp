@@ -38,10 +38,13 @@ std::vector<CatalogSection> whole_catalog() {
   CatalogSection policies{"policies", "tiers.default.policy", {}};
   for (const auto& entry : known_extensions().policies()) { policies.entries.push_back({entry.name, entry.summary}); }
   all.push_back(std::move(policies));
-  CatalogSection rules{"rules", "", {}};
+  CatalogSection rules{"rules", "tiers.default.rule", {}};
   for (const auto& entry : known_extensions().rules()) { rules.entries.push_back({entry.name, entry.summary}); }
   all.push_back(std::move(rules));
-  CatalogSection servers{"server-optimizers", "", {}};
+  CatalogSection codecs{"codecs", "tiers.default.codec", {}};
+  for (const auto& entry : known_extensions().codecs()) { codecs.entries.push_back({entry.name, entry.summary}); }
+  all.push_back(std::move(codecs));
+  CatalogSection servers{"server-optimizers", "server_optimizer.kind", {}};
   for (const auto& entry : known_extensions().server_optimizers()) {
     servers.entries.push_back({entry.name, entry.summary});
   }

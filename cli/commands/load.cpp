@@ -14,6 +14,7 @@
 #include "tributary/base/machine_memory.hpp"
 #include "tributary/topology/read.hpp"
 #include "tributary/training/training_time.hpp"
+#include "tributary/wire/codecs.hpp"
 
 namespace tributary::cli {
 namespace {
@@ -54,6 +55,7 @@ const ExtensionRegistry& known_extensions() {
   static const ExtensionRegistry registry = [] {
     ExtensionRegistry made;
     register_builtin_aggregators(made);
+    register_builtin_codecs(made);
     return made;
   }();
   return registry;

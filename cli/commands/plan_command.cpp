@@ -31,6 +31,14 @@ namespace {
 
 using Facts = nlohmann::ordered_json;
 
+// Whether any node of the tier sends its parent sums.
+bool sends_sums(const Plan& plan, std::uint32_t tier) {
+  for (std::uint32_t n = 1; n < plan.tree().size(); ++n) {
+    if (plan.tree().tier(NodeId{n}) == tier && !plan.sends_vector(NodeId{n})) { return true; }
+  }
+  return false;
+}
+
 CostOptions cost_options(const PreparedRun& composition) {
   const Plan& plan = composition.plan;
   // As messages of a trainer that reports its loss.
@@ -48,13 +56,18 @@ CostOptions cost_options(const PreparedRun& composition) {
   }
   options.bytes_down = down * plan.payload_bytes() + control_bytes(TaskMessage{});
   options.bytes_up = up * plan.payload_bytes() + control_bytes(std::move(update));
+  const auto saved = [&plan](const Codec* codec) {
+    return codec == nullptr ? std::uint64_t{0} : plan.payload_bytes() - codec->usual_bytes(plan.spec());
+  };
   for (std::uint32_t distance = 0; distance < plan.tree().height(); ++distance) {
     const TierConfig& tier = plan.tier(distance);
     const bool by_rounds = tier.policy == "synchronous";
     options.tiers.push_back({.cohort_fraction = by_rounds ? tier.cohort_fraction : std::nullopt,
                              .cohort_count = by_rounds ? tier.cohort_count : updates_of_commit(tier),
                              .over_selection = by_rounds ? tier.over_selection : 1.0,
-                             .rounds = distance == 0 ? 1 : tier.local_rounds});
+                             .rounds = distance == 0 ? 1 : tier.local_rounds,
+                             .bytes_down = options.bytes_down - saved(plan.model_codec(distance)),
+                             .bytes_up = options.bytes_up - saved(sends_sums(plan, distance + 1) ? nullptr : plan.change_codec(distance))});
   }
   if (plan.configuration().simulation.compute_seconds_per_sample > 0.0) {
     options.training_of = [&composition](NodeId node) {
@@ -63,14 +76,6 @@ CostOptions cost_options(const PreparedRun& composition) {
     };
   }
   return options;
-}
-
-// Whether any node of the tier is an aggregator.
-bool sends_sums(const Tree& tree, std::uint32_t tier) {
-  for (std::uint32_t n = 1; n < tree.size(); ++n) {
-    if (!tree.is_client(NodeId{n}) && tree.tier(NodeId{n}) == tier) { return true; }
-  }
-  return false;
 }
 
 // Expected values need not be whole; bytes are.
@@ -129,7 +134,8 @@ void print_text(const Context& context, const PreparedRun& composition, const Co
   if (optimizer != ServerOptimizerConfig()) {
     out << fmt::format("server      {} with a learning rate of {:g}\n", optimizer.kind, optimizer.lr);
   }
-  const bool has_sums = tree.size() - tree.clients() > 1;
+  bool has_sums = false;
+  for (std::uint32_t tier = 1; tier <= tree.height(); ++tier) { has_sums = has_sums || sends_sums(plan, tier); }
   out << fmt::format("network     {}, {}{} a round; forwarding each update would take {}\n",
                      human_plural(whole(cost.payloads), "payload"), has_sums ? "at least " : "",
                      human_bytes(cost.bytes), human_bytes(cost.forwarding_bytes));
@@ -140,7 +146,7 @@ void print_text(const Context& context, const PreparedRun& composition, const Co
   }
   out << '\n' << paint.dim("tier   nodes      down        up          the node above commits") << '\n';
   for (const TierCost& tier : cost.tiers) {
-    const std::string up = fmt::format("{}{}", sends_sums(tree, tier.tier) ? ">= " : "", human_bytes(tier.bytes_up));
+    const std::string up = fmt::format("{}{}", sends_sums(plan, tier.tier) ? ">= " : "", human_bytes(tier.bytes_up));
     out << fmt::format("{:<6} {:<10} {:<11} {:<11} {}\n", tier.tier, human_count(tier.nodes),
                        human_bytes(tier.bytes_down), up, describe_policy(plan, tier.tier - 1));
   }

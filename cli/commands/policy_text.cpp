@@ -55,6 +55,24 @@ std::string describe_continuous(const TierConfig& tier) {
   return text;
 }
 
+// Of a synchronous tier.
+std::string describe_rounds(const Plan& plan, std::uint32_t distance) {
+  const TierConfig& tier = plan.tier(distance);
+  std::string text = tier.policy;
+  if (tier.cohort_count) {
+    const std::uint64_t children = std::min<std::uint64_t>(*tier.cohort_count, most_children(plan.tree(), distance));
+    text += fmt::format(", {} a round", children == 1 ? "1 child" : human_count(children) + " children");
+  } else if (tier.cohort_fraction && *tier.cohort_fraction < 1.0) {
+    text += fmt::format(", {:g} of the children a round", *tier.cohort_fraction);
+  } else {
+    text += ", all children";
+  }
+  if (tier.over_selection > 1.0) { text += fmt::format(", asks {:g} times as many", tier.over_selection); }
+  if (tier.deadline_s > 0.0) { text += fmt::format(", from {:g} s on a quorum of {:g}", tier.deadline_s, tier.quorum); }
+  if (tier.local_rounds > 1) { text += fmt::format(", {} local rounds", tier.local_rounds); }
+  return text;
+}
+
 }  // namespace
 
 std::uint32_t updates_of_commit(const TierConfig& tier) {
@@ -92,19 +110,10 @@ std::chrono::nanoseconds time_of_commit(const Plan& plan, const CostEstimate& co
 
 std::string describe_policy(const Plan& plan, std::uint32_t distance) {
   const TierConfig& tier = plan.tier(distance);
-  if (tier.policy != "synchronous") { return describe_continuous(tier); }
-  std::string text = tier.policy;
-  if (tier.cohort_count) {
-    const std::uint64_t children = std::min<std::uint64_t>(*tier.cohort_count, most_children(plan.tree(), distance));
-    text += fmt::format(", {} a round", children == 1 ? "1 child" : human_count(children) + " children");
-  } else if (tier.cohort_fraction && *tier.cohort_fraction < 1.0) {
-    text += fmt::format(", {:g} of the children a round", *tier.cohort_fraction);
-  } else {
-    text += ", all children";
-  }
-  if (tier.over_selection > 1.0) { text += fmt::format(", asks {:g} times as many", tier.over_selection); }
-  if (tier.deadline_s > 0.0) { text += fmt::format(", from {:g} s on a quorum of {:g}", tier.deadline_s, tier.quorum); }
-  if (tier.local_rounds > 1) { text += fmt::format(", {} local rounds", tier.local_rounds); }
+  std::string text = tier.policy == "synchronous" ? describe_rounds(plan, distance) : describe_continuous(tier);
+  if (tier.rule != TierConfig().rule) { text += ", " + tier.rule; }
+  if (plan.model_codec(distance) != nullptr) { text += ", models in " + tier.codec_down; }
+  if (plan.change_codec(distance) != nullptr) { text += ", changes in " + tier.codec_up; }
   return text;
 }
 

@@ -67,6 +67,16 @@ class SameBitsTest(MpiTest):
                 "algorithm.kind": kind, "algorithm.weighting": "uniform", "topology": "{widths: [3, 9]}",
                 "tiers": "{1: {cohort: {fraction: 0.5}}}"}), ranks=(2, 5))
 
+    def test_models_and_changes_in_half_precision_and_medians(self):
+        # Two tiers of codecs: models are passed on as they came. Small models travel within letters, large ones apart.
+        for name, file, more in (("small", self.configuration(SMALL), {}),
+                                 ("large", ROOT / "configs/echo.yaml", {"model.parameters": 300_001})):
+            self.work = self.work / name
+            self.work.mkdir()
+            self.assert_same_on_all(file, *settings(rounds=4, **{
+                "topology": "{widths: [2, 4, 12]}", "tiers.default.codec": "{down: fp16, up: fp16}",
+                "tiers.2.rule": "median", **more}), ranks=(2, 5))
+
     def test_a_model_of_many_pieces(self):
         self.assert_same_on_all(ROOT / "configs/echo.yaml", *settings(rounds=3, **{
             "topology": "{widths: [3, 7]}", "model.parameters": 3_000_001}), ranks=(1, 2, 5))

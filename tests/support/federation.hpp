@@ -14,6 +14,7 @@
 #include "tributary/aggregators/builtin.hpp"
 #include "tributary/nodes/driver.hpp"
 #include "tributary/run/plan.hpp"
+#include "tributary/wire/codecs.hpp"
 
 namespace tributary::testing {
 
@@ -40,6 +41,7 @@ inline Configuration rounds(std::uint64_t count) {
 inline Result<Plan> make_plan(const Configuration& configuration, const Tree& tree, const TrainerFactory& factory) {
   ExtensionRegistry registry;
   register_builtin_aggregators(registry);
+  register_builtin_codecs(registry);
   return Plan::create(configuration, tree, factory, registry);
 }
 

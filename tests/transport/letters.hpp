@@ -48,6 +48,18 @@ inline TaskMessage a_task() {
           .remaining = std::chrono::seconds(90)};
 }
 
+// The bytes that a codec might have made of the model, which nobody reads here.
+inline Payload coded(std::size_t elements, std::size_t bytes) {
+  return Payload::coded(elements, std::make_shared<const std::vector<std::byte>>(bytes),
+                        std::make_shared<const std::vector<float>>(elements, 0.5F));
+}
+
+inline TaskMessage a_coded_task() {
+  TaskMessage task = a_task();
+  task.coded = coded(kModelSize, 26);
+  return task;
+}
+
 // Of a method whose clients have a state and are given a vector beside the model.
 inline TaskMessage a_task_with_broadcast() {
   TaskMessage task = a_task();
@@ -95,6 +107,7 @@ inline std::vector<Message> messages_of_every_kind() {
                            WorkingMessage{{1, 2}, false},
                            an_update(),
                            a_task_with_broadcast(),
+                           a_coded_task(),
                            InquiryMessage{NodeId{5}, 9, 1, {2, 4}, {4}},
                            InquiryMessage{NodeId{kLargest32}, kLargest, kLargest, {}, {}},
                            a_decision(),
@@ -114,6 +127,10 @@ inline std::vector<Message> messages_of_every_kind() {
   late.evaluate_first = false;
   late.remaining = std::chrono::nanoseconds::max();
   all.emplace_back(late);
+
+  UpdateMessage coded_change = an_update();
+  coded_change.update.segments.front().payload = coded(kModelSize, 26);
+  all.emplace_back(coded_change);
 
   UpdateMessage wide = an_update();
   wide.key = last;
@@ -219,6 +236,7 @@ inline std::optional<std::vector<Payload>> payloads_for(std::span<const internal
     if (reference.encoding == Encoding::kFixed) {
       candidates = {sums(reference.elements, 4), sums(reference.elements, 8)};
     }
+    if (reference.encoding == Encoding::kCoded) { candidates = {coded(reference.elements, reference.bytes)}; }
     bool found = false;
     for (const Payload& candidate : candidates) {
       if (found || candidate.size() != reference.bytes) { continue; }

@@ -5,15 +5,19 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <limits>
+#include <set>
 #include <sstream>
 #include <string>
 #include <vector>
 
 #include "allocation_count.hpp"
+#include "control_message.hpp"
 #include "letters.hpp"
 
 namespace tributary::internal {
@@ -22,6 +26,7 @@ namespace {
 using testing::a_task;
 using testing::an_update;
 using testing::bytes_allocated_by;
+using testing::coded;
 using testing::described;
 using ::testing::HasSubstr;
 using testing::kFrom;
@@ -95,7 +100,7 @@ TEST(NodeMessage, NumbersOfVersionAndKindsStayAsTheyAre) {
   for (const Message& message : messages_of_every_kind()) {
     const Bytes bytes = letter_of(message);
 
-    EXPECT_EQ(bytes[kVersionPlace], std::byte{4});
+    EXPECT_EQ(bytes[kVersionPlace], static_cast<std::byte>(kWireVersion));
     EXPECT_EQ(bytes[kVersionPlace + 1], std::byte{0});
     EXPECT_EQ(std::to_integer<std::size_t>(bytes[kKindPlace]), message.index() + 1) << name_of(message);
   }
@@ -283,7 +288,7 @@ TEST(NodeMessage, ManyScalarsTakeMemoryAsTheirBytesDo) {
 }
 
 TEST(NodeMessage, AnotherVersionIsRefused) {
-  for (const int version : {0, 1, 2, 3, 5, 0x0104, 0xFFFF}) {
+  for (const int version : {0, 1, kWireVersion - 1, kWireVersion + 1, 0x0100 + kWireVersion, 0xFFFF}) {
     Bytes bytes = letter_of(HelloMessage{});
     bytes[0] = static_cast<std::byte>(version & 0xFF);
     bytes[1] = static_cast<std::byte>(version >> 8);
@@ -393,7 +398,9 @@ TEST(NodeMessage, BytesOfAPayloadMustFitItsValues) {
         Case{Encoding::kFloat32, 0, 0, true}, Case{Encoding::kFloat32, 0, 4, false},
         Case{Encoding::kFixed, 5, 32, true}, Case{Encoding::kFixed, 5, 48, true}, Case{Encoding::kFixed, 5, 27, false},
         Case{Encoding::kFixed, 5, 57, false}, Case{Encoding::kFixed, 5, kLargest, false},
-        Case{Encoding{0}, 5, 20, false}, Case{Encoding{3}, 5, 20, false},
+        Case{Encoding{0}, 5, 20, false}, Case{Encoding{4}, 5, 20, false},
+        Case{Encoding::kCoded, 5, 0, true}, Case{Encoding::kCoded, 5, 4136, true}, Case{Encoding::kCoded, 5, 4137, false},
+        Case{Encoding::kCoded, 6, 20, false}, Case{Encoding::kCoded, kLargest, 20, false},
         Case{Encoding::kFloat32, kLargest / 4 + 2, 4, false}}) {
     Bytes bytes = whole;
     std::byte* const place = bytes.data() + bytes.size() - kReferenceBytes;
@@ -403,6 +410,53 @@ TEST(NodeMessage, BytesOfAPayloadMustFitItsValues) {
 
     EXPECT_EQ(decode_letter(bytes, kLimits).ok(), reference.fits)
         << static_cast<int>(reference.encoding) << " x " << reference.elements << " in " << reference.bytes;
+  }
+}
+
+// Of an update the change may be coded, and of a task the model; nothing that comes beside them.
+TEST(NodeMessage, OnlyTheFirstPayloadMayBeCoded) {
+  UpdateMessage update = an_update();
+  update.update.segments.push_back({"control", coded(kModelSize, 26), {}});
+  EXPECT_THAT(why_refused(letter_of(update)), HasSubstr("only the model and its change"));
+  TaskMessage task = testing::a_task_with_broadcast();
+  std::vector<Segment> broadcast = *task.broadcast;
+  broadcast.front().payload = coded(kModelSize, 26);
+  task.broadcast = std::make_shared<const std::vector<Segment>>(std::move(broadcast));
+  EXPECT_THAT(why_refused(letter_of(task)), HasSubstr("only the model and its change"));
+}
+
+// A task's model as it came goes on with it.
+TEST(NodeMessage, ACodedModelIsAttachedInBothForms) {
+  const TaskMessage task = testing::a_coded_task();
+  NodeMessage letter = decode_letter(letter_of(task), kLimits).value();
+  std::vector<Payload> payloads = payloads_of(task);
+  ASSERT_TRUE(attach(letter, payloads).ok());
+  const auto& arrived = std::get<TaskMessage>(letter.message);
+  EXPECT_EQ(*arrived.model, std::vector<float>(kModelSize, 0.5F));
+  EXPECT_EQ(arrived.coded.size(), 26U);
+  payloads = {Payload::coded(kModelSize, task.coded.shared_bytes(), nullptr)};
+  EXPECT_FALSE(attach(letter, payloads).ok()) << "nobody has decoded it";
+}
+
+// Mutations begin from these: letters that are refused whole would leave everything behind the version untried.
+// TRIBUTARY_WRITE_CORPUS=1 writes them anew.
+TEST(NodeMessage, TheSeedsOfFuzzingAreLettersOfToday) {
+  const std::filesystem::path corpus = std::filesystem::path(TRIBUTARY_SOURCE_DIR) / "tests/fuzz/corpus/letter";
+  const bool write = std::getenv("TRIBUTARY_WRITE_CORPUS") != nullptr;  // NOLINT(concurrency-mt-unsafe): only read
+  std::set<std::string> names;
+  for (const Message& message : messages_of_every_kind()) {
+    std::string name(name_of(message));
+    for (int copy = 2; !names.insert(name).second; ++copy) { name = fmt::format("{}-{}", name_of(message), copy); }
+    Bytes seed{std::byte{static_cast<std::uint8_t>(ControlMessage::kNode)}};
+    const Bytes letter = letter_of(message);
+    seed.insert(seed.end(), letter.begin(), letter.end());
+    if (write) {
+      std::ofstream(corpus / name, std::ios::binary)
+          .write(reinterpret_cast<const char*>(seed.data()), static_cast<std::streamsize>(seed.size()));
+    }
+    std::ifstream file(corpus / name, std::ios::binary);
+    const std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+    EXPECT_TRUE(std::ranges::equal(std::as_bytes(std::span(text)), seed)) << name;
   }
 }
 

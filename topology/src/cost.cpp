@@ -37,9 +37,14 @@ class Estimator {
     return asked_share(plan(node.tier), node.children);
   }
 
+  [[nodiscard]] std::uint64_t bytes_down(const TopologyNode& child) const {
+    return plan(child.tier - 1).bytes_down.value_or(options_.bytes_down);
+  }
+  [[nodiscard]] std::uint64_t bytes_up(const TopologyNode& child) const {
+    return plan(child.tier - 1).bytes_up.value_or(options_.bytes_up);
+  }
+
   void count_messages() {
-    const auto down = static_cast<double>(options_.bytes_down);
-    const auto up = static_cast<double>(options_.bytes_up);
     estimate_.edges.front().requests = 0.0;
     double forwarded_up = 0.0;
     for (std::size_t entry = 1; entry < topology_.nodes().size(); ++entry) {
@@ -48,8 +53,8 @@ class Estimator {
       const double of_parent = node.parent == 0 ? 1.0 : estimate_.edges[node.parent].requests;
       EdgeCost& edge = estimate_.edges[entry];
       edge.requests = of_parent * rounds(parent) * share_asked_by(parent);
-      edge.bytes_down = edge.requests * down;
-      edge.bytes_up = edge.requests * up;
+      edge.bytes_down = edge.requests * static_cast<double>(bytes_down(node));
+      edge.bytes_up = edge.requests * static_cast<double>(bytes_up(node));
 
       const auto count = static_cast<double>(node.count);
       TierCost& tier = estimate_.tiers[node.tier - 1];
@@ -57,16 +62,21 @@ class Estimator {
       tier.payloads += 2 * edge.requests * count;
       tier.bytes_down += edge.bytes_down * count;
       tier.bytes_up += edge.bytes_up * count;
-      if (node.role == Role::kClient) { forwarded_up += edge.requests * count * node.tier; }
+      if (node.role != Role::kClient) { continue; }
+      forwarded_up += edge.requests * count * node.tier;
+      for (std::uint32_t above = node.tier; above-- > 0;) {
+        estimate_.forwarding_bytes +=
+            edge.requests * count * static_cast<double>(plan(above).bytes_up.value_or(options_.bytes_up));
+      }
     }
     double payloads_down = 0.0;
     for (const TierCost& tier : estimate_.tiers) {
       estimate_.payloads += tier.payloads;
       estimate_.bytes += tier.bytes_down + tier.bytes_up;
       payloads_down += tier.payloads / 2;
+      estimate_.forwarding_bytes += tier.bytes_down;
     }
     estimate_.forwarding_payloads = payloads_down + forwarded_up;
-    estimate_.forwarding_bytes = payloads_down * down + forwarded_up * up;
   }
 
   [[nodiscard]] nanoseconds transfer(const TopologyNode& node, std::uint64_t bytes) const {
@@ -104,7 +114,7 @@ class Estimator {
         break;
       }
       estimate_.edges[entry].visit =
-          later_by(later_by(transfer(node, options_.bytes_down), work), transfer(node, options_.bytes_up));
+          later_by(later_by(transfer(node, bytes_down(node)), work), transfer(node, bytes_up(node)));
     }
     const TopologyNode* node = &topology_.node(0);
     while (node->child_entries > 0) {

@@ -375,7 +375,7 @@ Status ExactAccumulator::add(std::span<const float> values, Weight weight, std::
 }
 
 Status ExactAccumulator::check(const Payload& payload, Weight weight) {
-  return payload.encoding() == Encoding::kFloat32 ? look_at(payload.values(), weight) : look_at(payload, weight);
+  return payload.is_vector() ? look_at(payload.values(), weight) : look_at(payload, weight);
 }
 
 Status ExactAccumulator::look_at(const Payload& sums, Weight weight) {

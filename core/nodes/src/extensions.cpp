@@ -46,6 +46,10 @@ void ExtensionRegistry::add_local_method(std::string name, std::string summary, 
   local_methods_.insert_or_assign(std::move(name), Known<LocalMethodMaker>{std::move(summary), std::move(maker)});
 }
 
+void ExtensionRegistry::add_codec(std::string name, std::string summary, CodecMaker maker) {
+  codecs_.insert_or_assign(std::move(name), Known<CodecMaker>{std::move(summary), std::move(maker)});
+}
+
 Result<std::unique_ptr<TierPolicy>> ExtensionRegistry::make_policy(const std::string& name,
                                                                    const PolicySettings& settings) const {
   return make<TierPolicy>("policy", policies_, name, settings);
@@ -65,6 +69,10 @@ Result<std::unique_ptr<LocalMethod>> ExtensionRegistry::make_local_method(const 
   return make<LocalMethod>("local method", local_methods_, name, settings);
 }
 
+Result<std::unique_ptr<Codec>> ExtensionRegistry::make_codec(const std::string& name) const {
+  return make<Codec>("codec", codecs_, name);
+}
+
 std::vector<ExtensionRegistry::Entry> ExtensionRegistry::policies() const {
   return entries(policies_);
 }
@@ -73,6 +81,9 @@ std::vector<ExtensionRegistry::Entry> ExtensionRegistry::rules() const {
 }
 std::vector<ExtensionRegistry::Entry> ExtensionRegistry::server_optimizers() const {
   return entries(server_optimizers_);
+}
+std::vector<ExtensionRegistry::Entry> ExtensionRegistry::codecs() const {
+  return entries(codecs_);
 }
 
 }  // namespace tributary

@@ -111,13 +111,13 @@ void InnerNode::open_round(NodeContext& context) {
   if (is_root()) {
     ++round_.value;
     global_round_ = round_;
-    model_ = own_model_;
+    give_own_model();
   } else if (continuous()) {
     ++round_.value;
-    model_ = settings_.own_model ? own_model_ : parent_model_;
+    settings_.own_model ? give_own_model() : give_parent_model();
   } else {
     round_ = Round{(parent_key_.number - 1) * settings_.local_rounds + local_round_ + 1};
-    if (local_commits_ > 0) { model_ = own_model_; }
+    if (local_commits_ > 0) { give_own_model(); }
   }
   due_ = false;
   forget_settled();
@@ -128,6 +128,35 @@ void InnerNode::open_round(NodeContext& context) {
   open_ = true;
   Tier tier(*this, context);
   act(context, settings_.policy->open(tier));
+}
+
+// What children are given from now on.
+
+void InnerNode::give(const ModelValues& model) {
+  model_ = model;
+  coded_ = {};
+  if (!settings_.down) { return; }
+  coded_ = encoded(*settings_.down, *settings_.spec, *model);
+  model_ = coded_.shared_floats();
+}
+
+void InnerNode::give_own_model() {
+  give(own_model_);
+}
+
+void InnerNode::give_parent_model() {
+  if (!settings_.passes_on || parent_coded_.elements() == 0) {
+    give(parent_model_);
+    return;
+  }
+  model_ = parent_model_;
+  coded_ = parent_coded_;
+}
+
+// A change of the model as it goes up.
+Payload InnerNode::travelling(std::vector<float> change) const {
+  if (settings_.up) { return encoded(*settings_.up, *settings_.spec, change); }
+  return Payload::floats(std::make_shared<const std::vector<float>>(std::move(change)));
 }
 
 void InnerNode::choose(NodeContext& context, Cohort cohort) {
@@ -187,7 +216,9 @@ void InnerNode::on_message(NodeContext& context, NodeId from, Message message) {
       }
       cancel_round(context);
       model_.reset();
+      coded_ = {};
       parent_model_.reset();
+      parent_coded_ = {};
       own_model_.reset();
       broadcast_.reset();
       local_members_.clear();
@@ -210,9 +241,10 @@ void InnerNode::take_task(NodeContext& context, TaskMessage task) {
   if (task.key.number <= parent_key_.number) { ++task_generation_; }
   parent_key_ = task.key;
   parent_model_ = std::move(task.model);
+  parent_coded_ = std::move(task.coded);
   broadcast_ = std::move(task.broadcast);
   if (std::exchange(epoch_, task.epoch) != task.epoch) { ledger_ = {}; }
-  model_ = parent_model_;
+  give_parent_model();
   own_model_.reset();
   local_members_.clear();
   local_increments_.clear();
@@ -342,6 +374,7 @@ RoundReport InnerNode::close_round(NodeContext& context, bool commit) {
     cancel_round(context);
   }
   model_.reset();
+  coded_ = {};
   if (commit) {
     report.contributors = settings_.rule->contributors();
     report.weight = settings_.rule->weight();
@@ -354,7 +387,10 @@ RoundReport InnerNode::close_round(NodeContext& context, bool commit) {
       terms += task.terms;
       if (link_) { remember_contents(task.bases); }
     }
-    report.resolution = round_scale_.resolution(report.weight) * static_cast<double>(terms);
+    // Of sums; what other rules keep are the floats themselves.
+    if (settings_.rule->mergeable()) {
+      report.resolution = round_scale_.resolution(report.weight) * static_cast<double>(terms);
+    }
   } else {
     context.note({NodeEvent::Kind::kAbandoned, settings_.self, round_, shortfall().message()});
   }
@@ -366,7 +402,7 @@ RoundReport InnerNode::close_round(NodeContext& context, bool commit) {
 void InnerNode::move_model() {
   if (own_model_.use_count() > 1) {
     own_model_ = std::make_shared<std::vector<float>>(*own_model_);
-  } else {
+  } else if (!settings_.down) {
     // What it was is gone, and must not be taken for the model of an open task.
     for (auto& [position, task] : tasks_) { task.model.reset(); }
   }
@@ -377,6 +413,11 @@ void InnerNode::move_model() {
     server_->commit(*settings_.spec, *settings_.rule, *own_model_);
     broadcast_ = std::make_shared<const std::vector<Segment>>(server_->broadcast(*settings_.spec));
   }
+}
+
+// An aggregator with one round for each of its parent's hands on what its children sent, if that can be summed.
+bool InnerNode::sends_sums() const noexcept {
+  return settings_.local_rounds == 1 && settings_.rule->mergeable();
 }
 
 // All that was added since the round began, as one update.
@@ -433,9 +474,10 @@ void InnerNode::finish_aggregator_round(NodeContext& context, const RoundReport&
   }
   ++local_round_;
   const bool last = local_round_ >= settings_.local_rounds;
-  if (settings_.local_rounds == 1) {
+  if (sends_sums()) {
     if (report.committed) {
       parent_model_.reset();
+      parent_coded_ = {};
       Update update = forward();
       update.bases = std::exchange(contents_, {});
       link_->report(context, std::move(update));
@@ -447,26 +489,25 @@ void InnerNode::finish_aggregator_round(NodeContext& context, const RoundReport&
     keep_for_answer(report);
   }
   if (!last) {
-    if (!own_model_) { model_ = parent_model_; }
+    if (!own_model_) { give_parent_model(); }
     open_round(context);
     return;
   }
-  if (settings_.local_rounds == 1 && report.committed) { return; }
+  if (sends_sums() && report.committed) { return; }
   if (local_commits_ == 0) {
     parent_model_.reset();
+    parent_coded_ = {};
     link_->fail(context, shortfall());
     return;
   }
   Update update;
   update.fingerprint = settings_.spec->fingerprint();
   update.bases = std::exchange(contents_, {});
-  update.segments.push_back(
-      {std::string(kDeltaSegment),
-       Payload::floats(std::make_shared<const std::vector<float>>(model_difference(*parent_model_, *own_model_))),
-       {}});
+  update.segments.push_back({std::string(kDeltaSegment), travelling(model_difference(*parent_model_, *own_model_)), {}});
   fill_from_local_rounds(update);
   own_model_.reset();
   parent_model_.reset();
+  parent_coded_ = {};
   link_->report(context, std::move(update));
 }
 

@@ -86,11 +86,14 @@ void InnerNode::give_present_model(const NodeContext& context, ChildTask& task) 
 // works on it, or whatever carries it there. Otherwise it is replaced by one that starts from the present model.
 InnerNode::Given InnerNode::given_to(const NodeContext& context, ChildTask& task) {
   if (continuous() && task.version != version_) {
-    Given given{task.model.lock(), task.broadcast.lock()};
-    if (given.model && (given.broadcast || !broadcast_)) { return given; }
+    Given given{task.model.lock(), {}, task.broadcast.lock()};
+    if (given.model && (given.broadcast || !broadcast_)) {
+      if (settings_.down) { given.coded = encoded(*settings_.down, *settings_.spec, *given.model); }
+      return given;
+    }
     give_present_model(context, task);
   }
-  return {model_, broadcast_};
+  return {model_, coded_, broadcast_};
 }
 
 void InnerNode::send_task(NodeContext& context, NodeId child, ChildTask& task) {
@@ -107,6 +110,7 @@ void InnerNode::send_task(NodeContext& context, NodeId child, ChildTask& task) {
                                   .global_round = continuous() ? task.global_round : global_round_,
                                   .decided = decided(settings_.children.index_of(child)),
                                   .model = std::move(given.model),
+                                  .coded = std::move(given.coded),
                                   .broadcast = std::move(given.broadcast),
                                   .epoch = epoch_,
                                   .evaluate_first = evaluate_first_ && local_round_ == 0,
@@ -243,7 +247,7 @@ Status InnerNode::count(NodeId from, ChildTask& task, const Update& update) {
                   .most = version_.value - bases.least});
   task.bases = bases;
   task.contributors = update.contributors;
-  const bool is_one_term = update.segments.front().payload.encoding() == Encoding::kFloat32;
+  const bool is_one_term = update.segments.front().payload.is_vector();
   task.terms = is_one_term ? 1 : update.contributors;
   return {};
 }

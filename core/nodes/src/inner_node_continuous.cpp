@@ -28,6 +28,7 @@ void InnerNode::adopt(NodeContext& context, TaskMessage task) {
   ++version_.value;
   remember_anchor(task.version);
   parent_model_ = std::move(task.model);
+  parent_coded_ = std::move(task.coded);
   broadcast_ = std::move(task.broadcast);
   if (std::exchange(epoch_, task.epoch) != task.epoch) { begin_anew(context); }
   if (undecided_) {
@@ -52,11 +53,12 @@ void InnerNode::adopt(NodeContext& context, TaskMessage task) {
     }
     own_model_ = std::move(model);
     parent_model_.reset();
+    parent_coded_ = {};
   }
   context.cancel_timer(TimerId::kHardDeadline);
   if (remaining_.count() > 0) { context.set_timer(TimerId::kHardDeadline, time_for_children()); }
   if (open_) {
-    model_ = settings_.own_model ? ModelValues(own_model_) : parent_model_;
+    settings_.own_model ? give_own_model() : give_parent_model();
   } else {
     open_round(context);
   }
@@ -140,17 +142,16 @@ void InnerNode::merge_progress(const RoundReport& report) {
   keep_for_answer(report);
 }
 
-// What the model has gained since the last answer, as floats; what they cannot hold stays for the next one.
+// What the model has gained since the last answer, as it travels; what that cannot hold stays for the next one.
 void InnerNode::send_progress(NodeContext& context) {
-  auto sent = std::make_shared<std::vector<float>>(progress_.size());
-  for (std::size_t i = 0; i < progress_.size(); ++i) {
-    (*sent)[i] = static_cast<float>(progress_[i]);
-    progress_[i] -= static_cast<double>((*sent)[i]);
-  }
+  std::vector<float> gained(progress_.size());
+  std::ranges::transform(progress_, gained.begin(), [](double value) { return static_cast<float>(value); });
+  Payload sent = travelling(std::move(gained));
+  for (std::size_t i = 0; i < progress_.size(); ++i) { progress_[i] -= static_cast<double>(sent.values()[i]); }
   Update update;
   update.fingerprint = settings_.spec->fingerprint();
   update.bases = std::exchange(contents_, {});
-  update.segments.push_back({std::string(kDeltaSegment), Payload::floats(std::move(sent)), {}});
+  update.segments.push_back({std::string(kDeltaSegment), std::move(sent), {}});
   fill_from_local_rounds(update);
   send_up(context, std::move(update));
 }

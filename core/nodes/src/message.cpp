@@ -21,6 +21,7 @@ Overloaded(Visitors...) -> Overloaded<Visitors...>;
 std::size_t payload_bytes(const Message& message) noexcept {
   if (const auto* task = std::get_if<TaskMessage>(&message)) {
     std::size_t bytes = task->model ? task->model->size() * sizeof(float) : 0;
+    if (task->coded.elements() > 0) { bytes = task->coded.size(); }
     if (task->broadcast) {
       for (const Segment& segment : *task->broadcast) { bytes += segment.payload.size(); }
     }

@@ -39,9 +39,22 @@ Result<Payload> Payload::fixed(std::size_t elements, std::shared_ptr<const std::
   return payload;
 }
 
+Payload Payload::coded(std::size_t elements, std::shared_ptr<const std::vector<std::byte>> bytes,
+                       std::shared_ptr<const std::vector<float>> values) {
+  Payload payload;
+  payload.encoding_ = Encoding::kCoded;
+  payload.elements_ = elements;
+  payload.floats_ = std::move(values);
+  payload.bytes_ = std::move(bytes);
+  return payload;
+}
+
 Result<Payload> Payload::from_bytes(Encoding encoding, std::size_t elements, std::vector<std::byte> bytes) {
   if (encoding == Encoding::kFixed) {
     return fixed(elements, std::make_shared<const std::vector<std::byte>>(std::move(bytes)));
+  }
+  if (encoding == Encoding::kCoded) {
+    return coded(elements, std::make_shared<const std::vector<std::byte>>(std::move(bytes)), nullptr);
   }
   if (encoding != Encoding::kFloat32) {
     return bad_data(fmt::format("unknown encoding {}", static_cast<int>(encoding)));

@@ -12,7 +12,7 @@
 namespace tributary {
 namespace {
 
-constexpr std::string_view kRule = "weighted-sum";
+constexpr std::string_view kNoCodec = "none";
 // As many answers' worth of commits as an aggregator makes while its parent is away.
 constexpr std::uint64_t kMostDetachedRounds = 64;
 // Aggregators take the mean of their own rounds as it is.
@@ -154,6 +154,35 @@ Status check_division(const Tree& tree, std::uint32_t tier, const TierConfig& se
                   tier, nova ? "fednova" : "qfedavg"));
 }
 
+// What rules other than sums cannot do where they stand.
+Status check_rule(std::uint32_t tier, const TierConfig& config, const TierPolicy& policy,
+                  AlgorithmConfig::Kind kind) {
+  const auto refuse = [&](std::string_view why) {
+    return configuration_error(fmt::format("tiers.{}.rule: {} {}", tier, config.rule, why));
+  };
+  switch (kind) {
+    case AlgorithmConfig::Kind::kFedNova:
+    case AlgorithmConfig::Kind::kQFedAvg:
+    case AlgorithmConfig::Kind::kScaffold:
+    case AlgorithmConfig::Kind::kFedDyn:
+      return refuse("does not go with this algorithm.kind, whose clients send what has to be summed");
+    case AlgorithmConfig::Kind::kFedAvg:
+    case AlgorithmConfig::Kind::kFedSgd:
+    case AlgorithmConfig::Kind::kFedProx:
+      break;
+  }
+  if (!policy.continuous()) { return {}; }
+  if (config.edge_model == TierConfig::EdgeModel::kForward) {
+    return refuse("leaves no sum that edge_model: forward could send on");
+  }
+  if (policy.largest_target(2) < 2) { return refuse("of single updates is each of them: use policy buffered"); }
+  if (config.discount != TierConfig::Discount::kConstant) {
+    return refuse("takes updates as they are, so that old ones cannot count for less: set discount: constant, and "
+                  "max_staleness to refuse what is too old");
+  }
+  return {};
+}
+
 // Its second vector enters the model whole with every commit, while its feedback is late.
 Status check_feddyn(const Tree& tree, std::uint32_t tier, const TierConfig& settings, const TierPolicy& policy) {
   if (!policy.continuous()) { return {}; }
@@ -197,6 +226,15 @@ std::string method_name(AlgorithmConfig::Kind kind) {
   return {};
 }
 
+// Null: none.
+Result<std::shared_ptr<const Codec>> make_codec(const ExtensionRegistry& registry, std::uint32_t tier,
+                                                std::string_view direction, const std::string& name) {
+  if (name == kNoCodec) { return std::shared_ptr<const Codec>(); }
+  Result<std::unique_ptr<Codec>> codec = registry.make_codec(name);
+  if (!codec.ok()) { return codec.status().with_context(fmt::format("tiers.{}.codec.{}", tier, direction)); }
+  return std::shared_ptr<const Codec>(std::move(codec).value());
+}
+
 ServerOptimizerSettings optimizer_settings(const ServerOptimizerConfig& config) {
   return {.lr = config.lr,
           .momentum = config.momentum,
@@ -225,7 +263,16 @@ Result<Plan> Plan::create(Configuration configuration, Tree tree, const TrainerF
     Result<std::unique_ptr<TierPolicy>> policy = registry.make_policy(settings.policy, policy_settings(settings));
     if (!policy.ok()) { return policy.status().with_context(fmt::format("tiers.{}.policy", tier)); }
     policies.push_back(std::move(policy).value());
+    Result<std::unique_ptr<AggregationRule>> rule = registry.make_rule(settings.rule);
+    if (!rule.ok()) { return rule.status().with_context(fmt::format("tiers.{}.rule", tier)); }
     TRIBUTARY_RETURN_IF_ERROR(check_policy(tree, tier, settings, *policies.back()));
+    TierParts parts{.continuous = policies.back()->continuous(), .mergeable = (*rule)->mergeable()};
+    if (!parts.mergeable) {
+      TRIBUTARY_RETURN_IF_ERROR(check_rule(tier, settings, *policies.back(), configuration.algorithm.kind));
+    }
+    TRIBUTARY_ASSIGN_OR_RETURN(parts.down, make_codec(registry, tier, "down", settings.codec_down));
+    TRIBUTARY_ASSIGN_OR_RETURN(parts.up, make_codec(registry, tier, "up", settings.codec_up));
+    plan.parts_.push_back(std::move(parts));
     const AlgorithmConfig::Kind kind = configuration.algorithm.kind;
     if (kind == AlgorithmConfig::Kind::kFedNova || kind == AlgorithmConfig::Kind::kQFedAvg) {
       TRIBUTARY_RETURN_IF_ERROR(check_division(tree, tier, settings, *policies.back(), kind));
@@ -235,8 +282,7 @@ Result<Plan> Plan::create(Configuration configuration, Tree tree, const TrainerF
     }
   }
   const ServerOptimizerConfig& optimizer = configuration.server_optimizer;
-  for (const Status& known : {registry.make_rule(std::string(kRule)).status(),
-                              registry.make_server_optimizer(std::string(kPlainStep), {}).status(),
+  for (const Status& known : {registry.make_server_optimizer(std::string(kPlainStep), {}).status(),
                               registry.make_server_optimizer(optimizer.kind, optimizer_settings(optimizer))
                                   .status()
                                   .with_context("server_optimizer.kind")}) {
@@ -244,9 +290,9 @@ Result<Plan> Plan::create(Configuration configuration, Tree tree, const TrainerF
   }
 
   plan.every_answer_counts_ = std::ranges::all_of(policies, [](const auto& policy) { return policy->counts_all(); });
-  for (const auto& policy : policies) { plan.continuous_.push_back(policy->continuous()); }
   plan.configuration_ = std::move(configuration);
   plan.tree_ = std::move(tree);
+  TRIBUTARY_RETURN_IF_ERROR(plan.check_codecs());
   TRIBUTARY_RETURN_IF_ERROR(plan.bound_weights(factory, policies));
   TRIBUTARY_RETURN_IF_ERROR(plan.choose_method(factory));
   plan.digest_ = result_digest(plan.configuration_, plan.tree_, *plan.spec_);
@@ -258,12 +304,31 @@ bool Plan::divides(NodeId node) const {
   const std::uint32_t distance = tree_.tier(node);
   const TierConfig& tier = configuration_.tier(distance);
   if (node == tree_.root()) { return true; }
-  return continuous_[distance] ? tier.edge_model == TierConfig::EdgeModel::kOwn : tier.local_rounds > 1;
+  const TierParts& parts = parts_[distance];
+  if (!parts.mergeable) { return true; }
+  return parts.continuous ? tier.edge_model == TierConfig::EdgeModel::kOwn : tier.local_rounds > 1;
+}
+
+// No codec for edges on which no vector travels.
+Status Plan::check_codecs() const {
+  std::vector<bool> vectors(parts_.size(), false);
+  for (std::uint32_t n = 1; n < tree_.size(); ++n) {
+    const std::uint32_t above = tree_.tier(NodeId{n}) - 1;
+    vectors[above] = vectors[above] || sends_vector(NodeId{n});
+  }
+  for (std::uint32_t tier = 0; tier < parts_.size(); ++tier) {
+    if (!parts_[tier].up || vectors[tier]) { continue; }
+    // Said for all tiers, it serves those that it can.
+    if (configuration_.tier(tier).codec_up == configuration_.default_tier.codec_up) { continue; }
+    return configuration_error(
+        fmt::format("tiers.{}.codec.up has no effect: the aggregators below send exact sums, which are never coded", tier));
+  }
+  return {};
 }
 
 bool Plan::every_child_sends_one_term(NodeId node) const {
   for (const NodeId child : tree_.children(node)) {
-    if (!tree_.is_client(child) && !divides(child)) { return false; }
+    if (!sends_vector(child)) { return false; }
   }
   return true;
 }
@@ -315,7 +380,7 @@ Status Plan::bound_weights(const TrainerFactory& factory, std::span<const std::u
   weight_bounds_ = std::move(weights);
   for (std::uint32_t n = 1; n < tree_.size(); ++n) {
     const NodeId node{n};
-    if (!tree_.is_client(node) && !divides(node)) { continue; }  // its sums pass through as they are
+    if (!sends_vector(node)) { continue; }  // its sums pass through as they are
     coarsest_resolution_ = std::max(coarsest_resolution_, scale(tree_.parent(node)).resolution(weight_bound(node)));
   }
   return {};
@@ -339,7 +404,7 @@ Status Plan::choose_method(const TrainerFactory& factory) {
   std::uint64_t rounds = 1;
   for (std::uint32_t tier = 1; tier < tree_.height(); ++tier) {
     const TierConfig& settings = configuration_.tier(tier);
-    const bool merges = continuous_[tier] && settings.edge_model == TierConfig::EdgeModel::kOwn;
+    const bool merges = parts_[tier].continuous && settings.edge_model == TierConfig::EdgeModel::kOwn;
     rounds = std::min(kMostRounds, rounds * settings.local_rounds * (merges ? kMostDetachedRounds : 1));
   }
   const double all = std::min(Weight::from_units(units).value() * static_cast<double>(rounds), Weight::kLargest);
@@ -380,7 +445,7 @@ InnerNodeSettings Plan::inner_node(NodeId node, std::uint32_t incarnation) const
   settings.seed = configuration_.seed;
   settings.spec = spec_.get();
   settings.scale = scale(node);
-  if (divides(node) && every_child_sends_one_term(node) && !continuous_[distance]) {
+  if (divides(node) && every_child_sends_one_term(node) && !parts_[distance].continuous) {
     settings.scale_of_round = scale_maker(configuration_.algorithm.precision);
   }
   settings.weight_bounds = weight_bounds_;
@@ -396,7 +461,12 @@ InnerNodeSettings Plan::inner_node(NodeId node, std::uint32_t incarnation) const
   settings.rounds = configuration_.rounds;
   // create() made one of each, so these names are known.
   settings.policy = registry_->make_policy(tier.policy, policy_settings(tier)).value();
-  settings.rule = registry_->make_rule(std::string(kRule)).value();
+  settings.rule = registry_->make_rule(tier.rule).value();
+  settings.down = parts_[distance].down;
+  if (!root) {
+    settings.up = parts_[distance - 1].up;
+    settings.passes_on = tier.codec_down == configuration_.tier(distance - 1).codec_down;
+  }
   const ServerOptimizerConfig& optimizer = configuration_.server_optimizer;
   settings.optimizer = root ? registry_->make_server_optimizer(optimizer.kind, optimizer_settings(optimizer)).value()
                             : registry_->make_server_optimizer(std::string(kPlainStep), {}).value();

@@ -130,6 +130,7 @@ TrainingPool::JobId TrainingPool::submit(Work work, JobOrder order, std::functio
   const double size = order.longest_first ? factory_.weight_bound(work.task.client) : 0.0;
   job->task = std::move(work.task);
   job->method = std::move(work.method);
+  job->codec = work.codec;
   job->task.cancel = &job->cancelled;
   job->on_done = std::move(done);
   JobId id = 0;
@@ -174,6 +175,7 @@ Result<ClientUpdate> TrainingPool::train(Trainer& trainer, Job& job) {
     if (method_ != nullptr) {
       if (const Status prepared = method_->prepare(method, facts, *made); !prepared.ok()) { return about(prepared); }
     }
+    if (job.codec != nullptr) { made->delta = encoded(*job.codec, factory_.spec(), made->delta.values()); }
     return made;
   });
   train_ns_ += std::chrono::nanoseconds(std::chrono::steady_clock::now() - start).count();

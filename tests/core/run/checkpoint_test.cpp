@@ -96,6 +96,12 @@ TEST(Checkpoint, StatesOfPartsComeBackBitForBitBesideAModelThatOthersCanRead) {
   EXPECT_EQ(facts.state.snapshot.texts, state.snapshot.texts);
 }
 
+TEST(Checkpoint, TheSeedOfFuzzingIsACheckpointOfToday) {
+  const auto seed = std::filesystem::path(TRIBUTARY_SOURCE_DIR) / "tests/fuzz/corpus/checkpoint/round1.safetensors";
+  const Result<CheckpointFacts> facts = inspect_checkpoint(real_file_system(), seed);
+  EXPECT_TRUE(facts.ok()) << facts.status().message();
+}
+
 TEST(Checkpoint, EveryFlippedBitOfAStateIsNoticed) {
   const ScratchDirectory scratch;
   CheckpointStore store(real_file_system(), scratch.path(), 2);

@@ -9,6 +9,14 @@
 #include "endpoint.hpp"
 
 namespace tributary::internal {
+namespace {
+
+bool is_bytes(std::uint64_t encoding) {
+  return encoding == static_cast<std::uint64_t>(Encoding::kFixed) ||
+         encoding == static_cast<std::uint64_t>(Encoding::kCoded);
+}
+
+}  // namespace
 
 // Tells the receiver about a frame's payloads, which lie behind each other in `bytes`. False: they do not fit.
 bool Endpoint::receive_inline(int from, std::span<const std::byte> control, std::span<const std::byte> parts,
@@ -24,10 +32,10 @@ bool Endpoint::receive_inline(int from, std::span<const std::byte> control, std:
       if (part.bytes > 0) { std::memcpy(values->data(), bytes.data(), part.bytes); }
       arrived_.push_back(Payload::floats(std::move(values)));
     } else {
-      if (part.encoding != static_cast<std::uint64_t>(Encoding::kFixed)) { return false; }
+      if (!is_bytes(part.encoding)) { return false; }
       const auto* const first = bytes.data();
-      Result<Payload> payload =
-          Payload::from_bytes(Encoding::kFixed, part.elements, std::vector<std::byte>(first, first + part.bytes));
+      Result<Payload> payload = Payload::from_bytes(static_cast<Encoding>(part.encoding), part.elements,
+                                                    std::vector<std::byte>(first, first + part.bytes));
       if (!payload.ok()) { return false; }
       arrived_.push_back(std::move(payload).value());
     }
@@ -85,10 +93,13 @@ void Endpoint::receive_letter(int from, std::span<const std::byte> bytes, bool f
     ArrivingPart part;
     std::memcpy(&part.announced, parts.data() + i * sizeof(Part), sizeof(Part));
     const bool floats = part.announced.encoding == static_cast<std::uint64_t>(Encoding::kFloat32);
-    const bool known = floats || part.announced.encoding == static_cast<std::uint64_t>(Encoding::kFixed);
+    const bool known = floats || is_bytes(part.announced.encoding);
+    // Of a codec's bytes nothing says how many values they are: as many as a payload may hold.
+    const bool coded = part.announced.encoding == static_cast<std::uint64_t>(Encoding::kCoded);
+    const std::size_t most = (coded ? settings_.largest_payload : part.announced.bytes) / sizeof(float) + 1;
     // Together they may be as large as 64 bits can count, and not larger.
     if (!known || part.announced.bytes > std::min(settings_.largest_payload, SIZE_MAX - letter.bytes) ||
-        part.announced.elements > part.announced.bytes / 4 + 1 ||
+        part.announced.elements > most ||
         (floats && part.announced.bytes != part.announced.elements * 4)) {
       receiver_.on_trouble(from,
                            fmt::format("a payload of {} bytes for {} values was announced, at most {} are expected",
@@ -199,8 +210,13 @@ void Endpoint::finish(Incoming letter) {
       payloads.push_back(Payload::floats(std::move(part.floats)));
       continue;
     }
-    Result<Payload> payload =
-        letter.damaged ? Payload() : Payload::fixed(part.announced.elements, std::move(part.sums));
+    const bool coded = part.announced.encoding == static_cast<std::uint64_t>(Encoding::kCoded);
+    Result<Payload> payload = Payload();
+    if (coded) {
+      payload = Payload::coded(part.announced.elements, std::move(part.sums), nullptr);
+    } else if (!letter.damaged) {
+      payload = Payload::fixed(part.announced.elements, std::move(part.sums));
+    }
     if (!payload.ok()) {
       letter.damaged = true;
       receiver_.on_trouble(letter.from, payload.status().message());

@@ -190,7 +190,18 @@ void RankLoop::on_node_letter(int from, std::span<const std::byte> bytes, std::s
       return;
     }
   }
-  if (std::holds_alternative<TaskMessage>(letter->message)) {
+  const bool down = std::holds_alternative<TaskMessage>(letter->message);
+  if (!payloads.empty() && payloads.front().encoding() == Encoding::kCoded) {
+    const Codec* const codec = down ? plan_.codec_down(letter->to) : plan_.codec_up(letter->from);
+    Result<Payload> vector = codec != nullptr ? decoded(*codec, payloads.front())
+                                              : Result<Payload>(protocol_error("a codec's bytes on an edge without one"));
+    if (!vector.ok()) {
+      on_trouble(from, vector.status().message());
+      return;
+    }
+    payloads.front() = std::move(vector).value();
+  }
+  if (down) {
     deliver_task(from, std::move(letter).value(), payloads);
     return;
   }
@@ -220,6 +231,7 @@ void RankLoop::deliver_task(int from, NodeMessage letter, std::span<Payload> pay
     std::erase_if(received.waiting, [id](const NodeMessage& task) { return task.references.front().id < id; });
     received.id = id;
     received.model.reset();
+    received.coded = {};
     received.broadcast.reset();
   }
   if (!payloads.empty()) {
@@ -228,6 +240,7 @@ void RankLoop::deliver_task(int from, NodeMessage letter, std::span<Payload> pay
       return;
     }
     received.model = std::get<TaskMessage>(letter.message).model;
+    received.coded = std::get<TaskMessage>(letter.message).coded;
     received.broadcast = std::get<TaskMessage>(letter.message).broadcast;
   }
   // A child's newest task is enough, so that no more of them wait than there are children.
@@ -246,6 +259,7 @@ void RankLoop::deliver_task(int from, NodeMessage letter, std::span<Payload> pay
   if (!received.model) { return; }
   for (NodeMessage& task : std::exchange(received.waiting, {})) {
     std::get<TaskMessage>(task.message).model = received.model;
+    std::get<TaskMessage>(task.message).coded = received.coded;
     std::get<TaskMessage>(task.message).broadcast = received.broadcast;
     loop_.deliver(task.from, task.to, std::move(task.message));
   }

@@ -83,6 +83,7 @@ class RankLoop final : private Network, private LetterReceiver {
   struct Received {
     std::uint64_t id = 0;
     ModelValues model;
+    Payload coded;
     Broadcast broadcast;
     std::vector<NodeMessage> waiting;
   };

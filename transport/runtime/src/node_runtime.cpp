@@ -226,7 +226,9 @@ void NodeRuntime::train(TrainRequest request) {
   Slot& here = slot();
   here.job_key = request.key;
   MethodInput method{std::move(request.broadcast), std::move(request.state)};
-  here.job = environment_.begin_training(current_, {plan_.train_task(current_, std::move(request)), std::move(method)});
+  here.job = environment_.begin_training(
+      current_,
+      {plan_.train_task(current_, std::move(request)), std::move(method), plan_.codec_up(current_)});
   ++jobs_;
 }
 

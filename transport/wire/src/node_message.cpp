@@ -214,7 +214,9 @@ Code failure_from(std::uint8_t number) noexcept {
 std::vector<Payload> payloads_of(const Message& message) {
   std::vector<Payload> payloads;
   if (const auto* task = std::get_if<TaskMessage>(&message)) {
-    if (task->model) { payloads.push_back(Payload::floats(task->model)); }
+    if (task->model) {
+      payloads.push_back(task->coded.elements() > 0 ? task->coded : Payload::floats(task->model));
+    }
     if (task->broadcast) {
       for (const Segment& segment : *task->broadcast) { payloads.push_back(segment.payload); }
     }
@@ -271,8 +273,10 @@ Status check_update(const Update& update, const LetterLimits& limits) {
 }
 
 Status check_task(const NodeMessage& letter, const LetterLimits& limits) {
-  for (const PayloadReference& vector : letter.references) {
-    if (vector.encoding == Encoding::kFloat32 && vector.elements == limits.elements) { continue; }
+  for (std::size_t i = 0; i < letter.references.size(); ++i) {
+    const PayloadReference& vector = letter.references[i];
+    const bool readable = vector.encoding == Encoding::kFloat32 || (i == 0 && vector.encoding == Encoding::kCoded);
+    if (readable && vector.elements == limits.elements) { continue; }
     return protocol_error(fmt::format("a task whose model has {} values in encoding {}, not {} in encoding {}",
                                       vector.elements, static_cast<int>(vector.encoding), limits.elements,
                                       static_cast<int>(Encoding::kFloat32)));
@@ -308,16 +312,21 @@ Result<NodeMessage> decode_letter(std::span<const std::byte> bytes, const Letter
   }
   for (const PayloadReference& reference : letter.references) {
     const bool floats = reference.encoding == Encoding::kFloat32;
-    if (!floats && reference.encoding != Encoding::kFixed) {
+    const bool coded = reference.encoding == Encoding::kCoded;
+    if (!floats && !coded && reference.encoding != Encoding::kFixed) {
       return protocol_error(fmt::format("unknown encoding {}", static_cast<int>(reference.encoding)));
+    }
+    if (coded && &reference != &letter.references.front()) {
+      return protocol_error("a codec's bytes where only the model and its change may have them");
     }
     if (reference.elements > limits.elements) {
       return protocol_error(
           fmt::format("a payload of {} values, the model has {}", reference.elements, limits.elements));
     }
     const std::size_t elements = reference.elements;
-    const std::size_t least = floats ? elements * 4 : Payload::data_offset(elements) + elements * 4;
-    const std::size_t most = floats ? least : Payload::data_offset(elements) + elements * 8 + 8;
+    const std::size_t sums = Payload::data_offset(elements) + elements * 4;
+    const std::size_t least = floats ? elements * 4 : (coded ? 0 : sums);
+    const std::size_t most = floats ? least : (coded ? Payload::largest_coded(elements) : sums + elements * 4 + 8);
     if (reference.bytes < least || reference.bytes > most) {
       return protocol_error(fmt::format("a payload of {} values cannot have {} bytes", elements, reference.bytes));
     }
@@ -334,6 +343,7 @@ Status attach(NodeMessage& letter, std::span<Payload> payloads) {
       return protocol_error("a task without a model");
     }
     task->model = payloads[0].shared_floats();
+    task->coded = payloads[0].encoding() == Encoding::kCoded ? payloads[0] : Payload();
     if (segments == 0) { return {}; }
     std::vector<Segment> broadcast = *task->broadcast;
     for (std::size_t i = 0; i < segments; ++i) { broadcast[i].payload = payloads[i + 1]; }

@@ -30,6 +30,9 @@ struct TierPlan {
   std::optional<std::uint32_t> cohort_count;  // >= 1; at most all. Neither: all
   double over_selection = 1.0;                // >= 1; asks ceil(over_selection * cohort), all of which are counted
   std::uint32_t rounds = 1;                   // per request of the parent; the root runs one
+  // Of one payload of theirs and their children's, where it is not CostOptions' own.
+  std::optional<std::uint64_t> bytes_down;
+  std::optional<std::uint64_t> bytes_up;
 };
 
 // The share of its `children` (>= 1) that a node asks in one of its rounds.

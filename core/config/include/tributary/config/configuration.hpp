@@ -177,6 +177,11 @@ struct TierConfig {
   enum class EdgeModel { kOwn, kForward };
   EdgeModel edge_model = EdgeModel::kOwn;
 
+  std::string rule = "weighted-sum";  // how updates combine
+  // How vectors travel between the tier's nodes and their children: a codec's name, or "none".
+  std::string codec_down = "none";
+  std::string codec_up = "none";
+
   std::uint32_t local_rounds = 1;  // local rounds between commits upward; not at the root
   std::uint32_t retries = 2;       // of a task whose training failed
   friend bool operator==(const TierConfig&, const TierConfig&) = default;

@@ -62,7 +62,8 @@ class AggregationRule {
       std::string_view name,
       const std::function<void(std::size_t offset, std::span<const double> sums)>& visit) const = 0;
 
-  // True if an inner node may forward() without losing what the root needs: sums yes, medians no.
+  // True if an inner node may forward() without losing what the root needs: sums yes, medians no. Where it is false,
+  // forward() is never called: the node moves a model by mean(), which need not be a mean, and sends that change on.
   [[nodiscard]] virtual bool mergeable() const noexcept = 0;
 };
 

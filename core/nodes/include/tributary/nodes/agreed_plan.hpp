@@ -8,6 +8,7 @@
 #include <cstdint>
 
 #include "tributary/base/digest.hpp"
+#include "tributary/nodes/codec.hpp"
 #include "tributary/nodes/inner_node.hpp"
 #include "tributary/nodes/parameter_spec.hpp"
 #include "tributary/nodes/trainer.hpp"
@@ -41,6 +42,9 @@ class AgreedPlan {
   [[nodiscard]] virtual LivenessSettings client_liveness(NodeId client) const = 0;
   // What clients make of their changes before they send them; null: nothing.
   [[nodiscard]] virtual const LocalMethod* local_method() const noexcept { return nullptr; }
+  // How vectors travel over the edge above `child`: models down, changes of them up. Null: as floats.
+  [[nodiscard]] virtual const Codec* codec_down(NodeId /*child*/) const { return nullptr; }
+  [[nodiscard]] virtual const Codec* codec_up(NodeId /*child*/) const { return nullptr; }
   // What the client node `node` has to train when it asks with `request`.
   [[nodiscard]] virtual TrainTask train_task(NodeId node, TrainRequest request) const = 0;
 };

@@ -32,6 +32,7 @@
 #include <vector>
 
 #include "tributary/nodes/aggregation_rule.hpp"
+#include "tributary/nodes/codec.hpp"
 #include "tributary/nodes/local_method.hpp"
 #include "tributary/nodes/member_ledger.hpp"
 #include "tributary/nodes/parent_link.hpp"
@@ -55,6 +56,10 @@ struct InnerNodeSettings {
   // What one update of each node weighs at most, by node; an update of a child that weighs more is refused. Null: only
   // the scale's total is enforced.
   std::shared_ptr<const std::vector<Weight>> weight_bounds;
+  // How models go down to its children, and vectors up to its parent. Null: as floats. Exact sums go as they are.
+  std::shared_ptr<const Codec> down;
+  std::shared_ptr<const Codec> up;
+  bool passes_on = false;           // models come from its parent as they go down to its children: in the same bytes
   std::chrono::nanoseconds way{0};  // what a task down from the parent and an update up to it take; 0: not known
   LivenessSettings liveness;
   std::uint32_t retries = 2;            // of a task that failed
@@ -158,6 +163,10 @@ class InnerNode final : public Node {
   void take_task(NodeContext& context, TaskMessage task);
   void open_round(NodeContext& context);
   void choose(NodeContext& context, Cohort cohort);
+  void give_own_model();
+  void give_parent_model();
+  void give(const ModelValues& model);
+  [[nodiscard]] Payload travelling(std::vector<float> change) const;
   [[nodiscard]] ExactScale choose_scale() const;
   void decide(NodeContext& context, const TierEvent& event);
   void act(NodeContext& context, Decision decision);
@@ -173,6 +182,7 @@ class InnerNode final : public Node {
   void send_task(NodeContext& context, NodeId child, ChildTask& task);
   struct Given {
     ModelValues model;
+    Payload coded;
     Broadcast broadcast;
   };
   Given given_to(const NodeContext& context, ChildTask& task);
@@ -230,6 +240,7 @@ class InnerNode final : public Node {
   void keep_increments();
   void fill_increments(Update& update);
 
+  [[nodiscard]] bool sends_sums() const noexcept;
   [[nodiscard]] Update forward() const;
   void move_model();
   void keep_for_answer(const RoundReport& report);
@@ -242,6 +253,7 @@ class InnerNode final : public Node {
 
   std::shared_ptr<std::vector<float>> own_model_;  // the root's, or an aggregator's between its local rounds
   ModelValues model_;                              // what children are given
+  Payload coded_;                                  // the same as it travels, where there is a codec
   Broadcast broadcast_;                            // beside it
   std::uint64_t epoch_ = 0;                        // of the states of clients
   std::unique_ptr<MethodServer> server_;           // root: of a method that has a state there
@@ -290,6 +302,7 @@ class InnerNode final : public Node {
   // An aggregator's task.
   TaskKey parent_key_;
   ModelValues parent_model_;
+  Payload parent_coded_;  // as it came
   std::chrono::nanoseconds remaining_{0};
   std::uint32_t local_round_ = 0;  // finished
   std::uint32_t local_commits_ = 0;

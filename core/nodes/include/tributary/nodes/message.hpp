@@ -46,6 +46,7 @@ struct TaskMessage {
   // than this will never be counted: its sender may put it into the next. Told to aggregators; {0, 0}: none.
   TaskKey decided;
   ModelValues model;
+  Payload coded;        // `model` as it travels where the edge has a codec; without elements: as floats
   Broadcast broadcast;  // what goes with the model
   // Of the states of clients: those of another are forgotten. 0: the method keeps none.
   std::uint64_t epoch = 0;

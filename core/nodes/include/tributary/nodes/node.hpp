@@ -95,6 +95,7 @@ class NodeContext {
   virtual Result<std::shared_ptr<const ClientState>> load_state() {
     return unsupported("nothing here keeps the states of clients");
   }
+  // NOLINTNEXTLINE(performance-unnecessary-value-param): those that can keep it take it over
   virtual Status save_state(std::shared_ptr<const ClientState> /*state*/) {
     return unsupported("nothing here keeps the states of clients");
   }

@@ -61,7 +61,7 @@ struct VersionSpread {
 
 struct Segment {
   std::string name;
-  Payload payload;  // kFloat32: the vector itself, yet to be weighted; kFixed: already a weighted sum
+  Payload payload;  // is_vector(): yet to be weighted; otherwise already a weighted sum
   Weight weight;    // of what is in the sum, where that is not the update's: of increments; zero: the update's
 };
 

@@ -39,7 +39,7 @@ class Plan final : public AgreedPlan {
   [[nodiscard]] const ExactScale& scale(NodeId node) const;
   [[nodiscard]] const ExactScale& scale() const { return scale(tree_.root()); }
   // Tasks outlive the commits of the nodes of this tier.
-  [[nodiscard]] bool continuous(std::uint32_t tier) const { return continuous_.at(tier); }
+  [[nodiscard]] bool continuous(std::uint32_t tier) const { return parts_.at(tier).continuous; }
   // What one update of `node` weighs at most.
   [[nodiscard]] Weight weight_bound(NodeId node) const { return weight_bounds_->at(node.value); }
   // The coarsest step to which the change of any client, or of any aggregator with local rounds, is resolved in the
@@ -57,12 +57,31 @@ class Plan final : public AgreedPlan {
 
   [[nodiscard]] InnerNodeSettings inner_node(NodeId node, std::uint32_t incarnation) const override;
   [[nodiscard]] const LocalMethod* local_method() const noexcept override { return method_.get(); }
+  [[nodiscard]] const Codec* codec_down(NodeId child) const override { return codec(child, &TierParts::down); }
+  [[nodiscard]] const Codec* codec_up(NodeId child) const override { return codec(child, &TierParts::up); }
+  // Between the nodes of `tier` and their children.
+  [[nodiscard]] const Codec* model_codec(std::uint32_t tier) const { return parts_.at(tier).down.get(); }
+  [[nodiscard]] const Codec* change_codec(std::uint32_t tier) const { return parts_.at(tier).up.get(); }
+  // `child` sends a vector: a client its change, or an aggregator that of a model of its own. Others send sums.
+  [[nodiscard]] bool sends_vector(NodeId child) const { return tree_.is_client(child) || divides(child); }
   [[nodiscard]] TrainTask train_task(NodeId node, TrainRequest request) const override;
   // The seed of one client's work in one round of its parent.
   [[nodiscard]] std::uint64_t task_seed(ClientIndex client, Round round) const noexcept;
 
  private:
+  // What is the same for all nodes of a tier.
+  struct TierParts {
+    bool continuous = false;  // its policy is
+    bool mergeable = true;    // its rule is
+    std::shared_ptr<const Codec> down;
+    std::shared_ptr<const Codec> up;
+  };
+
   [[nodiscard]] bool divides(NodeId node) const;
+  [[nodiscard]] const Codec* codec(NodeId child, std::shared_ptr<const Codec> TierParts::* direction) const {
+    return (parts_.at(tree_.tier(child) - 1).*direction).get();
+  }
+  [[nodiscard]] Status check_codecs() const;
   // A client's change or the mean of an aggregator's rounds, and no sums.
   [[nodiscard]] bool every_child_sends_one_term(NodeId node) const;
   [[nodiscard]] std::size_t bytes_of_a_way() const;
@@ -79,7 +98,7 @@ class Plan final : public AgreedPlan {
   std::shared_ptr<const std::vector<Weight>> weight_bounds_;  // by node; shared as spec_ is
   double coarsest_resolution_ = 0.0;
   bool every_answer_counts_ = true;
-  std::vector<bool> continuous_;  // by tier: its policy
+  std::vector<TierParts> parts_;  // by tier
   LivenessSettings liveness_;
   std::uint64_t clients_per_round_ = 0;
   Digest digest_;

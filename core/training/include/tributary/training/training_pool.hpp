@@ -27,6 +27,7 @@
 #include <vector>
 
 #include "tributary/nodes/client_update.hpp"
+#include "tributary/nodes/codec.hpp"
 #include "tributary/nodes/local_method.hpp"
 #include "tributary/nodes/model_evaluator.hpp"
 #include "tributary/nodes/trainer.hpp"
@@ -44,12 +45,15 @@ class TrainingPool final : public ModelEvaluator {
     bool longest_first = false;
   };
 
-  // A task, and what the method of its federation is given with it.
+  // A task, what the method of its federation is given with it, and how the change travels: null: as floats. The codec
+  // must outlive the job.
   struct Work {
     // NOLINTNEXTLINE(google-explicit-constructor,hicpp-explicit-conversions): most methods are given nothing
-    Work(TrainTask of, MethodInput input = {}) : task(std::move(of)), method(std::move(input)) {}
+    Work(TrainTask of, MethodInput input = {}, const Codec* up = nullptr)
+        : task(std::move(of)), method(std::move(input)), codec(up) {}
     TrainTask task;
     MethodInput method;
+    const Codec* codec;
   };
 
   // `workers` threads besides the caller's own. `method`: what it makes of outcomes; null: nothing. Both must outlive
@@ -91,6 +95,7 @@ class TrainingPool final : public ModelEvaluator {
   struct Job {
     TrainTask task;
     MethodInput method;
+    const Codec* codec = nullptr;
     Place place;
     std::atomic<bool> cancelled{false};
     bool started = false;
