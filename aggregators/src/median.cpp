@@ -63,8 +63,8 @@ Status CoordinateMedian::add(const Update& update, std::uint32_t /*factor*/) {
     TRIBUTARY_ASSIGN_OR_RETURN(change, mean_of(payload, update.weight, *spec_, scale_, moments_));
   }
   if (!change || change->size() != spec_->parameters()) {
-    return invalid_argument(fmt::format("a change of {} values for a model of {}", payload.elements(),
-                                        spec_->parameters()));
+    return invalid_argument(
+        fmt::format("a change of {} values for a model of {}", payload.elements(), spec_->parameters()));
   }
   if (!all_finite(*change)) { return bad_data("of the change, " + describe_not_finite(*spec_, *change)); }
   changes_.push_back(std::move(change));
@@ -88,8 +88,7 @@ double CoordinateMedian::median_at(std::size_t value, std::vector<float>& column
   return (static_cast<double>(lower) + static_cast<double>(*upper)) / 2.0;
 }
 
-void CoordinateMedian::mean(
-    const std::function<void(std::size_t offset, std::span<const double> means)>& visit) const {
+void CoordinateMedian::mean(const std::function<void(std::size_t offset, std::span<const double> means)>& visit) const {
   std::vector<float> column(changes_.size());
   std::vector<double> medians;
   for (std::size_t offset = 0; offset < spec_->parameters(); offset += kPart) {

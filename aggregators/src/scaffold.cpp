@@ -52,7 +52,9 @@ Result<Drift> Scaffold::drift(const MethodTask& task) const {
     const double own = task.state.empty() ? 0.0 : task.state[i];
     (*constant)[i] = static_cast<float>(static_cast<double>(all[i]) - own);
   });
-  return Drift{.constant = std::move(constant), .pull = 0.0};
+  // Clipped after it, the step would not tell the gradient that the next variate is made of. Clipped before, every
+  // variate is a mean of clipped gradients, and so bounded.
+  return Drift{.constant = std::move(constant), .pull = 0.0, .constant_after_clipping = true};
 }
 
 Status Scaffold::prepare(const MethodTask& task, const TrainingFacts& facts, ClientUpdate& update) const {

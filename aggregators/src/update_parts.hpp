@@ -17,7 +17,8 @@ namespace tributary::internal {
 inline Status check_parts(const ParameterSpec& spec, const Update& update) {
   if (update.fingerprint != spec.fingerprint()) {
     return invalid_argument(fmt::format("the update is for the model {}..., this federation trains {}...",
-                                        update.fingerprint.hex().substr(0, 12), spec.fingerprint().hex().substr(0, 12)));
+                                        update.fingerprint.hex().substr(0, 12),
+                                        spec.fingerprint().hex().substr(0, 12)));
   }
   if (update.contributors == 0) { return invalid_argument("an update without contributors"); }
   if (update.scalars.size() > kMostScalars) {

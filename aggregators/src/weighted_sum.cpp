@@ -29,8 +29,7 @@ Status explain(const Status& refused, const ParameterSpec& spec, std::span<const
 
 Status explain_increment(const Status& refused, const std::string& name, const Payload& payload,
                          const ParameterSpec& spec, const ExactAccumulator& sums) {
-  const std::span<const float> values =
-      payload.is_vector() ? payload.values() : std::span<const float>();
+  const std::span<const float> values = payload.is_vector() ? payload.values() : std::span<const float>();
   const std::optional<std::size_t> bad =
       values.size() == spec.parameters() ? sums.find_unfit(values) : std::optional<std::size_t>();
   if (!bad) { return refused.with_context(name); }
@@ -80,9 +79,8 @@ Status WeightedSum::add_payloads(const Update& update, std::uint32_t factor) {
   }
   const Payload& delta = update.find(kDeltaSegment)->payload;
   TRIBUTARY_RETURN_IF_ERROR(
-      delta.is_vector()
-          ? explain(sums_.add(delta.values(), update.weight, factor), *spec_, delta.values(), sums_)
-          : sums_.add(delta, update.weight, factor));
+      delta.is_vector() ? explain(sums_.add(delta.values(), update.weight, factor), *spec_, delta.values(), sums_)
+                        : sums_.add(delta, update.weight, factor));
   for (auto& [name, sums] : increments_) {
     const Segment& segment = *update.find(name);
     // Checked above.

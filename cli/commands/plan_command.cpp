@@ -62,12 +62,13 @@ CostOptions cost_options(const PreparedRun& composition) {
   for (std::uint32_t distance = 0; distance < plan.tree().height(); ++distance) {
     const TierConfig& tier = plan.tier(distance);
     const bool by_rounds = tier.policy == "synchronous";
-    options.tiers.push_back({.cohort_fraction = by_rounds ? tier.cohort_fraction : std::nullopt,
-                             .cohort_count = by_rounds ? tier.cohort_count : updates_of_commit(tier),
-                             .over_selection = by_rounds ? tier.over_selection : 1.0,
-                             .rounds = distance == 0 ? 1 : tier.local_rounds,
-                             .bytes_down = options.bytes_down - saved(plan.model_codec(distance)),
-                             .bytes_up = options.bytes_up - saved(sends_sums(plan, distance + 1) ? nullptr : plan.change_codec(distance))});
+    options.tiers.push_back(
+        {.cohort_fraction = by_rounds ? tier.cohort_fraction : std::nullopt,
+         .cohort_count = by_rounds ? tier.cohort_count : updates_of_commit(tier),
+         .over_selection = by_rounds ? tier.over_selection : 1.0,
+         .rounds = distance == 0 ? 1 : tier.local_rounds,
+         .bytes_down = options.bytes_down - saved(plan.model_codec(distance)),
+         .bytes_up = options.bytes_up - saved(sends_sums(plan, distance + 1) ? nullptr : plan.change_codec(distance))});
   }
   if (plan.configuration().simulation.compute_seconds_per_sample > 0.0) {
     options.training_of = [&composition](NodeId node) {

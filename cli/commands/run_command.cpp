@@ -98,7 +98,7 @@ Result<Configuration> configuration_of(const RunOptions& options) {
   if (!options.directory.empty()) {
     return invalid_argument("--resume goes on in its own directory: --output does not belong to it");
   }
-  TRIBUTARY_RETURN_IF_ERROR(check_is_run_directory(options.resume));
+  TRIBUTARY_RETURN_IF_ERROR(check_is_run_directory(options.resume, "--resume: "));
   ConfigurationOptions saved{.file = (std::filesystem::path(options.resume) / "configuration.yaml").string(),
                              .set = options.configuration->set};
   return load_configuration(saved);

@@ -98,19 +98,19 @@ Status check_is_no_other_file(const fs::path& given) {
   return ok_status();
 }
 
-Status check_is_run_directory(const fs::path& given) {
+Status check_is_run_directory(const fs::path& given, std::string_view asked) {
   const std::string shown = given.string();
-  if (!is_there(given)) { return not_found(fmt::format("--resume: there is no run directory {}", shown)); }
+  if (!is_there(given)) { return not_found(fmt::format("{}there is no run directory {}", asked, shown)); }
   if (!is_folder(given)) {
     const bool is_inside = given.has_parent_path() && is_there(given.parent_path() / "configuration.yaml");
     return invalid_argument(
-        is_inside ? fmt::format("--resume: {} is a file of a run directory: name the directory, {}", shown,
-                                given.parent_path().string())
-                  : fmt::format("--resume: {} is a file, not a run directory; `tributary run {}` starts a run", shown,
-                                shown));
+        is_inside
+            ? fmt::format("{}{} is a file of a run directory: name the directory, {}", asked, shown,
+                          given.parent_path().string())
+            : fmt::format("{}{} is a file, not a run directory; `tributary run {}` starts a run", asked, shown, shown));
   }
   if (!is_there(given / "configuration.yaml")) {
-    return invalid_argument(fmt::format("--resume: {} holds no run to resume: it has no configuration.yaml", shown));
+    return invalid_argument(fmt::format("{}{} holds no run: it has no configuration.yaml", asked, shown));
   }
   return ok_status();
 }

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <filesystem>
+#include <string_view>
 
 #include "tributary/base/status.hpp"
 
@@ -14,7 +15,8 @@ namespace tributary::cli {
 // nothing is known of it.
 [[nodiscard]] Status check_is_no_other_file(const std::filesystem::path& given);
 
-// For what was given to --resume: an error if it is no directory that holds a run.
-[[nodiscard]] Status check_is_run_directory(const std::filesystem::path& given);
+// For what was given as a run directory: an error if it is none that holds a run. `asked`: before the text; of an
+// option, its name.
+[[nodiscard]] Status check_is_run_directory(const std::filesystem::path& given, std::string_view asked = {});
 
 }  // namespace tributary::cli

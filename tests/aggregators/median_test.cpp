@@ -56,8 +56,7 @@ std::vector<double> median_of(const Rows& rows) {
 
 // The fixture of docs/algorithms.md, of which the last row is hostile.
 const Rows& fixture() {
-  static const Rows kRows{{6, 6, 1},   {15, 12, 12}, {13, 2, 18},    {20, 6, 8},
-                          {10, 2, 9}, {10, 0, 13},  {-90, 80, -40}};
+  static const Rows kRows{{6, 6, 1}, {15, 12, 12}, {13, 2, 18}, {20, 6, 8}, {10, 2, 9}, {10, 0, 13}, {-90, 80, -40}};
   return kRows;
 }
 
@@ -84,8 +83,7 @@ TEST(CoordinateMedian, AMinorityCannotMoveItBeyondTheOthers) {
     for (std::size_t hostile = 0; hostile < 3; ++hostile) { std::ranges::fill(rows[hostile], far); }
     const std::vector<double> median = median_of(rows);
     for (std::size_t i = 0; i < median.size(); ++i) {
-      const auto [least, most] =
-          std::minmax({rows[3][i], rows[4][i], rows[5][i], rows[6][i]});
+      const auto [least, most] = std::minmax({rows[3][i], rows[4][i], rows[5][i], rows[6][i]});
       EXPECT_GE(median[i], static_cast<double>(least));
       EXPECT_LE(median[i], static_cast<double>(most));
     }
@@ -167,10 +165,10 @@ TEST(CoordinateMedian, TakesTheMeanOfSums) {
 
 // The merged running mean and variance are the medians of those of the children, whose sums would carry moments.
 TEST(CoordinateMedian, RunningStatisticsAreMediansToo) {
-  const ParameterSpec spec = ParameterSpec::create({{"w", {1}},
-                                                    {"mean", {1}, TensorKind::kRunningMean},
-                                                    {"variance", {1}, TensorKind::kRunningVariance}})
-                                 .value();
+  const ParameterSpec spec =
+      ParameterSpec::create(
+          {{"w", {1}}, {"mean", {1}, TensorKind::kRunningMean}, {"variance", {1}, TensorKind::kRunningVariance}})
+          .value();
   const std::vector<float> base{0.0F, 100.0F, 2.0F};
   CoordinateMedian rule;
   rule.begin(spec, scale());

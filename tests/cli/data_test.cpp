@@ -186,7 +186,7 @@ TEST_F(Data, ARunDirectoryAndAConfigurationAreToldApart) {
   EXPECT_TRUE(contains(run({"run", "--resume", directory + "/records.jsonl"}).err,
                        "is a file of a run directory: name the directory, " + directory));
   EXPECT_EQ(run({"run", "--resume", directory + "/nowhere"}).exit_code, 66);
-  EXPECT_TRUE(contains(run({"run", "--resume", other}).err, other + " holds no run to resume"));
+  EXPECT_TRUE(contains(run({"run", "--resume", other}).err, other + " holds no run"));
   const Outcome reported = run({"report", file});
   EXPECT_EQ(reported.exit_code, 65);
   EXPECT_TRUE(contains(reported.err, file + " is no run directory and no records.jsonl")) << reported.err;

@@ -49,8 +49,8 @@ Configuration with_codec(std::uint64_t rounds, const std::string& down, const st
 TEST(Codecs, TheBaseOfAChangeIsTheModelThatTheClientReallyHad) {
   constexpr double kAdded = 0x1.0001p-2;
   Adder adder({kAdded, kAdded, kAdded});
-  const Simulated run = testing::simulate(with_codec(7, "fp16", "none"), testing::make_tree({3, 0, 0, 0}),
-                                          adder.factory);
+  const Simulated run =
+      testing::simulate(with_codec(7, "fp16", "none"), testing::make_tree({3, 0, 0, 0}), adder.factory);
   ASSERT_TRUE(run.status.ok()) << run.status.message();
   EXPECT_EQ(run.observer.model()[0], static_cast<float>(7 * kAdded));
   EXPECT_FALSE(adder.given.contains(static_cast<float>(kAdded))) << "it was not rounded";
@@ -60,8 +60,7 @@ TEST(Codecs, TheBaseOfAChangeIsTheModelThatTheClientReallyHad) {
 // What a client sends is rounded, and only that.
 TEST(Codecs, ChangesAreRoundedOnTheWayUp) {
   Adder adder({0x1.0001p-2, 0x1.0001p-2});
-  const Simulated run =
-      testing::simulate(with_codec(1, "none", "fp16"), testing::make_tree({2, 0, 0}), adder.factory);
+  const Simulated run = testing::simulate(with_codec(1, "none", "fp16"), testing::make_tree({2, 0, 0}), adder.factory);
   ASSERT_TRUE(run.status.ok()) << run.status.message();
   EXPECT_EQ(run.observer.model()[0], 0.25F);
 }
@@ -70,8 +69,7 @@ TEST(Codecs, EachWayTakesHalfTheBytesWhereItIsAskedTo) {
   constexpr std::size_t kSize = 100'000;
   const auto bytes = [](const std::string& down, const std::string& up) {
     Adder adder({0.5, 0.25}, kSize);
-    const Simulated run =
-        testing::simulate(with_codec(2, down, up), testing::make_tree({2, 0, 0}), adder.factory);
+    const Simulated run = testing::simulate(with_codec(2, down, up), testing::make_tree({2, 0, 0}), adder.factory);
     EXPECT_TRUE(run.status.ok()) << run.status.message();
     const auto& edge = run.statistics.traffic.tiers.at(1);
     return std::pair(static_cast<double>(edge.bytes_down), static_cast<double>(edge.bytes_up));
@@ -91,8 +89,8 @@ TEST(Codecs, ATreeIsAStar) {
       testing::simulate(with_codec(5, "fp16", "fp16"), testing::make_tree({6, 0, 0, 0, 0, 0, 0}), flat.factory);
   ASSERT_TRUE(star.status.ok()) << star.status.message();
   Adder deep(added, 300);
-  const Simulated tree = testing::simulate(with_codec(5, "fp16", "fp16"),
-                                           testing::make_tree({2, 3, 3, 0, 0, 0, 0, 0, 0}), deep.factory);
+  const Simulated tree =
+      testing::simulate(with_codec(5, "fp16", "fp16"), testing::make_tree({2, 3, 3, 0, 0, 0, 0, 0, 0}), deep.factory);
   ASSERT_TRUE(tree.status.ok()) << tree.status.message();
   EXPECT_EQ(star.observer.model(), tree.observer.model());
   EXPECT_EQ(flat.given, deep.given);
@@ -111,9 +109,8 @@ TEST(Codecs, ProgressOfAggregatorsIsRoundedAndNothingOfItIsLost) {
   Adder adder({kAdded, kAdded, kAdded, kAdded});
   configuration.tiers[1] = configuration.default_tier;
   configuration.tiers[1].codec_up = "none";
-  const Simulated run =
-      testing::simulate(configuration, testing::make_tree({2, 2, 2, 0, 0, 0, 0}), adder.factory,
-                        {.compute_time = [](ClientIndex) { return std::chrono::seconds(1); }});
+  const Simulated run = testing::simulate(configuration, testing::make_tree({2, 2, 2, 0, 0, 0, 0}), adder.factory,
+                                          {.compute_time = [](ClientIndex) { return std::chrono::seconds(1); }});
   ASSERT_TRUE(run.status.ok()) << run.status.message();
   // Each commit of the root takes the mean of two answers of one commit each.
   EXPECT_NEAR(static_cast<double>(run.observer.model()[0]) / (200 * kAdded), 1.0, 2e-5);
@@ -151,8 +148,7 @@ TEST(Rules, TheRootTakesTheMedianOfSums) {
   Adder adder({1.0, 5.0, 1e6, 7.0});
   Configuration configuration = testing::rounds(3);
   configuration.tiers[0].rule = "median";
-  const Simulated run =
-      testing::simulate(configuration, testing::make_tree({3, 2, 1, 1, 0, 0, 0, 0}), adder.factory);
+  const Simulated run = testing::simulate(configuration, testing::make_tree({3, 2, 1, 1, 0, 0, 0, 0}), adder.factory);
   ASSERT_TRUE(run.status.ok()) << run.status.message();
   EXPECT_EQ(run.observer.model()[0], 21.0F) << "the median of 3, 1e6 and 7";
 }
@@ -164,9 +160,8 @@ TEST(Rules, AMedianInABuffer) {
   configuration.default_tier.buffer = 3;
   configuration.default_tier.discount = TierConfig::Discount::kConstant;
   configuration.default_tier.rule = "median";
-  const Simulated run =
-      testing::simulate(configuration, testing::make_tree({3, 0, 0, 0}), adder.factory,
-                        {.compute_time = [](ClientIndex) { return std::chrono::seconds(1); }});
+  const Simulated run = testing::simulate(configuration, testing::make_tree({3, 0, 0, 0}), adder.factory,
+                                          {.compute_time = [](ClientIndex) { return std::chrono::seconds(1); }});
   ASSERT_TRUE(run.status.ok()) << run.status.message();
   EXPECT_EQ(run.observer.model()[0], 10.0F);
 }

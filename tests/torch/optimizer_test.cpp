@@ -82,6 +82,22 @@ TEST(Optimizer, ClipsLongGradientsAndLeavesShortOnes) {
   EXPECT_EQ(values[1], -4.5F);
 }
 
+// What control variates are made of is what clipping leaves of the gradient: they stay bounded, and the step tells
+// them.
+TEST(Optimizer, AddsAConstantBeforeOrAfterClippingAsTheMethodSays) {
+  OptimizerConfig config;
+  config.clip_norm = 5.0;
+  for (const bool after : {false, true}) {
+    std::vector<float> values(2, 0.0F), gradients{30.0F, 40.0F};
+    const auto optimizer = make_host_optimizer(config, values, gradients);
+    const auto constant = std::make_shared<const std::vector<float>>(std::vector<float>{30.0F, -40.0F});
+    optimizer->begin(values, {.constant = constant, .constant_after_clipping = after});
+    optimizer->step(1.0);
+    EXPECT_NEAR(values[0], after ? -(3.0 + 30.0) : -5.0, 1e-5);
+    EXPECT_NEAR(values[1], after ? -(4.0 - 40.0) : 0.0, 1e-5);
+  }
+}
+
 TEST(Optimizer, ForgetsItsMomentaAtTheNextTask) {
   for (const auto kind : {OptimizerConfig::Kind::kSgd, OptimizerConfig::Kind::kAdam, OptimizerConfig::Kind::kAdamW}) {
     OptimizerConfig config;

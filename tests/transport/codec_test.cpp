@@ -171,8 +171,8 @@ TEST(HalfPrecision, IsWithinItsErrorBoundInEveryValue) {
     const float largest = std::fabs(*std::ranges::max_element(values, {}, [](float v) { return std::fabs(v); }));
     for (std::size_t i = 0; i < values.size(); ++i) {
       const double error = std::fabs(static_cast<double>(back[i]) - static_cast<double>(values[i]));
-      const double bound = std::max(std::fabs(static_cast<double>(values[i])) * 0x1p-11,
-                                    static_cast<double>(largest) * 0x1p-38);
+      const double bound =
+          std::max(std::fabs(static_cast<double>(values[i])) * 0x1p-11, static_cast<double>(largest) * 0x1p-38);
       // Values below the least normal float have steps of their own.
       ASSERT_LE(error, std::max(bound, 0x1p-149)) << values[i];
     }

@@ -398,8 +398,8 @@ TEST(NodeMessage, BytesOfAPayloadMustFitItsValues) {
         Case{Encoding::kFloat32, 0, 0, true}, Case{Encoding::kFloat32, 0, 4, false},
         Case{Encoding::kFixed, 5, 32, true}, Case{Encoding::kFixed, 5, 48, true}, Case{Encoding::kFixed, 5, 27, false},
         Case{Encoding::kFixed, 5, 57, false}, Case{Encoding::kFixed, 5, kLargest, false},
-        Case{Encoding{0}, 5, 20, false}, Case{Encoding{4}, 5, 20, false},
-        Case{Encoding::kCoded, 5, 0, true}, Case{Encoding::kCoded, 5, 4136, true}, Case{Encoding::kCoded, 5, 4137, false},
+        Case{Encoding{0}, 5, 20, false}, Case{Encoding{4}, 5, 20, false}, Case{Encoding::kCoded, 5, 0, true},
+        Case{Encoding::kCoded, 5, 4136, true}, Case{Encoding::kCoded, 5, 4137, false},
         Case{Encoding::kCoded, 6, 20, false}, Case{Encoding::kCoded, kLargest, 20, false},
         Case{Encoding::kFloat32, kLargest / 4 + 2, 4, false}}) {
     Bytes bytes = whole;

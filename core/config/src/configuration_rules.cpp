@@ -336,10 +336,6 @@ class Rules {
       refuse(configuration_.trainer.kind == "command", "trainer.kind",
              " must be torch or library: a program cannot tell its learning rate");
     }
-    if (kind == Kind::kScaffold) {
-      refuse(torch && optimizer.clip_norm > 0.0, "trainer.optimizer.clip_norm",
-             " must be 0: clipped steps do not tell the gradient that the control variates need");
-    }
     if (kind != Kind::kScaffold && kind != Kind::kFedDyn) { return; }
     refuse(configuration_.trainer.kind == "command", "trainer.kind",
            " must be torch or library: a program is not given what clients add to their gradients");

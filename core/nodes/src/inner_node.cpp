@@ -91,6 +91,11 @@ void InnerNode::on_start(NodeContext& context) {
   open_round(context);
 }
 
+void InnerNode::tell(NodeContext& context, const NodeInput& input) const {
+  if (!context.notes_inputs()) { return; }
+  context.note({NodeEvent::Kind::kInput, settings_.self, round_, to_text(input)});
+}
+
 // For the heaviest children of the cohort that the round may count.
 ExactScale InnerNode::choose_scale() const {
   if (settings_.scale_of_round == nullptr || !settings_.weight_bounds || cohort_.members.empty()) {
@@ -209,6 +214,7 @@ void InnerNode::on_message(NodeContext& context, NodeId from, Message message) {
     case ParentLink::Reaction::kNone:
       return;
     case ParentLink::Reaction::kStop:
+      tell(context, {.kind = NodeInput::Kind::kStop, .peer = from, .key = link_->key()});
       // What children work on is not lost: it will answer the next task.
       if (continuous()) {
         context.cancel_timer(TimerId::kHardDeadline);
@@ -226,6 +232,7 @@ void InnerNode::on_message(NodeContext& context, NodeId from, Message message) {
       return;
     case ParentLink::Reaction::kStart: {
       auto& task = std::get<TaskMessage>(message);
+      tell(context, {.kind = NodeInput::Kind::kTask, .peer = from, .key = task.key, .value = task.attempt.value});
       if (continuous()) {
         adopt(context, std::move(task));
       } else {
@@ -271,10 +278,12 @@ void InnerNode::on_timer(NodeContext& context, TimerId timer) {
       if (open_) { probe(context); }
       return;
     case TimerId::kDeadline:
+      tell(context, {.kind = NodeInput::Kind::kDeadline, .peer = settings_.self});
       state_.deadline_passed = true;
       decide(context, {TierEvent::Kind::kDeadline});
       return;
     case TimerId::kHardDeadline:
+      tell(context, {.kind = NodeInput::Kind::kHardDeadline, .peer = settings_.self});
       state_.deadline_passed = true;
       state_.hard_deadline_passed = true;
       decide(context, {TierEvent::Kind::kHardDeadline});
@@ -503,7 +512,8 @@ void InnerNode::finish_aggregator_round(NodeContext& context, const RoundReport&
   Update update;
   update.fingerprint = settings_.spec->fingerprint();
   update.bases = std::exchange(contents_, {});
-  update.segments.push_back({std::string(kDeltaSegment), travelling(model_difference(*parent_model_, *own_model_)), {}});
+  update.segments.push_back(
+      {std::string(kDeltaSegment), travelling(model_difference(*parent_model_, *own_model_)), {}});
   fill_from_local_rounds(update);
   own_model_.reset();
   parent_model_.reset();

@@ -130,6 +130,7 @@ void InnerNode::ask_again(NodeContext& context, NodeId child, ChildTask& task) {
 // The child does not know a task that is open: it has started anew, or the task has not reached it.
 void InnerNode::on_forgotten(NodeContext& context, NodeId child, ChildTask& task) {
   if (task.state != TaskState::kAsked) { return; }
+  tell(context, {.kind = NodeInput::Kind::kForgotten, .peer = child, .key = task.key});
   if (task.restarts <= kMostRestarts) {
     ask_again(context, child, task);
     return;
@@ -183,6 +184,7 @@ void InnerNode::on_child_message(NodeContext& context, NodeId from, const Messag
 void InnerNode::heard_from(NodeContext& context, NodeId child, ChildTask& task) {
   task.unanswered = 0;
   if (task.state == TaskState::kLost) {
+    tell(context, {.kind = NodeInput::Kind::kReturned, .peer = child, .key = task.key});
     mark(task, TaskState::kAsked);
     context.note({NodeEvent::Kind::kReturned, child, round_, "answers again"});
   }
@@ -267,6 +269,7 @@ void InnerNode::on_update(NodeContext& context, NodeId from, const UpdateMessage
     context.send(from, AcknowledgeMessage{.key = message.key, .accepted = counted, .reason = ""});
     return;
   }
+  tell(context, {.kind = NodeInput::Kind::kUpdate, .peer = from, .key = message.key});
   const Status counted = count(from, *task, message.update);
   mark(*task, counted.ok() ? TaskState::kReported : TaskState::kFailed);
   if (settings_.tell_decided) { decided_[settings_.children.index_of(from)] = message.key; }
@@ -286,6 +289,8 @@ void InnerNode::on_failed(NodeContext& context, NodeId from, const TaskFailedMes
   if (task != nullptr) {
     heard_from(context, from, *task);
     if (task->state == TaskState::kAsked && message.attempt == task->attempt) {
+      tell(context,
+           {.kind = NodeInput::Kind::kFailed, .peer = from, .key = message.key, .value = message.attempt.value});
       context.note({NodeEvent::Kind::kTaskFailed, from, round_, message.reason});
       // The same task would fail in the same way again.
       if (!is_lasting(message.code) && task->failures++ < settings_.retries) {
@@ -309,6 +314,7 @@ void InnerNode::on_failed(NodeContext& context, NodeId from, const TaskFailedMes
 void InnerNode::on_unreachable(NodeContext& context, NodeId peer, const std::string& why) {
   ChildTask* const task = open_ && settings_.children.contains(peer) ? find_task(peer) : nullptr;
   if (task == nullptr || task->state != TaskState::kAsked) { return; }
+  tell(context, {.kind = NodeInput::Kind::kLost, .peer = peer, .key = task->key});
   mark(*task, TaskState::kLost);
   context.note({NodeEvent::Kind::kLost, peer, round_, why});
   last_trouble_ = unavailable(why);
@@ -357,6 +363,7 @@ void InnerNode::probe(NodeContext& context) {
     if (continuous() && task.probe_at > now) { continue; }
     const NodeId child = child_at(position);
     if (task.state == TaskState::kAsked && task.unanswered++ >= settings_.liveness.silent_probes) {
+      tell(context, {.kind = NodeInput::Kind::kLost, .peer = child, .key = task.key});
       mark(task, TaskState::kLost);
       lost.push_back(position);
       context.note({NodeEvent::Kind::kLost, child, round_,

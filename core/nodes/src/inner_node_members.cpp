@@ -28,8 +28,8 @@ Status InnerNode::check_members(NodeId from, const Update& update) const {
   if (std::ranges::adjacent_find(update.members, std::greater_equal<>()) != update.members.end()) {
     return invalid_argument("the update names its increments twice or out of order");
   }
-  const bool of_client = update.segments.front().payload.is_vector() &&
-                         update.members.size() == 1 && update.members.front().client == from;
+  const bool of_client = update.segments.front().payload.is_vector() && update.members.size() == 1 &&
+                         update.members.front().client == from;
   if (of_client && settings_.weight_bounds && update.weight != settings_.weight_bounds->at(from.value)) {
     return invalid_argument(fmt::format(
         "the update weighs {}, and {} was announced: with this method a client must weigh the same in every task",

@@ -121,6 +121,7 @@ InnerNode::Published InnerNode::published() const {
 }
 
 void InnerNode::on_published(NodeContext& context, bool stop, Version durable) {
+  tell(context, {.kind = NodeInput::Kind::kPublished, .peer = settings_.self, .value = durable.value, .stop = stop});
   publishing_ = false;
   ledger_.make_durable(durable);
   const bool given_up = abandoned_in_a_row_ >= settings_.largest_abandoned;

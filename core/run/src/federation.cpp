@@ -152,7 +152,25 @@ void Federation::keep_error(Status status) {
   if (note_error_.ok()) { note_error_ = std::move(status); }
 }
 
+// What a replay needs: docs/run-directory.md.
+void Federation::write_input(const NodeEvent& note) {
+  const Result<NodeInput> input = input_from_text(note.detail);
+  if (!input.ok()) {
+    keep_error(input.status());
+    return;
+  }
+  Record record("input");
+  record.set("node", note.node.value).set("what", std::string(to_string(input->kind))).set("of", input->peer.value);
+  record.set("incarnation", input->key.incarnation).set("task", input->key.number).set("value", input->value);
+  record.set("stop", input->stop);
+  write_between_rounds(std::move(record));
+}
+
 void Federation::noted(const NodeEvent& note) {
+  if (note.kind == NodeEvent::Kind::kInput) {
+    write_input(note);
+    return;
+  }
   internal::log_event(plan_.tree(), note, global_round(note));
   Record record("fault");
   record.set("round", global_round(note).value).set("node", plan_.tree().name(note.node));

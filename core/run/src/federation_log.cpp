@@ -20,6 +20,7 @@ LogLevel level_of(NodeEvent::Kind kind) {
       return LogLevel::kInfo;
     case NodeEvent::Kind::kLate:
     case NodeEvent::Kind::kDuplicate:
+    case NodeEvent::Kind::kInput:
       break;
   }
   return LogLevel::kDebug;

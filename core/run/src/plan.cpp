@@ -155,8 +155,7 @@ Status check_division(const Tree& tree, std::uint32_t tier, const TierConfig& se
 }
 
 // What rules other than sums cannot do where they stand.
-Status check_rule(std::uint32_t tier, const TierConfig& config, const TierPolicy& policy,
-                  AlgorithmConfig::Kind kind) {
+Status check_rule(std::uint32_t tier, const TierConfig& config, const TierPolicy& policy, AlgorithmConfig::Kind kind) {
   const auto refuse = [&](std::string_view why) {
     return configuration_error(fmt::format("tiers.{}.rule: {} {}", tier, config.rule, why));
   };
@@ -177,8 +176,9 @@ Status check_rule(std::uint32_t tier, const TierConfig& config, const TierPolicy
   }
   if (policy.largest_target(2) < 2) { return refuse("of single updates is each of them: use policy buffered"); }
   if (config.discount != TierConfig::Discount::kConstant) {
-    return refuse("takes updates as they are, so that old ones cannot count for less: set discount: constant, and "
-                  "max_staleness to refuse what is too old");
+    return refuse(
+        "takes updates as they are, so that old ones cannot count for less: set discount: constant, and "
+        "max_staleness to refuse what is too old");
   }
   return {};
 }
@@ -299,6 +299,10 @@ Result<Plan> Plan::create(Configuration configuration, Tree tree, const TrainerF
   return plan;
 }
 
+bool Plan::order_decides() const {
+  return !every_answer_counts_ || std::ranges::any_of(parts_, &TierParts::continuous);
+}
+
 // The sums that come together at `node` end there: it moves a model by their mean, and sends up what that changed.
 bool Plan::divides(NodeId node) const {
   const std::uint32_t distance = tree_.tier(node);
@@ -320,8 +324,8 @@ Status Plan::check_codecs() const {
     if (!parts_[tier].up || vectors[tier]) { continue; }
     // Said for all tiers, it serves those that it can.
     if (configuration_.tier(tier).codec_up == configuration_.default_tier.codec_up) { continue; }
-    return configuration_error(
-        fmt::format("tiers.{}.codec.up has no effect: the aggregators below send exact sums, which are never coded", tier));
+    return configuration_error(fmt::format(
+        "tiers.{}.codec.up has no effect: the aggregators below send exact sums, which are never coded", tier));
   }
   return {};
 }

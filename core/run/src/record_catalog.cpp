@@ -104,6 +104,19 @@ constexpr auto kFault = std::to_array<FieldInfo>({
     {"detail", "text", "", "for people"},
 });
 
+constexpr auto kInput = std::to_array<FieldInfo>({
+    {"node", "integer", "", "node number: the root or an aggregator"},
+    {"what", "text", "",
+     "`task` or `stop` of its parent; `update`, `failed`, `lost`, `returned`, `forgotten` (does not know its task) of "
+     "a "
+     "child; `deadline`, `hard-deadline`; at the root `published`"},
+    {"of", "integer", "", "node number: the parent or the child; otherwise the node itself"},
+    {"incarnation", "integer", "", "with `task` it names the task"},
+    {"task", "integer", "", "its number"},
+    {"value", "integer", "", "attempt of a task or a failure; with `published` the version that is durable"},
+    {"stop", "truth", "", "with `published`: the run was to end"},
+});
+
 constexpr auto kWarning = std::to_array<FieldInfo>({
     {"text", "text", "", "for people"},
     {"round", "integer", "", "that showed it first, of what is said once in a run"},
@@ -153,7 +166,7 @@ constexpr auto kEnd = std::to_array<FieldInfo>({
     {"max_rss_bytes", "integer", "bytes", "largest resident memory of the process"},
 });
 
-constexpr std::array<EventInfo, 11> kEvents{{
+constexpr std::array<EventInfo, 12> kEvents{{
     {"run", "once, first; again each time the run is resumed", kRun},
     {"class", "once per class, if the labels in the data have names; the first 1,000", kClass},
     {"labels", "once per client with samples, if there are at most 512 clients", kLabels},
@@ -166,6 +179,12 @@ constexpr std::array<EventInfo, 11> kEvents{{
      "measures on held-out data besides accuracy and loss stands by its own name",
      kRound},
     {"fault", "whenever a node failed, was silent, came back, or something was refused or not needed", kFault},
+    {"input",
+     "in real time, where a tier is buffered or asynchronous or does not wait for all: whenever the root or an "
+     "aggregator "
+     "is told something that decides what it commits, in the order in which each of them was told. `tributary replay` "
+     "repeats it",
+     kInput},
     {"warning", "whenever a person should know something", kWarning},
     {"edge", "once per edge, at the end, if the tree has at most 2,048 edges", kEdge},
     {"where", "once per process, at the end", kWhere},

@@ -26,10 +26,11 @@ class HostOptimizer : public Optimizer {
     if (drift_.pull > 0.0) {
       for (const StepRun& run : runs) { pull_to_base(run); }
     }
+    if (drift_.constant_after_clipping) { clip(); }
     if (drift_.constant) {
       for (const StepRun& run : runs) { add_constant(run); }
     }
-    if (config_.clip_norm > 0.0) { clip(); }
+    if (!drift_.constant_after_clipping) { clip(); }
     for (const StepRun& run : runs) { update(lr, run); }
   }
 
@@ -58,6 +59,7 @@ class HostOptimizer : public Optimizer {
   }
 
   void clip() {
+    if (config_.clip_norm <= 0.0) { return; }
     // Lanes of a fixed number, so that the sum does not depend on the processor's vector length.
     constexpr std::size_t kLanes = 8;
     double lanes[kLanes] = {};

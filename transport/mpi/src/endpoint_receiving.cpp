@@ -99,8 +99,7 @@ void Endpoint::receive_letter(int from, std::span<const std::byte> bytes, bool f
     const std::size_t most = (coded ? settings_.largest_payload : part.announced.bytes) / sizeof(float) + 1;
     // Together they may be as large as 64 bits can count, and not larger.
     if (!known || part.announced.bytes > std::min(settings_.largest_payload, SIZE_MAX - letter.bytes) ||
-        part.announced.elements > most ||
-        (floats && part.announced.bytes != part.announced.elements * 4)) {
+        part.announced.elements > most || (floats && part.announced.bytes != part.announced.elements * 4)) {
       receiver_.on_trouble(from,
                            fmt::format("a payload of {} bytes for {} values was announced, at most {} are expected",
                                        part.announced.bytes, part.announced.elements, settings_.largest_payload));

@@ -193,8 +193,9 @@ void RankLoop::on_node_letter(int from, std::span<const std::byte> bytes, std::s
   const bool down = std::holds_alternative<TaskMessage>(letter->message);
   if (!payloads.empty() && payloads.front().encoding() == Encoding::kCoded) {
     const Codec* const codec = down ? plan_.codec_down(letter->to) : plan_.codec_up(letter->from);
-    Result<Payload> vector = codec != nullptr ? decoded(*codec, payloads.front())
-                                              : Result<Payload>(protocol_error("a codec's bytes on an edge without one"));
+    Result<Payload> vector = codec != nullptr
+                                 ? decoded(*codec, payloads.front())
+                                 : Result<Payload>(protocol_error("a codec's bytes on an edge without one"));
     if (!vector.ok()) {
       on_trouble(from, vector.status().message());
       return;

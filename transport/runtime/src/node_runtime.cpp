@@ -227,8 +227,7 @@ void NodeRuntime::train(TrainRequest request) {
   here.job_key = request.key;
   MethodInput method{std::move(request.broadcast), std::move(request.state)};
   here.job = environment_.begin_training(
-      current_,
-      {plan_.train_task(current_, std::move(request)), std::move(method), plan_.codec_up(current_)});
+      current_, {plan_.train_task(current_, std::move(request)), std::move(method), plan_.codec_up(current_)});
   ++jobs_;
 }
 

@@ -22,6 +22,7 @@ RealTimeLoop::RealTimeLoop(const AgreedPlan& plan, TrainingPool& pool, Network& 
       pool_(pool),
       network_(network),
       all_count_(plan.every_answer_counts()),
+      notes_inputs_(plan.order_decides()),
       most_answers_(std::max<std::size_t>(2 * std::size_t{pool.threads()},
                                           kAnswerBytes / std::max<std::size_t>(1, plan.payload_bytes()))),
       nodes_(plan, *this, states) {}

@@ -172,6 +172,8 @@ class Simulation final : private internal::RuntimeEnvironment {
   void finished(Status status) override { outcome_ = std::move(status); }
   void note(NodeEvent note) override { observer_.noted(note); }
   [[nodiscard]] bool keeps_models() const noexcept override { return true; }
+  // By the virtual clock everything follows from the seed.
+  [[nodiscard]] bool notes_inputs() const noexcept override { return real_clock() && plan_.order_decides(); }
 
   // Time
 

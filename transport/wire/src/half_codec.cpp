@@ -118,7 +118,8 @@ std::vector<std::byte> HalfCodec::encode(const ParameterSpec& spec, std::span<co
   const float second = power_of_two(scale - scale / 2);
   std::array<std::uint16_t, kBlock> halves{};
   for (std::size_t block = 0; block < layout.exact.size(); ++block) {
-    const std::span<const float> part = values.subspan(block * kBlock, std::min(kBlock, values.size() - block * kBlock));
+    const std::span<const float> part =
+        values.subspan(block * kBlock, std::min(kBlock, values.size() - block * kBlock));
     if (layout.exact[block]) {
       bytes[kHeader + block / 8] |= std::byte{1} << (block % 8);
       const auto floats = std::as_bytes(part);

@@ -214,9 +214,7 @@ Code failure_from(std::uint8_t number) noexcept {
 std::vector<Payload> payloads_of(const Message& message) {
   std::vector<Payload> payloads;
   if (const auto* task = std::get_if<TaskMessage>(&message)) {
-    if (task->model) {
-      payloads.push_back(task->coded.elements() > 0 ? task->coded : Payload::floats(task->model));
-    }
+    if (task->model) { payloads.push_back(task->coded.elements() > 0 ? task->coded : Payload::floats(task->model)); }
     if (task->broadcast) {
       for (const Segment& segment : *task->broadcast) { payloads.push_back(segment.payload); }
     }

@@ -19,6 +19,7 @@ class DeviceOptimizer final : public Optimizer {
   void begin(std::span<const float> /*base*/, const Drift& drift) override {
     const at::NoGradGuard no_gradient;
     pull_ = drift.pull;
+    constant_after_clipping_ = drift.constant_after_clipping;
     // The network has just loaded the base: a copy on the device costs less than another transfer.
     if (pull_ > 0.0) { base_ = values_.clone(); }
     constant_ = at::Tensor();
@@ -36,17 +37,21 @@ class DeviceOptimizer final : public Optimizer {
     if (pull_ > 0.0) {
       for (const StepRun& run : runs) { of(gradients_, run).add_(of(values_, run) - of(base_, run), pull_); }
     }
+    if (constant_after_clipping_) { clip(); }
     if (constant_.defined()) {
       for (const StepRun& run : runs) { of(gradients_, run).add_(of(constant_, run)); }
     }
-    if (config_.clip_norm > 0.0) {
-      // Never more than 1, and no transfer to ask whether it is less.
-      gradients_.mul_((config_.clip_norm / gradients_.norm()).clamp_max(1.0));
-    }
+    if (!constant_after_clipping_) { clip(); }
     for (const StepRun& run : runs) { config_.kind == OptimizerConfig::Kind::kSgd ? sgd(lr, run) : adam(lr, run); }
   }
 
  private:
+  void clip() {
+    if (config_.clip_norm <= 0.0) { return; }
+    // Never more than 1, and no transfer to ask whether it is less.
+    gradients_.mul_((config_.clip_norm / gradients_.norm()).clamp_max(1.0));
+  }
+
   static at::Tensor of(const at::Tensor& flat, const StepRun& run) {
     return flat.narrow(0, static_cast<std::int64_t>(run.offset), static_cast<std::int64_t>(run.length));
   }
@@ -101,6 +106,7 @@ class DeviceOptimizer final : public Optimizer {
   }
 
   const OptimizerConfig config_;
+  bool constant_after_clipping_ = false;
   double pull_ = 0.0;
   at::Tensor constant_;
   at::Tensor values_;

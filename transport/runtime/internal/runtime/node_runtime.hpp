@@ -48,6 +48,7 @@ class RuntimeEnvironment {
   virtual void note(NodeEvent note) = 0;
   // As NodeContext says it.
   [[nodiscard]] virtual bool keeps_models() const noexcept { return false; }
+  [[nodiscard]] virtual bool notes_inputs() const noexcept { return false; }
 };
 
 struct RuntimeStatistics {
@@ -128,6 +129,7 @@ class NodeRuntime final : private NodeContext {
   void finished(Status status) override;
   void note(NodeEvent note) override;
   [[nodiscard]] bool keeps_models() const noexcept override { return environment_.keeps_models(); }
+  [[nodiscard]] bool notes_inputs() const noexcept override { return environment_.notes_inputs(); }
 
   Slot& slot() { return slots_[current_.value]; }
   [[nodiscard]] const Slot* find(NodeId node) const;

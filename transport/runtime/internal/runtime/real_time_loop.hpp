@@ -102,6 +102,7 @@ class RealTimeLoop final : private RuntimeEnvironment {
   void publish(const RoundReport& report, ModelValues model) override;
   void finished(Status status) override;
   void note(NodeEvent note) override;
+  [[nodiscard]] bool notes_inputs() const noexcept override { return notes_inputs_; }
 
   bool run_one();
   [[nodiscard]] bool may_answer() const noexcept { return nodes_.answering() < most_answers_; }
@@ -111,6 +112,7 @@ class RealTimeLoop final : private RuntimeEnvironment {
   TrainingPool& pool_;
   Network& network_;
   const bool all_count_;  // every answer is counted, so no job is begun in vain
+  const bool notes_inputs_;
   const std::size_t most_answers_;
   const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
   std::deque<Unreachable> lost_;

@@ -35,6 +35,8 @@ class AgreedPlan {
   [[nodiscard]] std::size_t payload_bytes() const noexcept { return spec().parameters() * sizeof(float); }
   // No round closes before all children that it asked have answered.
   [[nodiscard]] virtual bool every_answer_counts() const = 0;
+  // The order in which updates arrive decides the result, beside the configuration.
+  [[nodiscard]] virtual bool order_decides() const { return false; }
 
   // What the inner node `node` is made from.
   [[nodiscard]] virtual InnerNodeSettings inner_node(NodeId node, std::uint32_t incarnation) const = 0;

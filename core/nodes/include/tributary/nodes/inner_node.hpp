@@ -35,6 +35,7 @@
 #include "tributary/nodes/codec.hpp"
 #include "tributary/nodes/local_method.hpp"
 #include "tributary/nodes/member_ledger.hpp"
+#include "tributary/nodes/node_input.hpp"
 #include "tributary/nodes/parent_link.hpp"
 #include "tributary/nodes/server_optimizer.hpp"
 #include "tributary/nodes/tier_policy.hpp"
@@ -159,6 +160,7 @@ class InnerNode final : public Node {
   [[nodiscard]] bool is_root() const noexcept { return settings_.parent == settings_.self; }
   [[nodiscard]] bool continuous() const noexcept { return settings_.policy->continuous(); }
 
+  void tell(NodeContext& context, const NodeInput& input) const;
   void begin_epoch(const RootState& root);
   void take_task(NodeContext& context, TaskMessage task);
   void open_round(NodeContext& context);

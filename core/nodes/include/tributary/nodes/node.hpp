@@ -33,12 +33,14 @@ struct NodeEvent {
     kAbandoned,
     kDuplicate,
     kKilled,
-    kCutOff  // had not answered when its parent's round closed at the deadline
+    kCutOff,  // had not answered when its parent's round closed at the deadline
+    kInput    // no trouble: something that decides what the node commits; `detail` is a NodeInput
   };
-  static constexpr Kind kLastKind = Kind::kCutOff;
+  static constexpr Kind kLastKind = Kind::kInput;
   Kind kind;
   NodeId node;  // whom it is about
-  Round round;  // of the node that it happened at: the parent of `node`, or with kAbandoned `node`; 0 if of none
+  // Of the node that it happened at: the parent of `node`, or with kAbandoned and kInput `node`; 0 if of none.
+  Round round;
   std::string detail;
 };
 
@@ -87,6 +89,10 @@ class NodeContext {
   // A node keeps the models that it has given out until their tasks are settled. On a virtual clock it must: there
   // nothing may depend on when a thread lets go of a model. Elsewhere that would take a model for each task.
   [[nodiscard]] virtual bool keeps_models() const noexcept { return false; }
+
+  // Whether inner nodes note their inputs (NodeInput): where the order in which they come decides the result, and
+  // depends on more than the seed.
+  [[nodiscard]] virtual bool notes_inputs() const noexcept { return false; }
 
   // Clients: train, then call ClientNode::on_trained() with the same key. A later request replaces an earlier one.
   virtual void train(TrainRequest request) = 0;

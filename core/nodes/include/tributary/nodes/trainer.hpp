@@ -40,6 +40,9 @@ using Metrics = std::map<std::string, double>;
 struct Drift {
   ModelValues constant;  // laid out as the model, 0 outside trainable tensors; null: none
   double pull = 0.0;     // FedProx' mu
+  // Where a trainer clips gradients: it clips what the data and the pull say, and adds the constant to that. Otherwise
+  // it clips all of it together.
+  bool constant_after_clipping = false;
 
   [[nodiscard]] bool none() const noexcept { return constant == nullptr && pull == 0.0; }
 };

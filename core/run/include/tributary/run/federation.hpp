@@ -83,6 +83,7 @@ class Federation final : private RunObserver {
   void trained(std::uint64_t tasks) override;
   Status halted(const ModelValues& model, const std::shared_ptr<const Snapshot>& snapshot) override;
   void noted(const NodeEvent& note) override;
+  void write_input(const NodeEvent& note);
   void warned(const std::string& text) override;
 
   // The model to start from, and what is to be done with the records, before anything is changed.

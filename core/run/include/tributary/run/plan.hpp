@@ -51,6 +51,7 @@ class Plan final : public AgreedPlan {
   // Children that one round of a node of this tier counts at most, and its local rounds per parent round.
   [[nodiscard]] const TierConfig& tier(std::uint32_t tier) const { return configuration_.tier(tier); }
   [[nodiscard]] bool every_answer_counts() const override { return every_answer_counts_; }
+  [[nodiscard]] bool order_decides() const override;
   // A checkpoint of another digest is not continued.
   [[nodiscard]] const Digest& digest() const noexcept override { return digest_; }
   [[nodiscard]] std::uint64_t seed() const noexcept override { return configuration_.seed; }
