@@ -13,6 +13,7 @@
 #include "tributary/aggregators/builtin.hpp"
 #include "tributary/base/machine_memory.hpp"
 #include "tributary/topology/read.hpp"
+#include "tributary/training/devices.hpp"
 #include "tributary/training/training_time.hpp"
 #include "tributary/wire/codecs.hpp"
 
@@ -85,6 +86,29 @@ std::function<double(ClientIndex)> client_work(const PreparedRun& composition) {
   return [partition = composition.partition, configuration = composition.plan.configuration()](ClientIndex client) {
     return std::max(1.0, samples_of_task(configuration, partition->count(client)));
   };
+}
+
+SimulationSettings simulation_settings(const PreparedRun& run) {
+  const Configuration& configuration = run.plan.configuration();
+  SimulationSettings settings;
+  settings.threads = thread_count(configuration);
+  settings.simulation = configuration.simulation;
+  if (configuration.simulation.compute_seconds_per_sample > 0.0) {
+    settings.compute_time = [&run](ClientIndex client) {
+      return training_time(run.plan.configuration(), client, run.samples(client));
+    };
+  }
+  if (configuration.simulation.devices.available_share < 1.0) {
+    settings.until_available = [&configuration](ClientIndex client, std::chrono::nanoseconds now) {
+      return until_available(configuration, client, now);
+    };
+  }
+  if (configuration.simulation.devices.drop_out > 0.0) {
+    settings.leaves_after = [&configuration](ClientIndex client, Round round, std::uint32_t attempt) {
+      return leaves_after(configuration, client, round, attempt);
+    };
+  }
+  return settings;
 }
 
 std::uint32_t thread_count(const Configuration& configuration) {

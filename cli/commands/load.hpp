@@ -12,6 +12,7 @@
 #include "tributary/config/configuration.hpp"
 #include "tributary/nodes/extensions.hpp"
 #include "tributary/run/prepared_run.hpp"
+#include "tributary/simulation/driver.hpp"
 #include "tributary/topology/topology.hpp"
 #include "tributary/training/trainer_registry.hpp"
 
@@ -44,6 +45,9 @@ std::function<double(ClientIndex)> client_work(const PreparedRun& composition);
 
 // kResourceExhausted: this machine cannot hold the model, what one client makes of it, and one sum.
 Status check_memory(const Plan& plan);
+
+// How a simulation carries the run. Keeps references to it.
+SimulationSettings simulation_settings(const PreparedRun& run);
 
 // Training threads of a run: as configured, or one per core.
 std::uint32_t thread_count(const Configuration& configuration);

@@ -25,7 +25,6 @@
 #include "tributary/run/record_sinks.hpp"
 #include "tributary/simulation/driver.hpp"
 #include "tributary/simulation/replay_driver.hpp"
-#include "tributary/training/training_time.hpp"
 
 namespace tributary::cli {
 namespace {
@@ -122,16 +121,12 @@ std::unique_ptr<Driver> make_driver(const PreparedRun& run, Recorded& recorded, 
         .threads = thread_count(configuration), .inputs = std::move(recorded.inputs), .client_states = states});
   }
   SimulationSettings settings;
-  settings.threads = thread_count(configuration);
-  settings.client_states = states;
   if (virtual_clock) {
-    settings.simulation = configuration.simulation;
-    if (configuration.simulation.compute_seconds_per_sample > 0.0) {
-      settings.compute_time = [&run](ClientIndex client) {
-        return training_time(run.plan.configuration(), client, run.samples(client));
-      };
-    }
+    settings = simulation_settings(run);
+  } else {
+    settings.threads = thread_count(configuration);
   }
+  settings.client_states = states;
   return std::make_unique<SimulationDriver>(std::move(settings));
 }
 

@@ -27,7 +27,6 @@
 #include "tributary/run/run_lock.hpp"
 #include "tributary/simulation/driver.hpp"
 #include "tributary/topology/write.hpp"
-#include "tributary/training/training_time.hpp"
 
 namespace tributary::cli {
 namespace {
@@ -102,18 +101,6 @@ Result<Configuration> configuration_of(const RunOptions& options) {
   ConfigurationOptions saved{.file = (std::filesystem::path(options.resume) / "configuration.yaml").string(),
                              .set = options.configuration->set};
   return load_configuration(saved);
-}
-
-SimulationSettings simulation_settings(const Configuration& configuration, const PreparedRun& composition) {
-  SimulationSettings settings;
-  settings.threads = thread_count(configuration);
-  settings.simulation = configuration.simulation;
-  if (configuration.simulation.compute_seconds_per_sample > 0.0) {
-    settings.compute_time = [&composition](ClientIndex client) {
-      return training_time(composition.plan.configuration(), client, composition.samples(client));
-    };
-  }
-  return settings;
 }
 
 // A run that has come to its end, and is asked for nothing else than before: there is nothing to go on with. What does
@@ -275,7 +262,7 @@ Status run_here(const Context& context, Prepared& prepared) {
   TRIBUTARY_ASSIGN_OR_RETURN(const std::unique_ptr<Federation> federation,
                              open_federation(prepared, std::move(options)));
   context.note(data_line(composition));
-  SimulationSettings settings = simulation_settings(composition.plan.configuration(), composition);
+  SimulationSettings settings = simulation_settings(composition);
   settings.client_states = states ? &*states : nullptr;
   SimulationDriver driver(std::move(settings));
   return carry_out(context, prepared, *federation, driver);

@@ -460,7 +460,8 @@ std::vector<Key> last_keys() {
        .when = "simulation.clock=virtual & data.source=fashion-mnist|idx|csv|safetensors|synthetic",
        .off = "0"},
       {.path = "simulation.devices",
-       .meaning = "How fast clients are, drawn once for each by the run's `seed`.",
+       .meaning =
+           "What clients run on: how fast it is, when it is there, and whether it stays, drawn by the run's `seed`.",
        .when = "simulation.clock=virtual & data.source=fashion-mnist|idx|csv|safetensors|synthetic"},
       {.path = "simulation.devices.slowness",
        .meaning =
@@ -486,6 +487,24 @@ std::vector<Key> last_keys() {
        .field = in<kSimulation, kDevices, &SimulationConfig::Devices::alpha>,
        .range = {.least = 0.5, .most = 20.0},
        .when = "simulation.devices.slowness=pareto"},
+      {.path = "simulation.devices.drop_out",
+       .meaning =
+           "Probability, per task, that the device leaves before the end: the task fails then, and is handed out "
+           "again as `tiers.*.retries` says.",
+       .field = in<kSimulation, kDevices, &SimulationConfig::Devices::drop_out>,
+       .range = kProbability},
+      {.path = "simulation.devices.available",
+       .meaning = "When devices are there. A task that comes at another time waits; one that is begun is finished."},
+      {.path = "simulation.devices.available.share",
+       .meaning = "Part of each period, which begins at a moment of each client's own.",
+       .field = in<kSimulation, kDevices, &SimulationConfig::Devices::available_share>,
+       .range = kShare},
+      {.path = "simulation.devices.available.times_a_day",
+       .meaning = "Periods in a day of 86,400 s by the virtual clock.",
+       .field = in<kSimulation, kDevices, &SimulationConfig::Devices::available_times_a_day>,
+       .range = {.least = 1e-3, .most = 1e8},
+       .printed =
+           [](const Target& target) { return target.configuration.simulation.devices.available_share < 1.0; }},
       {.path = "simulation.faults", .meaning = "What goes wrong on purpose, at moments that follow from `seed`."},
       {.path = "simulation.faults.drop",
        .meaning = "Probability that a message is lost.",

@@ -276,6 +276,12 @@ class Rules {
         faults.drop > 0.0 || faults.duplicate > 0.0 || faults.delay > 0.0 || faults.kill > 0.0);
     Target target = reading_.target();
     if (applies(*find_key("simulation.devices"), target)) {
+      constexpr std::string_view kPeriod = "simulation.devices.available.times_a_day";
+      constexpr std::string_view kShareKey = "simulation.devices.available.share";
+      if (reading_.is_given(kPeriod) && usable({kPeriod, kShareKey}) &&
+          configuration_.simulation.devices.available_share == 1.0) {
+        mistake(kPeriod, fmt::format("{} has no effect unless {} is below 1", kPeriod, kShareKey));
+      }
       needs("simulation.devices.slowness", {"simulation.compute_seconds_per_sample"},
             configuration_.simulation.compute_seconds_per_sample > 0.0);
     }

@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 #include <variant>
 
@@ -52,7 +53,11 @@ struct Published {
   Version durable;
   std::uint32_t incarnation;
 };
-using Event = std::variant<Delivery, TimerFired, Trained, Restart, Published>;
+// A client's device is there, and the job that waited for it begins.
+struct DeviceReady {
+  TrainingPool::JobId job;
+};
+using Event = std::variant<Delivery, TimerFired, Trained, Restart, Published, DeviceReady>;
 using CompletionList = internal::CompletionList<Trained>;
 
 // Ranks of events at the same instant of the virtual clock. What trains comes last and one by one, so that each update
@@ -60,6 +65,8 @@ using CompletionList = internal::CompletionList<Trained>;
 // seed says which is first: low numbers must not always be.
 constexpr std::uint64_t kAtOnce = 0;
 constexpr std::uint64_t kTraining = UINT64_MAX;
+// Marks the job of a task whose device leaves: nobody trains it.
+constexpr TrainingPool::JobId kLeft = TrainingPool::JobId{1} << 63U;
 std::uint64_t rank_of(std::uint64_t seed, NodeId from, const Message& message) {
   const auto* const update = std::get_if<UpdateMessage>(&message);
   if (update == nullptr) { return kAtOnce; }
@@ -141,22 +148,36 @@ class Simulation final : private internal::RuntimeEnvironment {
       number->set_value(job);
       return job;
     }
-    const Instant end = in(settings_.compute_time ? settings_.compute_time(work.task.client) : nanoseconds{0});
-    begin_work();
-    const TrainingPool::JobId job = pool_.submit(std::move(work), {.due = end, .longest_first = all_count_});
+    const ClientIndex client = work.task.client;
+    const nanoseconds wait = settings_.until_available ? settings_.until_available(client, now_) : nanoseconds{0};
+    const nanoseconds takes = settings_.compute_time ? settings_.compute_time(client) : nanoseconds{0};
+    const std::optional<double> part = leaves_after(client, work.task.round);
+    const Instant end = in(later_by(wait, part ? to_nanoseconds(*part * seconds(takes)) : takes));
+    const TrainingPool::JobId job =
+        part ? kLeft | ++left_jobs_ : pool_.submit(std::move(work), {.due = end, .longest_first = all_count_});
+    if (wait.count() > 0) {
+      waiting_.insert(job);
+      queue_.push(in(wait), DeviceReady{job});
+    } else {
+      begin_work();
+    }
     queue_.push(end, Trained{node, job}, kTraining);
     return job;
   }
 
   Result<ClientUpdate> take_trained(TrainingPool::JobId job) override {
+    if ((job & kLeft) != 0) {
+      end_work(job);
+      return unavailable("the device left before the task was done");
+    }
     Result<ClientUpdate> result = pool_.take(job);
-    end_work();
+    end_work(job);
     observer_.trained(1);
     return result;
   }
   void cancel_training(TrainingPool::JobId job) override {
-    pool_.cancel(job);
-    end_work();
+    if ((job & kLeft) == 0) { pool_.cancel(job); }
+    end_work(job);
   }
 
   void publish(const RoundReport& report, ModelValues model) override {
@@ -174,6 +195,14 @@ class Simulation final : private internal::RuntimeEnvironment {
   [[nodiscard]] bool keeps_models() const noexcept override { return true; }
   // By the virtual clock everything follows from the seed.
   [[nodiscard]] bool notes_inputs() const noexcept override { return real_clock() && plan_.order_decides(); }
+
+  // Which part of the client's task is done when its device leaves.
+  std::optional<double> leaves_after(ClientIndex client, Round round) {
+    if (!settings_.leaves_after) { return std::nullopt; }
+    auto& [last, attempts] = attempts_[client];
+    if (std::exchange(last, round) != round) { attempts = 0; }
+    return settings_.leaves_after(client, round, ++attempts);
+  }
 
   // Time
 
@@ -211,8 +240,8 @@ class Simulation final : private internal::RuntimeEnvironment {
     work_seconds_ -= seconds(now_);
     ++working_;
   }
-  void end_work() {
-    if (real_clock()) { return; }
+  void end_work(TrainingPool::JobId job) {
+    if (real_clock() || waiting_.erase(job) > 0) { return; }
     work_seconds_ += seconds(now_);
     --working_;
   }
@@ -291,6 +320,10 @@ class Simulation final : private internal::RuntimeEnvironment {
     forget(trained.node);
   }
 
+  void handle(const DeviceReady& ready) {
+    if (waiting_.erase(ready.job) > 0) { begin_work(); }
+  }
+
   void handle(const Restart& restart) {
     if (restart.node == plan_.tree().root()) {
       if (Status started = start_root(); !started.ok()) { outcome_ = started; }
@@ -321,6 +354,9 @@ class Simulation final : private internal::RuntimeEnvironment {
   std::unordered_map<NodeId, std::uint64_t> doomed_;  // events that a node sees before it dies
   const bool all_count_;                              // every answer is counted, so no job is begun in vain
   Instant now_{0};
+  std::uint64_t left_jobs_ = 0;
+  std::unordered_set<TrainingPool::JobId> waiting_;                            // for their devices
+  std::unordered_map<ClientIndex, std::pair<Round, std::uint32_t>> attempts_;  // at a task, where devices leave
   double work_seconds_ = 0.0;  // of clients that train: less the moments at which they began
   std::size_t working_ = 0;
   const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();

@@ -26,6 +26,8 @@ enum class Purpose : std::uint32_t {
   kTest = 7,
   kDraw = 8,
   kTies = 9,
+  kAvailability = 10,
+  kDropOut = 11,
 };
 
 [[nodiscard]] std::uint64_t stream_seed(std::uint64_t run_seed, Purpose purpose, std::uint64_t a = 0,

@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 
 #include "tributary/config/configuration.hpp"
 #include "tributary/nodes/client_state.hpp"
@@ -27,6 +28,10 @@ struct SimulationSettings {
   SimulationConfig simulation;
   // Virtual time that one task of a client takes; none if empty.
   std::function<std::chrono::nanoseconds(ClientIndex)> compute_time;
+  // With the virtual clock: from `now` until the client's device is there; at once if empty.
+  std::function<std::chrono::nanoseconds(ClientIndex, std::chrono::nanoseconds now)> until_available;
+  // Likewise: after which part of a task the device leaves, in [0, 1), and the task fails; nothing, or empty: it stays.
+  std::function<std::optional<double>(ClientIndex, Round, std::uint32_t attempt)> leaves_after;
   // Of the clients, where the method keeps any; must outlive the driver.
   ClientStateStore* client_states = nullptr;
   // Stop with kInternal after so many events: a safety net for tests; 0: none.
