@@ -209,11 +209,11 @@ struct SimulationConfig {
   struct Devices {                          // how many times as long as that each client takes
     enum class Slowness { kEqual, kUniform, kLogNormal, kPareto };
     Slowness slowness = Slowness::kEqual;
-    double slowest = 5.0;                  // uniform: from 1 to this
-    double sigma = 0.5;                    // log-normal, with median 1: standard deviation of the logarithm
-    double alpha = 1.5;                    // pareto, from 1 on: the smaller, the heavier the tail
-    double drop_out = 0.0;                 // per task: the device leaves before its end
-    double available_share = 1.0;          // of each period, that a device is there
+    double slowest = 5.0;                // uniform: from 1 to this
+    double sigma = 0.5;                  // log-normal, with median 1: standard deviation of the logarithm
+    double alpha = 1.5;                  // pareto, from 1 on: the smaller, the heavier the tail
+    double drop_out = 0.0;               // per task: the device leaves before its end
+    double available_share = 1.0;        // of each period, that a device is there
     double available_times_a_day = 1.0;  // > 0: periods in a day
     friend bool operator==(const Devices&, const Devices&) = default;
   } devices;
