@@ -300,7 +300,12 @@ Result<Plan> Plan::create(Configuration configuration, Tree tree, const TrainerF
 }
 
 bool Plan::order_decides() const {
-  return !every_answer_counts_ || std::ranges::any_of(parts_, &TierParts::continuous);
+  if (!every_answer_counts_ || std::ranges::any_of(parts_, &TierParts::continuous)) { return true; }
+  // Who is late ends a round with a deadline, even if all are needed.
+  for (std::uint32_t tier = 0; tier < parts_.size(); ++tier) {
+    if (configuration_.tier(tier).deadline_s > 0.0) { return true; }
+  }
+  return false;
 }
 
 // The sums that come together at `node` end there: it moves a model by their mean, and sends up what that changed.

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <functional>
 #include <limits>
 
 #include "support/fake_trainer.hpp"
@@ -166,6 +167,26 @@ TEST(Plan, NamesDecideTheResultOnlyWhereSamplesGoByThem) {
   EXPECT_NE(digest(natural, north), digest(natural, south));
   EXPECT_NE(digest(natural, north), digest(natural, in_north));
   EXPECT_EQ(digest(natural, north), digest(natural, north));
+}
+
+// What a replay needs records for.
+TEST(Plan, OrderDecidesWhereATierDoesNotWaitForAll) {
+  const auto decides = [](const std::function<void(TierConfig&)>& change) {
+    Configuration configuration = testing::rounds(1);
+    change(configuration.tiers[0]);
+    const testing::FunctionTrainerFactory factory(
+        1, [](const TrainTask& /*task*/) -> Result<TrainOutcome> { return unavailable("not asked"); });
+    return testing::make_plan(configuration, testing::make_tree({4, 0, 0, 0, 0}), factory).value().order_decides();
+  };
+  EXPECT_FALSE(decides([](TierConfig&) {}));
+  EXPECT_FALSE(decides([](TierConfig& tier) { tier.cohort_count = 2; }));
+  EXPECT_FALSE(decides([](TierConfig& tier) { tier.rule = "median"; }));
+  EXPECT_TRUE(decides([](TierConfig& tier) { tier.policy = "asynchronous"; }));
+  EXPECT_TRUE(decides([](TierConfig& tier) { tier.deadline_s = 10.0; }));
+  EXPECT_TRUE(decides([](TierConfig& tier) {
+    tier.cohort_count = 2;
+    tier.over_selection = 2.0;
+  }));
 }
 
 }  // namespace
