@@ -9,7 +9,7 @@ from mpirun import MpiTest
 from program import SMALL, settings
 
 # Of each kind; the test labelled `long` repeats twenty of each.
-RUNS = int(os.environ.get("TRIBUTARY_REPLAY_RUNS", "2"))
+RUNS = int(os.environ.get("TRIBUTARY_REPLAY_RUNS", "1"))
 TREE = {"topology": "{widths: [3, 12]}", "rounds": 20}
 KINDS = {
     "fedbuff": {"topology": "{star: 12}", "rounds": 20,
