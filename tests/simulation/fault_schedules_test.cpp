@@ -91,6 +91,10 @@ TEST_F(FaultSchedules, AFullCohortEndsInTheFaultFreeModelBitForBit) {
     configuration.checkpoint.every = 1 + rng.below(2);
     // Roots may fall back behind local rounds too.
     configuration.default_tier.local_rounds = rng.chance(0.25) ? 2 : 1;
+    Rng parts(stream_seed(seed, Purpose::kTest, 1));
+    if (parts.chance(0.3)) { configuration.default_tier.codec_down = "fp16"; }
+    if (parts.chance(0.3)) { configuration.default_tier.codec_up = "fp16"; }
+    if (parts.chance(0.2)) { configuration.default_tier.rule = "median"; }
     const Simulated calm = simulate(configuration, tree, factory);
     ASSERT_TRUE(calm.status.ok()) << calm.status.to_string();
 
