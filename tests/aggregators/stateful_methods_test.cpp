@@ -51,6 +51,7 @@ TEST(Scaffold, StepsByTheVariateOfAllLessTheClientsOwn) {
 
   const Result<Drift> first = method.drift({.spec = spec(), .broadcast = broadcast, .state = {}});
   const Result<Drift> later = method.drift({.spec = spec(), .broadcast = broadcast, .state = state});
+  EXPECT_TRUE(first->constant_after_clipping) << "clipped with it, the step would not tell the gradient";
 
   ASSERT_TRUE(first.ok() && later.ok());
   EXPECT_EQ(*first->constant, list({1.0F, -2.0F, 0.0F, 0.0F}));
