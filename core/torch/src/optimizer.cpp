@@ -205,9 +205,10 @@ double learning_rate(const OptimizerConfig& config, std::uint64_t round, std::ui
   switch (config.schedule) {
     case OptimizerConfig::Schedule::kConstant:
       return config.lr;
-    case OptimizerConfig::Schedule::kStep:
-      return config.lr *
-             std::pow(config.gamma, static_cast<double>(before / std::max<std::uint64_t>(config.step_rounds, 1)));
+    case OptimizerConfig::Schedule::kStep: {
+      const std::uint64_t steps = before / std::max<std::uint64_t>(config.step_rounds, 1);
+      return config.lr * std::pow(config.gamma, static_cast<double>(steps));
+    }
     case OptimizerConfig::Schedule::kExponential:
       return config.lr * std::pow(config.gamma, static_cast<double>(before));
     case OptimizerConfig::Schedule::kCosine: {
