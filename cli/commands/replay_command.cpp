@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <filesystem>
 #include <map>
 #include <memory>
@@ -11,13 +10,13 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "commands/command.hpp"
 #include "commands/load.hpp"
 #include "commands/wrong_file.hpp"
 #include "console/json_output.hpp"
-#include "tributary/base/file_digest.hpp"
 #include "tributary/base/human.hpp"
 #include "tributary/base/printable.hpp"
 #include "tributary/nodes/node_input.hpp"
@@ -132,8 +131,8 @@ std::unique_ptr<Driver> make_driver(const PreparedRun& run, Recorded& recorded, 
 
 // What of a round does not depend on time and place, nor on messages that were repeated.
 bool is_compared(std::string_view key) {
-  constexpr std::array<std::string_view, 9> kOthers{"train_seconds", "late",     "working",    "failed",  "selected",
-                                                    "bytes_down",    "bytes_up", "idle_share", "rejected"};
+  constexpr std::array<std::string_view, 8> kOthers{"late",       "working",  "failed",     "selected",
+                                                    "bytes_down", "bytes_up", "idle_share", "rejected"};
   return std::ranges::find(kOthers, key) == kOthers.end() && !key.ends_with("seconds");
 }
 
@@ -160,19 +159,30 @@ std::string difference(const std::vector<Record>& recorded, const std::vector<Re
   return {};
 }
 
-// A directory of its own, which is removed whatever happens.
+// A new directory, which is removed whatever happens.
 class Scratch {
  public:
-  Scratch() : path_(fs::temp_directory_path() / fmt::format("tributary-replay-{}", ::getpid())) {}
+  static Result<Scratch> create() {
+    std::error_code failed;
+    std::string name = (fs::temp_directory_path(failed) / "tributary-replay-XXXXXX").string();
+    if (failed || ::mkdtemp(name.data()) == nullptr) {
+      return io_error(fmt::format("cannot make a directory {} to replay in", name));
+    }
+    return Scratch(name);
+  }
   ~Scratch() {
     std::error_code ignored;
-    fs::remove_all(path_, ignored);
+    if (!path_.empty()) { fs::remove_all(path_, ignored); }
   }
+  Scratch(Scratch&& other) noexcept : path_(std::exchange(other.path_, {})) {}
+  Scratch& operator=(Scratch&&) = delete;
   Scratch(const Scratch&) = delete;
   Scratch& operator=(const Scratch&) = delete;
   [[nodiscard]] const fs::path& path() const noexcept { return path_; }
 
  private:
+  explicit Scratch(fs::path path) : path_(std::move(path)) {}
+
   fs::path path_;
 };
 
@@ -197,7 +207,7 @@ Status act(const Options& options, const Context& context) {
   const PreparedRun& run = loaded.composition;
   TRIBUTARY_RETURN_IF_ERROR(check_recorded(recorded, run.plan, directory));
 
-  const Scratch scratch;
+  TRIBUTARY_ASSIGN_OR_RETURN(const Scratch scratch, Scratch::create());
   RoundSink sink;
   std::optional<ClientStates> states;
   FederationOptions repeated;
