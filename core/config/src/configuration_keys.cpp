@@ -503,8 +503,7 @@ std::vector<Key> last_keys() {
        .meaning = "Periods in a day of 86,400 s by the virtual clock.",
        .field = in<kSimulation, kDevices, &SimulationConfig::Devices::available_times_a_day>,
        .range = {.least = 1e-3, .most = 1e8},
-       .printed =
-           [](const Target& target) { return target.configuration.simulation.devices.available_share < 1.0; }},
+       .printed = [](const Target& target) { return target.configuration.simulation.devices.available_share < 1.0; }},
       {.path = "simulation.faults", .meaning = "What goes wrong on purpose, at moments that follow from `seed`."},
       {.path = "simulation.faults.drop",
        .meaning = "Probability that a message is lost.",
