@@ -74,6 +74,36 @@ Status CoordinateMedian::add(const Update& update, std::uint32_t /*factor*/) {
   return {};
 }
 
+// The first says what belongs to all of them.
+std::vector<Update> CoordinateMedian::gathered() const {
+  std::vector<Update> updates(changes_.size());
+  for (std::size_t i = 0; i < updates.size(); ++i) {
+    updates[i].fingerprint = spec_->fingerprint();
+    updates[i].segments.push_back({std::string(kDeltaSegment), Payload::floats(changes_[i]), {}});
+  }
+  if (updates.empty()) { return updates; }
+  updates.front().weight = weight_;
+  updates.front().contributors = contributors_;
+  updates.front().scalars = scalars_;
+  return updates;
+}
+
+Status CoordinateMedian::restore(std::span<const Update> gathered) {
+  for (const Update& update : gathered) {
+    const Segment* const delta = update.find(kDeltaSegment);
+    const auto change = delta != nullptr ? delta->payload.shared_floats() : nullptr;
+    if (!change || change->size() != spec_->parameters() || !all_finite(*change)) {
+      return bad_data("these are not the changes of this rule");
+    }
+    changes_.push_back(change);
+  }
+  if (gathered.empty()) { return {}; }
+  weight_ = gathered.front().weight;
+  contributors_ = gathered.front().contributors;
+  scalars_ = gathered.front().scalars;
+  return {};
+}
+
 // Nothing above could make a median of it.
 Update CoordinateMedian::forward() const {
   return {};

@@ -91,6 +91,30 @@ Status WeightedSum::add_payloads(const Update& update, std::uint32_t factor) {
   return {};
 }
 
+std::vector<Update> WeightedSum::gathered() const {
+  if (contributors_ == 0) { return {}; }
+  return {forward()};
+}
+
+Status WeightedSum::restore(std::span<const Update> gathered) {
+  if (gathered.empty()) { return {}; }
+  const Update& sums = gathered.front();
+  TRIBUTARY_RETURN_IF_ERROR(internal::check_parts(*spec_, sums));
+  const Segment* const delta = sums.find(kDeltaSegment);
+  if (gathered.size() != 1 || delta == nullptr || sums.segments.size() != 1 + increments_.size()) {
+    return bad_data("these are not the sums of this rule");
+  }
+  TRIBUTARY_RETURN_IF_ERROR(sums_.restore(delta->payload, sums.weight));
+  for (auto& [name, increment] : increments_) {
+    const Segment* const segment = sums.find(name);
+    if (segment == nullptr) { return bad_data(fmt::format("these sums are without \"{}\"", name)); }
+    TRIBUTARY_RETURN_IF_ERROR(increment.restore(segment->payload, segment->weight));
+  }
+  contributors_ = sums.contributors;
+  scalars_ = sums.scalars;
+  return {};
+}
+
 Update WeightedSum::forward() const {
   Update update;
   update.fingerprint = spec_->fingerprint();

@@ -9,6 +9,7 @@
 #include <iterator>
 #include <limits>
 #include <map>
+#include <span>
 
 #include "report/chart.hpp"
 #include "report/label_chart.hpp"
@@ -140,6 +141,27 @@ std::string four_digits(double value) {
   return fmt::format("{:.4g}", value);
 }
 
+// What it took to get there: time by the virtual clock if there is one, and bytes over all edges.
+std::string reached(const RunData& data) {
+  constexpr std::array kLevels{0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 0.99};
+  const bool simulated = data.total("virtual_seconds") > 0;
+  Page::Table table{
+      {"accuracy", "round", simulated ? "simulated time" : "time", "bytes"}, {false, true, true, true}, {}};
+  double time = 0.0;
+  double bytes = 0.0;
+  auto level = kLevels.begin();
+  for (const Record& round : data.rounds) {
+    time += std::max(round.number(simulated ? "virtual_seconds" : "seconds", 0.0), 0.0);
+    bytes += std::max(round.number("bytes_down", 0.0), 0.0) + std::max(round.number("bytes_up", 0.0), 0.0);
+    if (round.find("accuracy") == nullptr) { continue; }
+    for (; level != kLevels.end() && round.number("accuracy") >= *level; ++level) {
+      table.rows.push_back({human_percent(*level, 0), human_count(saturated_count(round.number("round"))),
+                            human_duration(time), human_bytes(bytes)});
+    }
+  }
+  return data.accuracy_is_share && !table.rows.empty() ? Page::table(table) : std::string();
+}
+
 void learning(Page& page, const RunData& data) {
   LineChart accuracy = chart_by_round("Accuracy by round", accuracy_format(data.accuracy_is_share));
   if (data.accuracy_is_share) { accuracy.y_most = 1.0; }
@@ -153,8 +175,31 @@ void learning(Page& page, const RunData& data) {
   page << "<div class=\"cards\">\n";
   page.card("Accuracy", line_chart(accuracy));
   page.card("Loss", line_chart(loss));
+  if (const std::string table = reached(data); !table.empty()) { page.card("Reached", table); }
   page << "</div>\n";
   page.close_section();
+}
+
+// How many updates were how stale, over the whole run.
+std::string staleness_bars(const RunData& data) {
+  std::vector<double> counts;
+  for (const Record& record : data.staleness) {
+    const std::span<const double> here = record.numbers("updates");
+    counts.resize(std::max(counts.size(), std::min<std::size_t>(here.size(), 64)));
+    for (std::size_t i = 0; i < std::min(here.size(), counts.size()); ++i) { counts[i] += std::max(here[i], 0.0); }
+  }
+  if (counts.empty()) { return {}; }
+  StackedBars chart;
+  chart.description = "Updates by staleness";
+  chart.x_title = "staleness of at most";
+  chart.y_format = [](double value) { return value == std::floor(value) ? plain_number(value) : std::string(); };
+  chart.names = {"updates"};
+  chart.colors = {0};
+  for (std::size_t place = 0; place < counts.size(); ++place) {
+    const double most = place <= 2 ? static_cast<double>(place) : std::ldexp(1.0, static_cast<int>(place) - 1);
+    chart.bars.push_back({plain_number(most), most, {counts[place]}});
+  }
+  return stacked_bars(chart);
 }
 
 // How busy clients were, and how old the models that their updates came from.
@@ -191,6 +236,7 @@ void asynchrony(Page& page, const RunData& data) {
             : "");
   page << "<div class=\"cards\">\n";
   if (stale) { page.card("Staleness of updates", line_chart(staleness)); }
+  if (const std::string bars = staleness_bars(data); !bars.empty()) { page.card("How many were how stale", bars); }
   if (idles) {
     page.card("Idle share of clients", line_chart(idle),
               fmt::format("In all {} of the clients' time: they waited for others, or were not asked.",
@@ -248,8 +294,12 @@ void time(Page& page, const RunData& data) {
 void traffic(Page& page, const RunData& data) {
   const std::string drawing = tree_drawing(data);
   struct Sum {
-    double nodes = 0.0, messages = 0.0, down = 0.0, up = 0.0, merge = 0.0, rounds = 0.0;
+    double nodes = 0.0, messages = 0.0, down = 0.0, up = 0.0, merge = 0.0, rounds = 0.0, idle = 0.0, time = 0.0;
   };
+  std::map<std::uint64_t, double> times;  // by the virtual clock, of each round
+  for (const Record& round : data.rounds) {
+    times[saturated_count(round.number("round"))] = std::max(round.number("virtual_seconds", 0.0), 0.0);
+  }
   std::map<std::uint64_t, Sum> tiers;
   for (const Record& record : data.tiers) {
     Sum& sum = tiers[saturated_count(record.number("tier"))];
@@ -259,6 +309,11 @@ void traffic(Page& page, const RunData& data) {
     sum.up += record.number("bytes_up");
     sum.merge += record.number("merge_seconds");
     sum.rounds += 1.0;
+    if (record.find("idle_share") != nullptr) {
+      const double passed = times[saturated_count(record.number("round"))];
+      sum.idle += record.number("idle_share") * passed;
+      sum.time += passed;
+    }
   }
   if (drawing.empty() && tiers.empty()) { return; }
   page.open_section("The tree and its traffic",
@@ -291,6 +346,10 @@ void traffic(Page& page, const RunData& data) {
     }
     row("messages", [](const Sum& sum) { return human_count(saturated_count(sum.messages)); });
     row("merging", [](const Sum& sum) { return human_duration(sum.merge); });
+    if (std::ranges::any_of(tiers, [](const auto& tier) { return tier.second.time > 0; })) {
+      row("idle",
+          [](const Sum& sum) { return sum.time > 0 ? human_percent(sum.idle / sum.time, 1) : std::string("–"); });
+    }
     page.card("By tier", Page::table(table), "Tier 1 is below the root; its bytes are those of the edges to the root.");
   }
   page << "</div>\n";

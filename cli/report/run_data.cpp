@@ -46,6 +46,8 @@ void add_record(RunData& data, const Record& record) {
     }
   } else if (event == "tier") {
     data.tiers.push_back(record);
+  } else if (event == "staleness") {
+    data.staleness.push_back(record);
   } else if (event == "labels") {
     data.labels.push_back(record);
   } else if (event == "labels_summary") {
@@ -132,6 +134,7 @@ Result<RunData> read_run(FileSystem& files, const std::filesystem::path& path) {
   TRIBUTARY_RETURN_IF_ERROR(status);
   keep_last_of_each(data.rounds, [](const Record& r) { return whole(r, "round"); });
   keep_last_of_each(data.tiers, [](const Record& r) { return std::pair(whole(r, "round"), whole(r, "tier")); });
+  keep_last_of_each(data.staleness, [](const Record& r) { return whole(r, "round"); });
   keep_last_of_each(data.labels, [](const Record& r) { return whole(r, "client"); });
   keep_last_of_each(data.edges, [](const Record& r) { return whole(r, "child"); });
   keep_last_of_each(data.where, [](const Record& r) { return whole(r, "process"); });

@@ -27,6 +27,7 @@ struct RunData {
   std::uint64_t starts = 0;    // 1, and one more for each time it was resumed
   std::vector<Record> rounds;  // ascending; each round once
   std::vector<Record> tiers;
+  std::vector<Record> staleness;
   std::vector<Record> labels;  // by client
   std::optional<Record> labels_summary;
   std::vector<Record> edges;

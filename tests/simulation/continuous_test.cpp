@@ -57,6 +57,26 @@ TEST(Continuous, FedAsyncInDeltaForm) {
   EXPECT_NEAR(run.observer.models.at(4)[0] - run.observer.models.at(3)[0], 0.3, 1e-6);
 }
 
+TEST(Continuous, StalenessIsCountedByPowersOfTwo) {
+  StalenessCounts counts;
+  for (const double staleness : {0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 8.0, 9.0, 16.0, 17.0}) { counts.add(staleness, 1); }
+  counts.add(1e9, 7);
+  const auto& places = counts.counts();
+  EXPECT_EQ(std::vector<std::uint64_t>(places.begin(), places.begin() + 7),
+            (std::vector<std::uint64_t>{1, 1, 1, 2, 2, 2, 1}));
+  EXPECT_EQ(places.back(), 7U);
+
+  // Four clients of one speed: each later update of a wave is one commit staler.
+  const Simulated run = simulate(continuous(8, "asynchronous", {}), make_tree({4, 0, 0, 0, 0}), to_one());
+  ASSERT_TRUE(run.status.ok()) << run.status.to_string();
+  std::uint64_t updates = 0;
+  for (const auto& [round, report] : run.observer.reports) {
+    for (const std::uint64_t count : report.staleness_counts.counts()) { updates += count; }
+    EXPECT_EQ(report.staleness_counts.counts()[std::min<std::uint64_t>(report.staleness.most, 3)], 1U) << round;
+  }
+  EXPECT_EQ(updates, 8U);
+}
+
 TEST(Continuous, AFullBufferOfEquallyFastClientsIsARoundOfFedAvg) {
   const FunctionTrainerFactory factory(
       3,

@@ -236,6 +236,135 @@ TEST_F(FaultSchedules, BothHalvesOfAStateHaveCountedTheSame) {
   }
 }
 
+// The same schedule three times: whole, cut off at some event, and gone on with from what the second had saved last.
+TEST_F(FaultSchedules, ARunThatIsCutOffAnywhereGoesOnToTheSameBits) {
+  const auto weight = [](ClientIndex client) { return 1.0 + client.value % 5; };
+  const FunctionTrainerFactory factory = drifting_pull(8, weight);
+  const auto [first, end] = seeds();
+  std::uint64_t compared = 0;
+  int roots_killed = 0;
+  for (std::uint64_t seed = first; seed < end; ++seed) {
+    SCOPED_TRACE(again(seed));
+    Rng rng(stream_seed(seed, Purpose::kTest, 3));
+    const Tree tree = random_tree(rng);
+    Configuration configuration;
+    configuration.seed = seed;
+    configuration.rounds = 6;
+    configuration.checkpoint.every = 1 + rng.below(3);
+    const bool keeps_states = rng.chance(0.4);
+    if (keeps_states) { configuration.algorithm.kind = AlgorithmConfig::Kind::kScaffold; }
+    if (rng.chance(0.3)) { configuration.server_optimizer.kind = "fedyogi"; }
+    for (std::uint32_t tier = 0; tier < tree.height(); ++tier) {
+      TierConfig& parts = configuration.tiers[tier] = random_tier(rng, least_children(tree, tier), tier == 0);
+      if (keeps_states || parts.edge_model == TierConfig::EdgeModel::kForward) { continue; }
+      if (rng.chance(0.3)) { parts.codec_down = "fp16"; }
+      if (rng.chance(0.2)) {
+        parts.rule = "median";
+        parts.discount = TierConfig::Discount::kConstant;
+      }
+    }
+    configuration.simulation.faults = random_faults(rng, seed);
+    const SimulationSettings settings = bounded(rng);
+    MemoryStates kept_states;  // with the world that was saved last
+    const auto run = [&](MemoryStates& states, std::uint64_t events, const MemoryObserver* from) {
+      SimulationSettings here = settings;
+      here.client_states = &states;
+      here.largest_events = events;
+      return simulate(configuration, tree, factory, here, [from, &states, &kept_states](MemoryObserver& observer) {
+        observer.keeps_worlds = true;
+        if (from != nullptr) { observer.start_from(*from); }
+        observer.on_published = [&](const RoundReport& report, const auto&, auto&, const auto&) -> Result<bool> {
+          if (report.world) { kept_states.states = states.states; }
+          return false;
+        };
+      });
+    };
+    MemoryStates states_of_whole;
+    const Simulated whole = run(states_of_whole, settings.largest_events, nullptr);
+    ASSERT_NE(whole.status.code(), Code::kInternal) << whole.status.to_string();
+    if (whole.status.code() == Code::kConfiguration) { continue; }
+    MemoryStates states;
+    const Simulated cut = run(states, 1 + rng.below(whole.statistics.events), nullptr);
+    if (cut.observer.world() == nullptr) { continue; }
+    ++compared;
+
+    MemoryStates states_then = kept_states;
+    const Simulated resumed = run(states_then, settings.largest_events, &cut.observer);
+
+    EXPECT_EQ(resumed.status.to_string(), whole.status.to_string());
+    EXPECT_EQ(resumed.observer.model(), whole.observer.model());
+    roots_killed += resumed.observer.starts - 1;
+    const std::uint64_t begin = cut.observer.saved_round().value;
+    for (const auto& [round, report] : resumed.observer.reports) {
+      const RoundReport& wanted = whole.observer.reports.at(round);
+      EXPECT_EQ(report.contributors, wanted.contributors) << "round " << round;
+      EXPECT_EQ(report.state.reported, wanted.state.reported) << "round " << round;
+      EXPECT_EQ(report.staleness, wanted.staleness) << "round " << round;
+    }
+    if (resumed.observer.starts == 1 && whole.observer.starts == 1) {
+      for (const auto& [round, clock] : resumed.observer.clocks) {
+        EXPECT_EQ(clock, whole.observer.clocks.at(round) - whole.observer.clocks.at(begin)) << "round " << round;
+      }
+    }
+    if (HasFailure()) { FAIL() << "seed " << seed << ", cut off after " << cut.statistics.events << " events"; }
+  }
+  if (end - first >= 100) {
+    EXPECT_GT(roots_killed, 10) << "the schedules hardly ever kill a root";
+    EXPECT_GT(compared, (end - first) / 2) << "too few schedules were cut off after they had saved something";
+  }
+}
+
+// Files may be damaged, and digests made by hand.
+TEST_F(FaultSchedules, AWorldThatIsDamagedIsAnErrorOrAnotherWorld) {
+  const FunctionTrainerFactory factory = noisy_pull(40);
+  Configuration configuration = rounds(4);
+  configuration.default_tier.policy = "buffered";
+  configuration.default_tier.buffer = 2;
+  const Tree tree = make_tree(balanced_counts(3, 2));
+  const auto run = [&](const MemoryObserver* from, std::vector<std::byte> world) {
+    return simulate(configuration, tree, factory,
+                    {.threads = 1,
+                     .compute_time = [](ClientIndex client) { return std::chrono::seconds(1 + client.value % 3); },
+                     .largest_events = 5000},
+                    [&](MemoryObserver& observer) {
+                      observer.keeps_worlds = true;
+                      if (from == nullptr) {
+                        observer.on_published = [](const RoundReport& report, const auto&, auto&, const auto&) {
+                          return report.round.value == 2 ? Result<bool>(cancelled("enough")) : Result<bool>(false);
+                        };
+                        return;
+                      }
+                      observer.start_from(*from);
+                      observer.set_world(std::move(world));
+                    });
+  };
+  const Simulated cut = run(nullptr, {});
+  ASSERT_EQ(cut.status.code(), Code::kCancelled);
+  const std::vector<std::byte> world = *cut.observer.world();
+  ASSERT_TRUE(run(&cut.observer, world).status.ok());
+
+  for (std::size_t size = 0; size + 8 < world.size(); size += 1 + world.size() / 300) {
+    const Status status = run(&cut.observer, {world.begin(), world.begin() + static_cast<std::ptrdiff_t>(size)}).status;
+    EXPECT_EQ(status.code(), Code::kBadData) << size << ": " << status.to_string();
+    EXPECT_NE(status.message().find("the state of the simulation in the checkpoint"), std::string::npos);
+  }
+  std::vector<std::byte> longer = world;
+  longer.resize(world.size() + 8);
+  EXPECT_EQ(run(&cut.observer, longer).status.code(), Code::kBadData);
+  std::vector<std::byte> of_a_later_layout = world;
+  of_a_later_layout[0] = std::byte{200};
+  EXPECT_EQ(run(&cut.observer, of_a_later_layout).status.code(), Code::kUnsupported);
+  // Whatever it is then, it comes to an end.
+  Rng rng(7);
+  int refused = 0;
+  for (int times = 0; times < 1000; ++times) {
+    std::vector<std::byte> damaged = world;
+    damaged[rng.below(damaged.size())] ^= static_cast<std::byte>(1U << rng.below(8));
+    refused += run(&cut.observer, damaged).status.ok() ? 0 : 1;
+  }
+  EXPECT_GT(refused, 20);
+}
+
 TEST_F(FaultSchedules, AMessageThatIsRepeatedArrivesTwiceAndCountsOnce) {
   const FunctionTrainerFactory factory = noisy_pull(40);
   const Tree tree = make_tree(balanced_counts(3, 2));

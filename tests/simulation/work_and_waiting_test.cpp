@@ -34,6 +34,25 @@ TEST(WorkAndWaiting, WorkThatIsCancelledCountsUntilThen) {
   EXPECT_DOUBLE_EQ(run.statistics.work_seconds, 3 * (1 + 2 + 2 + 2));
 }
 
+// Groups of 1 s and 2 s, 3 s and 4 s. A node is busy from its task to its answer.
+TEST(WorkAndWaiting, BusyIsWhoseParentWaits) {
+  const Simulated run = simulate(rounds(3), make_tree({2, 2, 2, 0, 0, 0, 0}), roll_call(4), one_after_another());
+
+  ASSERT_TRUE(run.status.ok()) << run.status.to_string();
+  EXPECT_EQ(run.statistics.clock, seconds(3 * 4));
+  EXPECT_DOUBLE_EQ(run.statistics.busy_seconds.at(1), 3 * (2 + 4));
+  EXPECT_DOUBLE_EQ(run.statistics.busy_seconds.at(2), 3 * (1 + 2 + 3 + 4));
+}
+
+TEST(WorkAndWaiting, WhoIsNotWaitedForIsNotBusy) {
+  Configuration configuration = rounds(3);
+  configuration.tiers[0] = {.cohort_count = 2, .over_selection = 2.0};
+  const Simulated run = simulate(configuration, make_tree({4, 0, 0, 0, 0}), roll_call(4), one_after_another());
+
+  ASSERT_TRUE(run.status.ok()) << run.status.to_string();
+  EXPECT_DOUBLE_EQ(run.statistics.busy_seconds.at(1), 3 * (1 + 2 + 2 + 2));
+}
+
 TEST(WorkAndWaiting, ChildrenOfAContinuousRootNeverWait) {
   Configuration configuration = rounds(50);
   configuration.tiers[0] = {.policy = "asynchronous"};

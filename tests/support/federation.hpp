@@ -57,9 +57,11 @@ class MemoryObserver final : public RunObserver {
     ++starts;
     if (!restore_error.ok()) { return restore_error; }
     if (starts == 1) { last_mark_ = Clock::now(); }
-    return RootState{saved_round_,   saved_version_, std::make_shared<std::vector<float>>(saved_), done_, 0,
-                     saved_snapshot_};
+    return RootState{saved_round_, saved_version_, std::make_shared<std::vector<float>>(saved_),
+                     done_,        saved_tasks_,   saved_snapshot_,
+                     /*epoch=*/0,  saved_world_};
   }
+  bool keeps_world(const RoundReport& report) override { return keeps_worlds && report.round.value % every_ == 0; }
   Result<bool> published(const RoundReport& report, const ModelValues& model, ModelEvaluator& evaluator,
                          const DriverStatistics& statistics) override {
     called();
@@ -74,6 +76,8 @@ class MemoryObserver final : public RunObserver {
       saved_snapshot_ = report.snapshot ? *report.snapshot : Snapshot{};
       saved_round_ = report.round;
       saved_version_ = report.version;
+      saved_tasks_ = report.tasks;
+      saved_world_ = report.world;
     }
     Result<bool> stop = on_published ? on_published(report, model, evaluator, statistics) : Result<bool>(false);
     last_mark_ = Clock::now();
@@ -105,6 +109,22 @@ class MemoryObserver final : public RunObserver {
     done_ = done;
   }
 
+  // Likewise where another observer has saved last.
+  void start_from(const MemoryObserver& other) {
+    saved_round_ = other.saved_round_;
+    saved_version_ = other.saved_version_;
+    saved_ = other.saved_;
+    final_ = other.saved_;
+    saved_snapshot_ = other.saved_snapshot_;
+    saved_tasks_ = other.saved_tasks_;
+    saved_world_ = other.saved_world_;
+  }
+  [[nodiscard]] Round saved_round() const { return saved_round_; }
+  [[nodiscard]] const std::shared_ptr<const std::vector<std::byte>>& world() const { return saved_world_; }
+  void set_world(std::vector<std::byte> world) {
+    saved_world_ = std::make_shared<const std::vector<std::byte>>(std::move(world));
+  }
+
   [[nodiscard]] const std::vector<float>& model() const { return final_; }
   // What was last saved with a model.
   [[nodiscard]] const Snapshot& snapshot() const { return saved_snapshot_; }
@@ -119,6 +139,7 @@ class MemoryObserver final : public RunObserver {
   std::function<Result<bool>(const RoundReport&, const ModelValues&, ModelEvaluator&, const DriverStatistics&)>
       on_published;
 
+  bool keeps_worlds = false;         // with what it saves
   std::vector<std::uint64_t> order;  // of the rounds published
   std::map<std::uint64_t, RoundReport> reports;
   std::map<std::uint64_t, std::vector<float>> models;
@@ -147,6 +168,8 @@ class MemoryObserver final : public RunObserver {
   Round saved_round_;
   Version saved_version_;
   Snapshot saved_snapshot_;
+  std::uint64_t saved_tasks_ = 0;
+  std::shared_ptr<const std::vector<std::byte>> saved_world_;
   bool done_ = false;
   Clock::time_point last_mark_ = Clock::now();
   std::thread::id thread_ = std::this_thread::get_id();

@@ -378,14 +378,14 @@ Status ExactAccumulator::check(const Payload& payload, Weight weight) {
   return payload.is_vector() ? look_at(payload.values(), weight) : look_at(payload, weight);
 }
 
-Status ExactAccumulator::look_at(const Payload& sums, Weight weight) {
+Status ExactAccumulator::look_at(const Payload& sums, Weight weight, double most) {
   if (sums.encoding() != Encoding::kFixed || sums.elements() != elements_) {
     return invalid_argument(fmt::format("sums of {} values for a model of {}", sums.elements(), elements_));
   }
   TRIBUTARY_RETURN_IF_ERROR(check_weight(weight));
   // Each term is rounded once, by less than one unit.
-  const double limit =
-      std::ldexp(weight.value() * scale_.value_bound, scale_.fraction_bits) + static_cast<double>(scale_.terms_bound);
+  const double limit = most * (std::ldexp(weight.value() * scale_.value_bound, scale_.fraction_bits) +
+                               static_cast<double>(scale_.terms_bound));
   BlockReader looked_at(sums);
   for (std::size_t block = 0; block < blocks_.size(); ++block) {
     const double largest = largest_in(looked_at.next(), block_size(block));
@@ -400,6 +400,17 @@ Status ExactAccumulator::look_at(const Payload& sums, Weight weight) {
 
 Status ExactAccumulator::add(const Payload& sums, Weight weight, std::uint32_t factor) {
   TRIBUTARY_RETURN_IF_ERROR(look_at(sums, weight));
+  add_sums(sums, weight, factor);
+  return {};
+}
+
+Status ExactAccumulator::restore(const Payload& sums, Weight weight) {
+  TRIBUTARY_RETURN_IF_ERROR(look_at(sums, weight, std::ldexp(1.0, scale_.discount_bits)));
+  add_sums(sums, weight, 1);
+  return {};
+}
+
+void ExactAccumulator::add_sums(const Payload& sums, Weight weight, std::uint32_t factor) {
   weight_ = weight_ + weight;
 
   BlockReader added(sums);
@@ -411,7 +422,6 @@ Status ExactAccumulator::add(const Payload& sums, Weight weight, std::uint32_t f
     for_each_part(encoded, block_size(block),
                   [&](std::size_t first, std::span<std::int64_t> part) { add_integers(block, first, part, factor); });
   }
-  return {};
 }
 
 Payload ExactAccumulator::encode() const {

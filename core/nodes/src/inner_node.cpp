@@ -63,7 +63,8 @@ InnerNode::InnerNode(InnerNodeSettings settings, std::optional<RootState> root)
     if (settings_.method) { server_ = settings_.method->make_server(); }
     restored_ = restore_parts({.optimizer = settings_.optimizer.get(),
                                .method = server_.get(),
-                               .ledger = settings_.keeps_states ? &ledger_ : nullptr},
+                               .ledger = settings_.keeps_states ? &ledger_ : nullptr,
+                               .policy = settings_.policy.get()},
                               root->snapshot, root->version, settings_.spec->parameters());
     begin_epoch(*root);
     if (server_) { broadcast_ = std::make_shared<const std::vector<Segment>>(server_->broadcast(*settings_.spec)); }
@@ -130,6 +131,7 @@ void InnerNode::open_round(NodeContext& context) {
   last_trouble_ = {};
   refused_ = 0;
   staleness_ = {};
+  staleness_counts_ = {};
   open_ = true;
   Tier tier(*this, context);
   act(context, settings_.policy->open(tier));
@@ -390,6 +392,7 @@ RoundReport InnerNode::close_round(NodeContext& context, bool commit) {
     report.scalars = settings_.rule->scalars();
     report.weight_bound = round_scale_.weight_bound;
     report.staleness = staleness_;
+    report.staleness_counts = staleness_counts_;
     std::uint64_t terms = 0;
     for (const auto& [position, task] : tasks_) {
       if (task.state != TaskState::kReported) { continue; }
@@ -412,8 +415,11 @@ void InnerNode::move_model() {
   if (own_model_.use_count() > 1) {
     own_model_ = std::make_shared<std::vector<float>>(*own_model_);
   } else if (!settings_.down) {
-    // What it was is gone, and must not be taken for the model of an open task.
-    for (auto& [position, task] : tasks_) { task.model.reset(); }
+    // What it was is gone, and must not be taken for the model of an open task that was given it.
+    for (auto& [position, task] : tasks_) {
+      const bool given_this = !task.model.owner_before(own_model_) && !own_model_.owner_before(task.model);
+      if (given_this) { task.model.reset(); }
+    }
   }
   const double scale = settings_.method ? settings_.method->scale(*settings_.rule) : 1.0;
   apply_mean(*settings_.spec, *settings_.rule, *settings_.optimizer, settings_.policy->share(state_), scale,

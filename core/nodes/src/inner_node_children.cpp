@@ -247,6 +247,7 @@ Status InnerNode::count(NodeId from, ChildTask& task, const Update& update) {
                   .least = version_.value - bases.most,
                   .sum = version_.value * bases.updates - bases.sum,
                   .most = version_.value - bases.least});
+  staleness_counts_.add(static_cast<double>(version_.value) - bases.mean(), bases.updates);
   task.bases = bases;
   task.contributors = update.contributors;
   const bool is_one_term = update.segments.front().payload.is_vector();

@@ -31,6 +31,7 @@ void merge(RoundReport& into, const RoundReport& next) {
   into.resolution = std::max(into.resolution, next.resolution);
   for (const auto& [name, sum] : next.scalars) { into.scalars[name].add(sum); }
   into.staleness.add(next.staleness);
+  into.staleness_counts.add(next.staleness_counts);
 }
 
 }  // namespace
@@ -40,7 +41,9 @@ Status restore_parts(const RootParts& parts, const Snapshot& snapshot, Version v
   const Snapshot optimizer = snapshot.part(kOptimizerState);
   const Snapshot method = snapshot.part(kMethodState);
   const Snapshot members = snapshot.part(kMemberState);
+  const Snapshot policy = snapshot.part(kPolicyState);
   std::size_t known = size_of(optimizer);
+  if (parts.policy != nullptr) { known += size_of(policy); }
   if (parts.method != nullptr) { known += size_of(method); }
   if (parts.ledger != nullptr) { known += size_of(members); }
   if (known != size_of(snapshot)) { return bad_data("it holds the state of a part that this program does not have"); }
@@ -50,6 +53,7 @@ Status restore_parts(const RootParts& parts, const Snapshot& snapshot, Version v
   if (parts.method != nullptr && (size_of(method) > 0 || version.value > 0)) {
     TRIBUTARY_RETURN_IF_ERROR(parts.method->restore(method, parameters));
   }
+  if (parts.policy != nullptr && size_of(policy) > 0) { TRIBUTARY_RETURN_IF_ERROR(parts.policy->restore(policy)); }
   const bool has_members = size_of(members) > 0 || version.value > 0;
   return parts.ledger != nullptr && has_members ? parts.ledger->restore(members) : ok_status();
 }
@@ -109,6 +113,7 @@ void InnerNode::publish(NodeContext& context, RoundReport report) {
 InnerNode::Published InnerNode::present() const {
   Snapshot snapshot;
   snapshot.add(kOptimizerState, settings_.optimizer->save());
+  snapshot.add(kPolicyState, settings_.policy->save());
   if (server_) { snapshot.add(kMethodState, server_->save()); }
   if (settings_.keeps_states) { snapshot.add(kMemberState, ledger_.save()); }
   return {own_model_, snapshot.empty() ? nullptr : std::make_shared<const Snapshot>(std::move(snapshot))};

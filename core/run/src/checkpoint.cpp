@@ -25,6 +25,11 @@ constexpr const char* kDigestKey = "tributary.digest";
 // Of a file without vectors of a state, and of one with them: these a reader of the first would take for the model's.
 constexpr std::string_view kPlainFormat = "1";
 constexpr std::string_view kFormat = "2";
+// Of one with the world of a simulation.
+constexpr std::string_view kWorldFormat = "3";
+constexpr std::string_view kWorld = "world";
+// The model's values behind it stand at a multiple of so many bytes.
+constexpr std::size_t kAlignment = 8;
 constexpr std::string_view kStateTextPrefix = "state/";
 constexpr std::string_view kPrefix = "checkpoint-";
 constexpr std::string_view kSuffix = ".safetensors";
@@ -104,6 +109,9 @@ class StateReader {
 bool is_state(const SafetensorsTensor& tensor) {
   return tensor.name.starts_with(kStatePrefix);
 }
+bool is_world(const SafetensorsTensor& tensor) {
+  return is_state(tensor) && std::string_view(tensor.name).substr(kStatePrefix.size()) == kWorld;
+}
 
 struct Envelope {
   CheckpointState state;
@@ -114,9 +122,15 @@ struct Envelope {
 };
 
 // Vectors come first: where a model's values stand is then a multiple of eight bytes for both.
-Status read_vectors(const SafetensorsFile& file, Snapshot& snapshot) {
+Status read_states(const SafetensorsFile& file, Snapshot& snapshot, SavedWorld& world) {
   for (const SafetensorsTensor& tensor : file.tensors()) {
     if (!is_state(tensor)) { continue; }
+    if (is_world(tensor)) {
+      auto bytes = std::make_shared<std::vector<std::byte>>(tensor.bytes);
+      TRIBUTARY_RETURN_IF_ERROR(file.read(tensor.offset, std::span(*bytes)));
+      world = std::move(bytes);
+      continue;
+    }
     auto values = std::make_shared<std::vector<double>>(tensor.elements);
     TRIBUTARY_RETURN_IF_ERROR(file.read(tensor.offset, std::as_writable_bytes(std::span(*values))));
     snapshot.vectors.emplace(tensor.name.substr(kStatePrefix.size()), std::move(values));
@@ -135,11 +149,11 @@ Result<std::string_view> metadata_of(const SafetensorsFile& file, const char* ke
 // Everything but the values and their digest.
 Result<Envelope> read_envelope(const SafetensorsFile& file) {
   TRIBUTARY_ASSIGN_OR_RETURN(const std::string_view format, metadata_of(file, kFormatKey));
-  if (format != kPlainFormat && format != kFormat) {
+  if (format != kPlainFormat && format != kFormat && format != kWorldFormat) {
     return unsupported(
-        fmt::format("{}: checkpoint format {}, this program reads formats {} and {}: a later version of "
+        fmt::format("{}: checkpoint format {}, this program reads formats {}, {} and {}: a later version of "
                     "it has written the file, and can go on from there",
-                    file.name(), internal::printable(format), kPlainFormat, kFormat));
+                    file.name(), internal::printable(format), kPlainFormat, kFormat, kWorldFormat));
   }
   Envelope envelope;
   TRIBUTARY_ASSIGN_OR_RETURN(envelope.state_text, metadata_of(file, kStateKey));
@@ -166,7 +180,9 @@ Result<Envelope> read_envelope(const SafetensorsFile& file) {
 
   for (const SafetensorsTensor& tensor : file.tensors()) {
     if (is_state(tensor)) {
-      if (tensor.dtype != DType::kF64 || tensor.shape.size() != 1 || format == kPlainFormat) {
+      const bool fits = is_world(tensor) ? tensor.dtype == DType::kU8 && format == kWorldFormat
+                                         : tensor.dtype == DType::kF64 && format != kPlainFormat;
+      if (!fits || tensor.shape.size() != 1) {
         return bad_data(fmt::format("{}: {} is no vector of a state", file.name(), internal::printable(tensor.name)));
       }
       if (tensor.offset != envelope.state_bytes) {
@@ -224,7 +240,8 @@ std::string difference(const ParameterSpec& stored, const ParameterSpec& wanted)
 CheckpointStore::CheckpointStore(FileSystem& files, fs::path directory, std::uint32_t keep)
     : files_(files), directory_(std::move(directory)), keep_(std::max(keep, 1U)) {}
 
-Status CheckpointStore::save(const ParameterSpec& spec, std::span<const float> values, const CheckpointState& state) {
+Status CheckpointStore::save(const ParameterSpec& spec, std::span<const float> values, const CheckpointState& state,
+                             const SavedWorld& world) {
   TRIBUTARY_ASSIGN_OR_RETURN(std::vector<SafetensorsItem> items, model_items(spec, values));
   TRIBUTARY_ASSIGN_OR_RETURN(std::string text, state_text(spec, state));
   Hasher hasher;
@@ -237,12 +254,22 @@ Status CheckpointStore::save(const ParameterSpec& spec, std::span<const float> v
                        {static_cast<std::int64_t>(vector->size())},
                        std::as_bytes(std::span(*vector))});
   }
+  std::vector<std::byte> padded;
+  if (world) {
+    padded = *world;
+    padded.resize((padded.size() + kAlignment - 1) / kAlignment * kAlignment);
+    hasher.update(fmt::format("{}{}\n", kStatePrefix, kWorld));
+    vectors.push_back({fmt::format("{}{}", kStatePrefix, kWorld),
+                       DType::kU8,
+                       {static_cast<std::int64_t>(padded.size())},
+                       std::as_bytes(std::span(padded))});
+  }
   for (const SafetensorsItem& vector : vectors) { hasher.update(vector.bytes); }
   items.insert(items.begin(), vectors.begin(), vectors.end());
   hasher.update(std::as_bytes(values));
 
-  SafetensorsMetadata metadata{{kFormatKey, std::string(vectors.empty() ? kPlainFormat : kFormat)},
-                               {kDigestKey, hasher.finish().hex()}};
+  const std::string_view format = world ? kWorldFormat : (vectors.empty() ? kPlainFormat : kFormat);
+  SafetensorsMetadata metadata{{kFormatKey, std::string(format)}, {kDigestKey, hasher.finish().hex()}};
   metadata.emplace(kStateKey, std::move(text));
   add_kinds(spec, metadata);
   TRIBUTARY_RETURN_IF_ERROR(files_.create_directories(directory_));
@@ -299,12 +326,16 @@ Result<Checkpoint> CheckpointStore::load(const fs::path& path, const ParameterSp
           fmt::format("{}: a checkpoint of another model: {}", file.name(), difference(envelope.spec, spec)));
     }
     // Equal specs mean equal order, so that all values lie together as the model wants them.
-    Checkpoint checkpoint{std::move(envelope.state), std::vector<float>(spec.parameters()), path, {}};
-    TRIBUTARY_RETURN_IF_ERROR(read_vectors(file, checkpoint.state.snapshot));
+    Checkpoint checkpoint{std::move(envelope.state), std::vector<float>(spec.parameters()), path, nullptr, {}};
+    TRIBUTARY_RETURN_IF_ERROR(read_states(file, checkpoint.state.snapshot, checkpoint.world));
     TRIBUTARY_RETURN_IF_ERROR(file.read(envelope.state_bytes, std::as_writable_bytes(std::span(checkpoint.values))));
     Hasher hasher = begin_digest(file, envelope);
     for (const SafetensorsTensor& tensor : file.tensors()) {
       if (!is_state(tensor)) { continue; }
+      if (is_world(tensor)) {
+        hasher.update(*checkpoint.world);
+        continue;
+      }
       const Snapshot::Vector vector = checkpoint.state.snapshot.find(tensor.name.substr(kStatePrefix.size()));
       hasher.update(std::as_bytes(std::span(*vector)));
     }

@@ -7,6 +7,7 @@
 #include <charconv>
 #include <chrono>
 #include <cmath>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -23,6 +24,8 @@ constexpr const char* kEpochKey = "epoch";
 constexpr const char* kNextKey = "next";
 constexpr const char* kCountedKey = "last_counted";
 constexpr const char* kDigestKey = "sha256";
+constexpr const char* kCheckpointKey = "checkpoint";
+constexpr std::string_view kPrepared = ".prepared";
 constexpr const char* kSettled = "settled";
 constexpr std::string_view kUndecided = "undecided.";
 constexpr std::uint32_t kPerDirectory = 1000;
@@ -84,7 +87,7 @@ Result<std::shared_ptr<const ClientState>> ClientStates::load(ClientIndex client
 }
 
 Status ClientStates::save(ClientIndex client, std::shared_ptr<const ClientState> state) {
-  if (writing_ == Writing::kAtOnce) { return write(client, *state); }
+  if (writing_ == Writing::kAtOnce) { return write(client, *state, {}); }
   std::shared_ptr<const ClientState>& kept = states_[client];
   if (kept) { bytes_ -= bytes_of(*kept); }
   bytes_ += bytes_of(*state);
@@ -93,18 +96,66 @@ Status ClientStates::save(ClientIndex client, std::shared_ptr<const ClientState>
   return {};
 }
 
-Status ClientStates::flush() {
-  for (const ClientIndex client : unwritten_) { TRIBUTARY_RETURN_IF_ERROR(write(client, *states_.at(client))); }
-  unwritten_.clear();
+ClientStates::Marked ClientStates::mark() const {
+  Marked marked;
+  for (const ClientIndex client : unwritten_) { marked.emplace_back(client, states_.at(client)); }
+  return marked;
+}
+
+Status ClientStates::prepare(const Marked& marked, const std::string& checkpoint) {
+  for (const auto& [client, state] : marked) { TRIBUTARY_RETURN_IF_ERROR(write(client, *state, checkpoint)); }
+  return {};
+}
+
+Status ClientStates::commit(const Marked& marked) {
+  std::set<std::filesystem::path> directories;
+  for (const auto& [client, state] : marked) {
+    const std::filesystem::path file = file_of(client);
+    TRIBUTARY_RETURN_IF_ERROR(files_.rename(file.string() + std::string(kPrepared), file));
+    directories.insert(file.parent_path());
+    const auto newest = states_.find(client);
+    if (newest != states_.end() && newest->second == state) { unwritten_.erase(client); }
+  }
+  for (const std::filesystem::path& directory : directories) {
+    TRIBUTARY_RETURN_IF_ERROR(files_.sync_directory(directory));
+  }
   make_room();
   return {};
 }
 
-// All that is in memory is in files too.
+// What is in a file too.
 void ClientStates::make_room() {
   if (bytes_ <= kMostBytes) { return; }
-  states_.clear();
-  bytes_ = 0;
+  std::erase_if(states_, [this](const auto& entry) {
+    if (unwritten_.contains(entry.first)) { return false; }
+    bytes_ -= bytes_of(*entry.second);
+    return true;
+  });
+}
+
+Status finish_states(FileSystem& files, const std::filesystem::path& directory, const std::string& checkpoint) {
+  const Result<std::vector<std::string>> parts = files.list(directory);
+  if (!parts.ok()) { return parts.status().code() == Code::kNotFound ? ok_status() : parts.status(); }
+  for (const std::string& part : *parts) {
+    const Result<std::vector<std::string>> names = files.list(directory / part);
+    if (!names.ok()) { continue; }  // no directory of ours
+    bool renamed = false;
+    for (const std::string& name : *names) {
+      if (!name.ends_with(kPrepared)) { continue; }
+      const std::filesystem::path path = directory / part / name;
+      const Result<SafetensorsFile> file = SafetensorsFile::open(files, path);
+      const auto named = file.ok() ? file->metadata().find(kCheckpointKey) : SafetensorsMetadata::const_iterator();
+      if (file.ok() && named != file->metadata().end() && named->second == checkpoint) {
+        const std::string kept = name.substr(0, name.size() - kPrepared.size());
+        TRIBUTARY_RETURN_IF_ERROR(files.rename(path, directory / part / kept));
+        renamed = true;
+      } else {
+        TRIBUTARY_RETURN_IF_ERROR(files.remove(path));
+      }
+    }
+    if (renamed) { TRIBUTARY_RETURN_IF_ERROR(files.sync_directory(directory / part)); }
+  }
+  return {};
 }
 
 Result<std::shared_ptr<const ClientState>> ClientStates::read(ClientIndex client) const {
@@ -160,8 +211,9 @@ Result<std::shared_ptr<const ClientState>> ClientStates::read(ClientIndex client
       numbers.epoch, numbers.next, numbers.last_settled, std::move(settled), std::move(undecided)));
 }
 
-Status ClientStates::write(ClientIndex client, const ClientState& state) {
-  const std::filesystem::path path = file_of(client);
+// With a checkpoint: beside the file of before.
+Status ClientStates::write(ClientIndex client, const ClientState& state, const std::string& checkpoint) {
+  std::filesystem::path path = file_of(client);
   if (made_.insert(client.value / kPerDirectory).second) {
     TRIBUTARY_RETURN_IF_ERROR(files_.create_directories(path.parent_path()));
   }
@@ -177,13 +229,17 @@ Status ClientStates::write(ClientIndex client, const ClientState& state) {
     add(fmt::format("{}{}", kUndecided, part.sequence), DType::kF32, part.increment->size(),
         std::as_bytes(std::span(*part.increment)));
   }
-  return write_safetensors(
-      files_, path, items,
-      {{kFormatKey, kFormat},
-       {kEpochKey, std::to_string(state.epoch())},
-       {kNextKey, std::to_string(state.next())},
-       {kCountedKey, std::to_string(state.last_settled())},
-       {kDigestKey, digest_of(client, {state.epoch(), state.next(), state.last_settled()}, items).hex()}});
+  SafetensorsMetadata metadata{
+      {kFormatKey, kFormat},
+      {kEpochKey, std::to_string(state.epoch())},
+      {kNextKey, std::to_string(state.next())},
+      {kCountedKey, std::to_string(state.last_settled())},
+      {kDigestKey, digest_of(client, {state.epoch(), state.next(), state.last_settled()}, items).hex()}};
+  if (!checkpoint.empty()) {
+    metadata[kCheckpointKey] = checkpoint;
+    path += kPrepared;
+  }
+  return write_safetensors(files_, path, items, metadata);
 }
 
 }  // namespace tributary

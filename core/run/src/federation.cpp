@@ -24,6 +24,11 @@ using internal::set_metrics;
 // Of a checkpoint's state: the run had reached its goal.
 const std::string kStoppedKey = "stopped";
 const std::string kTasksKey = "tasks";
+// Beside a world: versions of the checkpoints that were kept before this one, and what the root was told last.
+const std::string kKeptKey = "kept_versions";
+const std::string kDurableKey = "durable_version";
+// The name under which states of clients were prepared.
+const std::string kClientStatesKey = "client_states";
 // Of a checkpoint's state: before the keys of input files.
 constexpr std::string_view kInputPrefix = "input:";
 
@@ -32,15 +37,28 @@ bool crosses(Round before, Round round, std::uint64_t every) {
   return every != 0 && round.value / every > before.value / every;
 }
 
-// Tasks that a continuous root had given; rounds have none of their own.
-Result<std::uint64_t> tasks_of(const Checkpoint& checkpoint) {
-  const auto found = checkpoint.state.extra.find(kTasksKey);
-  if (found == checkpoint.state.extra.end()) { return std::uint64_t{0}; }
-  std::uint64_t tasks = 0;
-  const std::string& text = found->second;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), tasks);
-  if (error == std::errc{} && end == text.data() + text.size()) { return tasks; }
-  return bad_data(fmt::format("{}: {} is not a whole number", checkpoint.path.string(), kTasksKey));
+// Whole numbers of a checkpoint's state, between spaces; none if there is no such text.
+Result<std::vector<std::uint64_t>> numbers_of(const Checkpoint& checkpoint, const std::string& key) {
+  std::vector<std::uint64_t> numbers;
+  const auto found = checkpoint.state.extra.find(key);
+  if (found == checkpoint.state.extra.end()) { return numbers; }
+  const char* at = found->second.data();
+  const char* const last = at + found->second.size();
+  while (at != last) {
+    if (!numbers.empty() && *at++ != ' ') { break; }
+    const auto [end, error] = std::from_chars(at, last, numbers.emplace_back());
+    if (error != std::errc{}) { break; }
+    at = end;
+  }
+  if (at == last && !numbers.empty()) { return numbers; }
+  return bad_data(fmt::format("{}: {} are not whole numbers", checkpoint.path.string(), key));
+}
+
+// One such number; 0 if there is none.
+Result<std::uint64_t> number_of(const Checkpoint& checkpoint, const std::string& key) {
+  TRIBUTARY_ASSIGN_OR_RETURN(const std::vector<std::uint64_t> numbers, numbers_of(checkpoint, key));
+  if (numbers.size() <= 1) { return numbers.empty() ? 0 : numbers.front(); }
+  return bad_data(fmt::format("{}: {} is not one whole number", checkpoint.path.string(), key));
 }
 
 }  // namespace
@@ -204,6 +222,7 @@ void Federation::warned(const std::string& text) {
 
 // Where the newest file is damaged, the run goes on from the one before.
 Version Federation::durable() const {
+  if (first_durable_) { return *first_durable_; }
   return saved_versions_.empty() ? Version{} : saved_versions_.front();
 }
 
@@ -220,7 +239,7 @@ Status Federation::halted(const ModelValues& model, const std::shared_ptr<const 
   // A model that cannot be measured is as good as it was.
   if (model && round_ != saved_ && recorded_ == round_) {
     model_ = model;
-    TRIBUTARY_RETURN_IF_ERROR(save(model, snapshot));
+    TRIBUTARY_RETURN_IF_ERROR(save(model, {.snapshot = snapshot, .world = nullptr, .states = {}}));
   }
   return completed;
 }
@@ -235,9 +254,11 @@ Status Federation::can_go_on_from(const Checkpoint& checkpoint) const {
   const InnerNodeSettings root = plan_.inner_node(plan_.tree().root(), 0);
   const std::unique_ptr<MethodServer> method = root.method ? root.method->make_server() : nullptr;
   MemberLedger ledger;
-  return restore_parts(
-      {.optimizer = root.optimizer.get(), .method = method.get(), .ledger = root.keeps_states ? &ledger : nullptr},
-      checkpoint.state.snapshot, checkpoint.state.version, plan_.spec().parameters());
+  return restore_parts({.optimizer = root.optimizer.get(),
+                        .method = method.get(),
+                        .ledger = root.keeps_states ? &ledger : nullptr,
+                        .policy = root.policy.get()},
+                       checkpoint.state.snapshot, checkpoint.state.version, plan_.spec().parameters());
 }
 
 // " Changed: ..." from what the directory says; empty if nothing can be made out.
@@ -296,9 +317,36 @@ Result<Federation::Start> Federation::start_from(Checkpoint checkpoint) {
   round_ = state.round;
   version_ = state.version;
   done_ = state.extra.contains(kStoppedKey);
-  TRIBUTARY_ASSIGN_OR_RETURN(tasks_given_, tasks_of(checkpoint));
-  return Start{std::make_shared<std::vector<float>>(std::move(checkpoint.values)), std::move(state.snapshot),
-               state.records_bytes, std::move(checkpoint.warnings)};
+  // Tasks that a continuous root had given; rounds have none of their own.
+  TRIBUTARY_ASSIGN_OR_RETURN(tasks_given_, number_of(checkpoint, kTasksKey));
+  TRIBUTARY_RETURN_IF_ERROR(take_saved_versions(checkpoint));
+  const auto states = state.extra.find(kClientStatesKey);
+  TRIBUTARY_RETURN_IF_ERROR(finish_states(*options_.files, options_.directory / "clients",
+                                          states == state.extra.end() ? std::string() : states->second));
+  return Start{.model = std::make_shared<std::vector<float>>(std::move(checkpoint.values)),
+               .snapshot = std::move(state.snapshot),
+               .keep_records = state.records_bytes,
+               .warnings = std::move(checkpoint.warnings),
+               .world = std::move(checkpoint.world)};
+}
+
+// What a root is told to be durable goes on where it was, if the root does.
+Status Federation::take_saved_versions(const Checkpoint& checkpoint) {
+  saved_versions_.clear();
+  first_durable_.reset();
+  if (checkpoint.world) {
+    TRIBUTARY_ASSIGN_OR_RETURN(const std::vector<std::uint64_t> kept, numbers_of(checkpoint, kKeptKey));
+    TRIBUTARY_ASSIGN_OR_RETURN(const std::uint64_t durable, number_of(checkpoint, kDurableKey));
+    for (const std::uint64_t version : kept) { saved_versions_.emplace_back(version); }
+    first_durable_ = Version{durable};
+  }
+  note_saved();
+  return {};
+}
+
+void Federation::note_saved() {
+  saved_versions_.push_back(version_);
+  while (saved_versions_.size() > plan_.configuration().checkpoint.keep) { saved_versions_.pop_front(); }
 }
 
 Result<Federation::Start> Federation::find_start() {
@@ -323,7 +371,13 @@ Result<Federation::Start> Federation::find_start() {
   // No state of a client is of this beginning.
   const auto now = std::chrono::system_clock::now().time_since_epoch();
   const auto epoch = static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(now).count());
-  return Start{std::make_shared<std::vector<float>>(std::move(values)), {}, 0, {}, epoch};
+  saved_versions_ = {Version{}};
+  first_durable_.reset();
+  return Start{.model = std::make_shared<std::vector<float>>(std::move(values)),
+               .snapshot = {},
+               .warnings = {},
+               .epoch = epoch,
+               .world = nullptr};
 }
 
 // The first time from the beginning or a resumed run's checkpoint; later, when a driver restarts a killed root, always
@@ -332,7 +386,6 @@ Result<RootState> Federation::restore() {
   TRIBUTARY_RETURN_IF_ERROR(complete_round().status());
   TRIBUTARY_ASSIGN_OR_RETURN(Start start, find_start());
   saved_ = round_;
-  saved_versions_ = {version_};
   // The records of later rounds are cut off, and their warnings with them.
   std::erase_if(warned_of_, [this](const auto& warning) { return warning.second > round_; });
   std::erase_if(abandoned_, [this](const auto& round) { return round.first > round_; });
@@ -368,8 +421,14 @@ Result<RootState> Federation::restore() {
   if (done_) { kind_ = FederationOutcome::Kind::kStoppedAtAccuracy; }
   // Nothing is left to train, and the model is what the run ends with. Otherwise the root changes it in place.
   if (done_ || round_.value >= plan_.configuration().rounds) { model_ = start.model; }
-  return RootState{round_,     version_, std::move(start.model), done_, tasks_given_, std::move(start.snapshot),
-                   start.epoch};
+  return RootState{round_,
+                   version_,
+                   std::move(start.model),
+                   done_,
+                   tasks_given_,
+                   std::move(start.snapshot),
+                   start.epoch,
+                   std::move(start.world)};
 }
 
 // Shows other sinks the run from its start, and takes up what the end of a run sums over all its parts.
@@ -431,13 +490,15 @@ Result<Metrics> Federation::complete(MeasuredRound& round) {
   const bool measurable = evaluation.ok() || evaluation.status().code() == Code::kUnsupported;
   TRIBUTARY_RETURN_IF_ERROR(write_round(round.records));
   // Without a checkpoint a resume measures the round again.
-  if (round.save && measurable) { TRIBUTARY_RETURN_IF_ERROR(save(round.model, round.snapshot)); }
+  if (round.save && measurable) {
+    TRIBUTARY_RETURN_IF_ERROR(save(round.model, {round.snapshot, round.world, std::move(round.states), true}));
+  }
   for (const Record& record : round.later) { TRIBUTARY_RETURN_IF_ERROR(write(record)); }
   if (!measurable) { return evaluation.status().with_context("evaluating the model"); }
   return evaluation.ok() ? evaluation->metrics : Metrics{};
 }
 
-Status Federation::save(const ModelValues& model, const std::shared_ptr<const Snapshot>& snapshot) {
+Status Federation::save(const ModelValues& model, const Beside& beside) {
   const auto start = Clock::now();
   TRIBUTARY_RETURN_IF_ERROR(inputs_->check_unchanged());
   TRIBUTARY_RETURN_IF_ERROR(begin_records());
@@ -448,17 +509,30 @@ Status Federation::save(const ModelValues& model, const std::shared_ptr<const Sn
   state.configuration = plan_.digest();
   state.seed = plan_.configuration().seed;
   state.records_bytes = round_bytes_;
-  if (snapshot) { state.snapshot = *snapshot; }
+  if (beside.snapshot) { state.snapshot = *beside.snapshot; }
   if (kind_ == FederationOutcome::Kind::kStoppedAtAccuracy) { state.extra[kStoppedKey] = "accuracy"; }
   if (tasks_given_ > 0) { state.extra[kTasksKey] = std::to_string(tasks_given_); }
   for (const auto& [key, text] : inputs_->texts()) { state.extra[std::string(kInputPrefix) + key] = text; }
-  // States first: what they hold beyond the checkpoint, the clients ask about when they go on.
-  if (options_.client_states != nullptr) { TRIBUTARY_RETURN_IF_ERROR(options_.client_states->flush()); }
-  TRIBUTARY_RETURN_IF_ERROR(checkpoints_.save(plan_.spec(), *model, state));
+  if (beside.world) {
+    std::vector<std::uint64_t> kept;
+    for (const Version version : saved_versions_) { kept.push_back(version.value); }
+    state.extra[kKeptKey] = fmt::format("{}", fmt::join(kept, " "));
+    // What is saved while the next round goes on was published before, and the root's answer given.
+    const bool drops_oldest = !beside.later && kept.size() >= plan_.configuration().checkpoint.keep;
+    const std::uint64_t durable = !drops_oldest ? kept.front() : kept.size() > 1 ? kept[1] : version_.value;
+    state.extra[kDurableKey] = std::to_string(durable);
+  }
+  if (options_.client_states != nullptr) {
+    const auto now = std::chrono::system_clock::now().time_since_epoch();
+    const std::string name = fmt::format("{}-{}", round_.value, now.count());
+    state.extra[kClientStatesKey] = name;
+    TRIBUTARY_RETURN_IF_ERROR(options_.client_states->prepare(beside.states, name));
+  }
+  TRIBUTARY_RETURN_IF_ERROR(checkpoints_.save(plan_.spec(), *model, state, beside.world));
+  if (options_.client_states != nullptr) { TRIBUTARY_RETURN_IF_ERROR(options_.client_states->commit(beside.states)); }
   checkpoint_time_ = Clock::now() - start;
   saved_ = round_;
-  saved_versions_.push_back(version_);
-  while (saved_versions_.size() > plan_.configuration().checkpoint.keep) { saved_versions_.pop_front(); }
+  note_saved();
   internal::log_run(plan_.tree(), LogLevel::kDebug, round_, "the checkpoint is saved");
   return {};
 }
@@ -478,17 +552,39 @@ Status Federation::check_model(const ModelValues& model, Round round) const {
       round.value, trouble, optimizer.lr, last_good));
 }
 
+bool Federation::stop_is_wished() const {
+  return options_.stop != nullptr && options_.stop->load();
+}
+
+// Where all that matters is in the root when it publishes, a world is not needed: every answer counts, and nothing goes
+// wrong by a generator that would have to go on too.
+bool Federation::keeps_world(const RoundReport& report) {
+  const Configuration& configuration = plan_.configuration();
+  const SimulationConfig::Faults& faults = configuration.simulation.faults;
+  const bool faulty = faults.drop > 0.0 || faults.duplicate > 0.0 || faults.delay > 0.0 || faults.kill > 0.0 ||
+                      configuration.simulation.devices.drop_out > 0.0;
+  if (plan_.every_answer_counts() && !faulty) { return false; }
+  if (options_.client_states != nullptr) { states_ = options_.client_states->mark(); }
+  // One that comes between this and published() waits for the next round: it would be saved without its world.
+  asked_to_stop_ = stop_is_wished();
+  const bool due = report.committed && crosses(round_, report.round, configuration.checkpoint.every);
+  return *asked_to_stop_ || due;
+}
+
 Result<bool> Federation::published(const RoundReport& report, const ModelValues& model, ModelEvaluator& evaluator,
                                    const DriverStatistics& statistics) {
   TRIBUTARY_RETURN_IF_ERROR(complete_round().status());
   TRIBUTARY_RETURN_IF_ERROR(note_error_);
   if (report.committed) { TRIBUTARY_RETURN_IF_ERROR(check_model(model, report.round)); }
+  ClientStates::Marked states = std::exchange(states_, {});
+  if (options_.client_states != nullptr && states.empty()) { states = options_.client_states->mark(); }
   const Round before = std::exchange(round_, report.round);
   version_ = report.version;
+  first_durable_.reset();
   tasks_given_ = report.tasks;
   internal::log_round(plan_.tree(), report);
   const Configuration& configuration = plan_.configuration();
-  const bool interrupted = options_.stop != nullptr && options_.stop->load();
+  const bool interrupted = asked_to_stop_ ? *std::exchange(asked_to_stop_, std::nullopt) : stop_is_wished();
   const bool last = report.round.value >= configuration.rounds;
   // A run that fails goes on after its last committed round once the cause is mended: what was abandoned is not saved.
   const bool due = report.committed && crosses(before, report.round, configuration.checkpoint.every);
@@ -507,7 +603,9 @@ Result<bool> Federation::published(const RoundReport& report, const ModelValues&
   std::vector<Record> records = round_records(report, statistics);
   if (!measure) {
     TRIBUTARY_RETURN_IF_ERROR(write_round(records));
-    if (due || interrupted || ends) { TRIBUTARY_RETURN_IF_ERROR(save(model, report.snapshot)); }
+    if (due || interrupted || ends) {
+      TRIBUTARY_RETURN_IF_ERROR(save(model, {report.snapshot, report.world, std::move(states)}));
+    }
     if (interrupted || last) { model_ = model; }
     return !last && interrupted;
   }
@@ -519,6 +617,8 @@ Result<bool> Federation::published(const RoundReport& report, const ModelValues&
                             .threads = waits ? evaluator.threads() : std::max(1U, driver_->threads()),
                             .model = model,
                             .snapshot = report.snapshot,
+                            .world = report.world,
+                            .states = std::move(states),
                             .save = due && !waits};
   if (!waits) { return false; }
   TRIBUTARY_ASSIGN_OR_RETURN(const Metrics metrics, complete_round());
@@ -526,7 +626,9 @@ Result<bool> Federation::published(const RoundReport& report, const ModelValues&
   const bool reached =
       decides && accuracy != metrics.end() && accuracy->second >= *configuration.evaluation.stop_at_accuracy;
   if (reached && !last) { kind_ = FederationOutcome::Kind::kStoppedAtAccuracy; }
-  if (due || interrupted || reached || ends) { TRIBUTARY_RETURN_IF_ERROR(save(model, report.snapshot)); }
+  if (due || interrupted || reached || ends) {
+    TRIBUTARY_RETURN_IF_ERROR(save(model, {report.snapshot, report.world, std::move(states)}));
+  }
   // The root may change its model in place once nobody else holds it.
   if (interrupted || reached || last) { model_ = model; }
   return !last && (interrupted || reached);

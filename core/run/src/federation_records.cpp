@@ -5,10 +5,13 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <ctime>
+#include <map>
 #include <utility>
+#include <vector>
 
 #include "record_values.hpp"
 #include "tributary/base/version.hpp"
@@ -29,6 +32,18 @@ std::uint64_t largest_memory_bytes() {
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
   return static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;
+}
+
+template <typename Value>
+Value value_of(const std::map<std::uint32_t, Value>& values, std::uint32_t tier) {
+  const auto found = values.find(tier);
+  return found == values.end() ? Value{} : found->second;
+}
+
+// The rest of a share that was worked. Sums of seconds are rounded: what lies behind the ninth digit says nothing.
+double idle_share(double worked) {
+  constexpr double kDigits = 1e9;
+  return std::min(std::max(0.0, std::round((1.0 - worked) * kDigits) / kDigits), 1.0);  // not -0
 }
 
 // All that clients report: base_NAME, of the model they received, becomes client_NAME, and any other NAME train_NAME.
@@ -79,15 +94,14 @@ std::vector<Record> Federation::round_records(const RoundReport& report, const D
   record.set("train_seconds", seconds(statistics.train_time - before_.train_time));
   record.set("merge_seconds", seconds(statistics.merge_time - before_.merge_time));
   record.set("evaluate_seconds", 0.0).set("checkpoint_seconds", seconds(checkpoint_time_));
+  const double passed = seconds(statistics.clock - before_.clock);
   if (on_virtual_clock()) {
-    const double passed = seconds(statistics.clock - before_.clock);
     record.set("virtual_seconds", passed);
     // No client works twice at a time, so the rest of their time was idle.
     const double there_was = passed * plan_.tree().clients();
     if (statistics.work_seconds > 0.0 && there_was > 0.0) {
       const double worked = statistics.work_seconds - before_.work_seconds;
-      const double idle = 1.0 - worked / there_was;
-      record.set("idle_share", idle < 1e-9 ? 0.0 : std::min(idle, 1.0));  // sums of seconds are rounded
+      record.set("idle_share", idle_share(worked / there_was));
     }
   }
   // Those that go on working are not missing.
@@ -106,6 +120,11 @@ std::vector<Record> Federation::round_records(const RoundReport& report, const D
   record.set("bytes_down", traffic.bytes_down).set("bytes_up", traffic.bytes_up);
   set_client_metrics(record, report.scalars);
   records.push_back(std::move(record));
+  if (continuous && report.committed) {
+    std::vector<double> updates(report.staleness_counts.counts().begin(), report.staleness_counts.counts().end());
+    while (updates.size() > 1 && updates.back() == 0.0) { updates.pop_back(); }
+    records.push_back(Record("staleness").set("round", report.round.value).set("updates", std::move(updates)));
+  }
   warn_of(report, records);
   for (const InputFile& input : inputs_->forget_changed()) {
     warn_once(records, report.round, "input " + input.key,
@@ -119,16 +138,18 @@ std::vector<Record> Federation::round_records(const RoundReport& report, const D
     Record line("tier");
     line.set("round", report.round.value).set("tier", tier).set("nodes", plan_.tree().tier_size(tier));
     line.set("messages", change.messages).set("bytes_down", change.bytes_down).set("bytes_up", change.bytes_up);
-    const auto merge = statistics.merge_by_tier.find(tier);
-    const auto merged = before_.merge_by_tier.find(tier);
     line.set("merge_seconds",
-             seconds((merge == statistics.merge_by_tier.end() ? std::chrono::nanoseconds{0} : merge->second) -
-                     (merged == before_.merge_by_tier.end() ? std::chrono::nanoseconds{0} : merged->second)));
+             seconds(value_of(statistics.merge_by_tier, tier) - value_of(before_.merge_by_tier, tier)));
+    if (on_virtual_clock() && passed > 0.0) {
+      const double busy = value_of(statistics.busy_seconds, tier) - value_of(before_.busy_seconds, tier);
+      line.set("idle_share", idle_share(busy / (passed * plan_.tree().tier_size(tier))));
+    }
     records.push_back(std::move(line));
   }
   // Totals suffice to form the next round's differences; edges are recorded once, at the end.
   before_.traffic.tiers = statistics.traffic.tiers;
   before_.work_seconds = statistics.work_seconds;
+  before_.busy_seconds = statistics.busy_seconds;
   before_.train_time = statistics.train_time;
   before_.merge_time = statistics.merge_time;
   before_.merge_by_tier = statistics.merge_by_tier;

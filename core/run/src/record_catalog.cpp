@@ -57,6 +57,15 @@ constexpr auto kTier = std::to_array<FieldInfo>({
     {"bytes_down", "integer", "bytes", "from the parents"},
     {"bytes_up", "integer", "bytes", "to the parents"},
     {"merge_seconds", "number", "s", "asking, adding updates and committing, summed over the nodes of this tier"},
+    {"idle_share", "number", "",
+     "by the virtual clock: the part of these nodes' time in which their parents waited for nothing from them"},
+});
+
+constexpr auto kStaleness = std::to_array<FieldInfo>({
+    {"round", "integer", "", "of the root"},
+    {"updates", "list", "",
+     "of this round, by how old their models were: 0, 1, 2, 3 to 4, 5 to 8 commits, and so on by powers of two; an "
+     "aggregator's sum counts as often as it holds updates, all of them at its mean"},
 });
 
 constexpr auto kRound = std::to_array<FieldInfo>({
@@ -166,7 +175,7 @@ constexpr auto kEnd = std::to_array<FieldInfo>({
     {"max_rss_bytes", "integer", "bytes", "largest resident memory of the process"},
 });
 
-constexpr std::array<EventInfo, 12> kEvents{{
+constexpr std::array<EventInfo, 13> kEvents{{
     {"run", "once, first; again each time the run is resumed", kRun},
     {"class", "once per class, if the labels in the data have names; the first 1,000", kClass},
     {"labels", "once per client with samples, if there are at most 512 clients", kLabels},
@@ -178,6 +187,7 @@ constexpr std::array<EventInfo, 12> kEvents{{
      "trainer "
      "measures on held-out data besides accuracy and loss stands by its own name",
      kRound},
+    {"staleness", "after each committed round of a root with a continuous policy", kStaleness},
     {"fault", "whenever a node failed, was silent, came back, or something was refused or not needed", kFault},
     {"input",
      "in real time, where a tier is buffered or asynchronous or does not wait for all: whenever the root or an "

@@ -216,12 +216,11 @@ INSTANTIATE_TEST_SUITE_P(
                 bad_data("not a checkpoint: metadata key tributary.checkpoint is missing")},
         BadFile{"NoState", safetensors_bytes(R"({"__metadata__":{"tributary.checkpoint":"1"}})"),
                 bad_data("not a checkpoint: metadata key tributary.state is missing")},
-        checkpoint(
-            "LaterFormat", "{}",
-            unsupported(
-                "checkpoint format 3, this program reads formats 1 and 2: a later version of it has written the file, "
-                "and can go on from there"),
-            "3"),
+        checkpoint("LaterFormat", "{}",
+                   unsupported("checkpoint format 4, this program reads formats 1, 2 and 3: a later version of it has "
+                               "written the file, "
+                               "and can go on from there"),
+                   "4"),
         checkpoint("StateIsNotJson", "{", bad_data("tributary.state: not valid JSON")),
         checkpoint("StateKeyTwice", R"({"round":1,"round":2})", bad_data("tributary.state: key round stands twice")),
         checkpoint("StateTooDeep", R"({"extra":{"a":[]}})", bad_data("tributary.state: nested deeper than 2")),

@@ -66,10 +66,36 @@ TEST(ClientStates, InSimulationFilesAreWrittenWithTheCheckpointOnly) {
   EXPECT_FALSE(std::filesystem::exists(states.file_of(ClientIndex{1})));
   expect_same(**states.load(ClientIndex{1}), *a_state());
 
-  ASSERT_TRUE(states.flush().ok());
+  const ClientStates::Marked marked = states.mark();
+  ASSERT_TRUE(states.save(ClientIndex{1}, a_state(0.75F)).ok());
+  ASSERT_TRUE(states.prepare(marked, "5-1").ok());
+  EXPECT_FALSE(std::filesystem::exists(states.file_of(ClientIndex{1})));
+  ASSERT_TRUE(states.commit(marked).ok());
 
   ClientStates later(real_file_system(), scratch.path(), 2, Writing::kWhenFlushed);
   expect_same(**later.load(ClientIndex{1}), *a_state());
+  expect_same(**states.load(ClientIndex{1}), *a_state(0.75F));
+  EXPECT_EQ(states.mark().size(), 1U) << "it has changed since it was marked";
+}
+
+// A run that is killed between the checkpoint and the files of states, or before the checkpoint.
+TEST(ClientStates, WhatWasPreparedBelongsToItsCheckpointAlone) {
+  for (const bool saved : {true, false}) {
+    const ScratchDirectory scratch;
+    ClientStates states(real_file_system(), scratch.path(), 2, Writing::kWhenFlushed);
+    for (const float value : {0.5F, 0.75F}) {
+      ASSERT_TRUE(states.save(ClientIndex{1001}, a_state(value)).ok());
+      const ClientStates::Marked marked = states.mark();
+      ASSERT_TRUE(states.prepare(marked, value == 0.5F ? "5-1" : "6-2").ok());
+      if (value == 0.5F) { ASSERT_TRUE(states.commit(marked).ok()); }
+    }
+
+    ASSERT_TRUE(finish_states(real_file_system(), scratch.path(), saved ? "6-2" : "5-1").ok());
+
+    ClientStates later(real_file_system(), scratch.path(), 2, Writing::kWhenFlushed);
+    expect_same(**later.load(ClientIndex{1001}), *a_state(saved ? 0.75F : 0.5F));
+    EXPECT_EQ(real_file_system().list(scratch.path() / "1")->size(), 1U) << "nothing is left over";
+  }
 }
 
 TEST(ClientStates, ADamagedFileIsNoState) {

@@ -105,6 +105,10 @@ void NodeRuntime::restart(NodeId node) {
   }
 }
 
+void NodeRuntime::add_traffic(const std::map<std::uint32_t, EdgeTraffic>& tiers) {
+  for (const auto& [tier, traffic] : tiers) { statistics_.traffic.tiers[tier] += traffic; }
+}
+
 const NodeRuntime::Slot* NodeRuntime::find(NodeId node) const {
   const auto found = slots_.find(node.value);
   return found == slots_.end() ? nullptr : &found->second;
@@ -179,25 +183,49 @@ void NodeRuntime::settle(NodeId node) {
 // How long parents wait for their children, by the clock of the run.
 
 void NodeRuntime::begin_waiting(NodeId child, const TaskKey& key) {
-  const auto [waiting, fresh] = asked_.try_emplace(child, key, environment_.now());
-  if (!fresh && waiting->second.first != key) { waiting->second = {key, environment_.now()}; }
+  const auto [waiting, fresh] = asked_.try_emplace(child, Asked{.key = key, .since = environment_.now()});
+  Asked& asked = waiting->second;
+  if (!fresh) {
+    if (asked.key == key) { return; }
+    stop_waiting(child, asked);
+    asked = {.key = key, .since = environment_.now()};
+  }
+  statistics_.busy_by_tier[plan_.tree().tier(child)].begin(environment_.now());
 }
 
 void NodeRuntime::end_waiting(NodeId child, const TaskKey& key) {
   const auto waiting = asked_.find(child);
   // A repeated answer of the round before does not end the wait for this round's.
-  if (waiting == asked_.end() || waiting->second.first != key) { return; }
-  const nanoseconds waited = environment_.now() - waiting->second.second;
+  if (waiting == asked_.end() || waiting->second.key != key) { return; }
+  const nanoseconds waited = environment_.now() - waiting->second.since;
+  stop_waiting(child, waiting->second);
   asked_.erase(waiting);
   statistics_.traffic.edges[child].wait_time += waited;
   statistics_.traffic.tiers[plan_.tree().tier(child)].wait_time += waited;
+}
+
+// Its parent does not wait for it any more.
+void NodeRuntime::stop_waiting(NodeId child, Asked& asked) {
+  if (!std::exchange(asked.wanted, false)) { return; }
+  statistics_.busy_by_tier[plan_.tree().tier(child)].end(environment_.now());
+}
+
+// From now on: what was before is told of already.
+void NodeRuntime::count_the_busy() {
+  for (const auto& [child, asked] : asked_) {
+    if (asked.wanted) { statistics_.busy_by_tier[plan_.tree().tier(child)].begin(environment_.now()); }
+  }
 }
 
 void NodeRuntime::send(NodeId to, Message message) {
   const bool down = !is_root(to) && plan_.tree().parent(to) == current_;
   const NodeId child = down ? to : current_;
   const std::uint64_t bytes = payload_bytes(message) + control_bytes(message);
-  if (const auto* task = std::get_if<TaskMessage>(&message)) { begin_waiting(to, task->key); }
+  if (const auto* task = std::get_if<TaskMessage>(&message)) {
+    begin_waiting(to, task->key);
+  } else if (std::holds_alternative<CancelMessage>(message)) {
+    if (const auto asked = asked_.find(to); asked != asked_.end()) { stop_waiting(to, asked->second); }
+  }
   if (!environment_.send(current_, to, std::move(message), bytes)) { return; }
   statistics_.traffic.count(child, plan_.tree().tier(child), down, bytes);
 }

@@ -5,22 +5,26 @@
 
 #include <algorithm>
 #include <deque>
-#include <future>
+#include <map>
 #include <memory>
+#include <new>
 #include <optional>
 #include <unordered_map>
-#include <unordered_set>
 #include <utility>
 #include <variant>
+#include <vector>
 
 #include "completion_list.hpp"
 #include "faults.hpp"
 #include "network.hpp"
 #include "runtime/event_queue.hpp"
 #include "runtime/node_runtime.hpp"
+#include "runtime/persist.hpp"
 #include "tributary/base/duration.hpp"
 #include "tributary/base/random.hpp"
 #include "tributary/training/training_pool.hpp"
+#include "wire/node_layout.hpp"
+#include "world_archive.hpp"
 
 namespace tributary {
 namespace {
@@ -29,7 +33,11 @@ using internal::EventKey;
 using internal::FaultInjector;
 using internal::Instant;
 using internal::SimulatedNetwork;
+using internal::WorldReader;
+using internal::WorldWriter;
 using std::chrono::nanoseconds;
+
+using JobId = TrainingPool::JobId;  // here: the simulation's own number
 
 struct Delivery {
   NodeId from;
@@ -38,35 +46,63 @@ struct Delivery {
 };
 struct TimerFired {
   NodeId node;
-  TimerId timer;
+  TimerId timer = TimerId::kProbe;
 };
 struct Trained {
   NodeId node;
-  TrainingPool::JobId job;
+  JobId job = 0;
 };
 struct Restart {
   NodeId node;
 };
-// The root's publish() has been dealt with.
-struct Published {
-  bool stop;
-  Version durable;
-  std::uint32_t incarnation;
+// What the root publishes is dealt with, and then the root hears of it.
+struct Publication {
+  RoundReport report;
+  ModelValues model;
+  std::uint32_t incarnation = 0;
 };
 // A client's device is there, and the job that waited for it begins.
 struct DeviceReady {
-  TrainingPool::JobId job;
+  JobId job = 0;
 };
-using Event = std::variant<Delivery, TimerFired, Trained, Restart, Published, DeviceReady>;
+using Event = std::variant<Delivery, TimerFired, Trained, Restart, Publication, DeviceReady>;
 using CompletionList = internal::CompletionList<Trained>;
+
+template <typename Archive>
+void serialize(Archive& archive, Delivery& delivery) {
+  archive(delivery.from, delivery.to, delivery.message);
+}
+template <typename Archive>
+void serialize(Archive& archive, TimerFired& fired) {
+  archive(fired.node, fired.timer);
+}
+template <typename Archive>
+void serialize(Archive& archive, Trained& trained) {
+  archive(trained.node, trained.job);
+}
+template <typename Archive>
+void serialize(Archive& archive, Restart& restart) {
+  archive(restart.node);
+}
+template <typename Archive>
+void serialize(Archive& archive, Publication& publication) {
+  archive(publication.report, publication.model, publication.incarnation);
+}
+template <typename Archive>
+void serialize(Archive& archive, DeviceReady& ready) {
+  archive(ready.job);
+}
 
 // Ranks of events at the same instant of the virtual clock. What trains comes last and one by one, so that each update
 // is merged, and a round is closed, before the next result is taken from the pool. Of updates that arrive together the
 // seed says which is first: low numbers must not always be.
 constexpr std::uint64_t kAtOnce = 0;
 constexpr std::uint64_t kTraining = UINT64_MAX;
-// Marks the job of a task whose device leaves: nobody trains it.
-constexpr TrainingPool::JobId kLeft = TrainingPool::JobId{1} << 63U;
+// Rises with every change of what a world holds, and of how it is laid out.
+constexpr std::uint32_t kWorldLayout = 1;
+// Whoever keeps a world may fill it up to a multiple of so many bytes.
+constexpr std::size_t kMostPadding = 8;
+
 std::uint64_t rank_of(std::uint64_t seed, NodeId from, const Message& message) {
   const auto* const update = std::get_if<UpdateMessage>(&message);
   if (update == nullptr) { return kAtOnce; }
@@ -138,56 +174,50 @@ class Simulation final : private internal::RuntimeEnvironment {
   }
   void cancel_timer(const EventKey& key) override { queue_.cancel(key); }
 
-  TrainingPool::JobId begin_training(NodeId node, TrainingPool::Work work) override {
+  JobId begin_training(NodeId node, TrainingPool::Work work) override {
+    const JobId number = ++jobs_given_;
+    Job& job = jobs_[number];
     if (real_clock()) {
-      // The worker may be done before submit() has returned its number.
-      auto number = std::make_shared<std::promise<TrainingPool::JobId>>();
-      const TrainingPool::JobId job = pool_.submit(
-          std::move(work), {.longest_first = all_count_},
-          [&completions = completions_, node, number] { completions.push({node, number->get_future().get()}); });
-      number->set_value(job);
-      return job;
+      job.pooled = pool_.submit(std::move(work), {.longest_first = all_count_},
+                                [&completions = completions_, node, number] { completions.push({node, number}); });
+      return number;
     }
     const ClientIndex client = work.task.client;
     const nanoseconds wait = settings_.until_available ? settings_.until_available(client, now_) : nanoseconds{0};
     const nanoseconds takes = settings_.compute_time ? settings_.compute_time(client) : nanoseconds{0};
     const std::optional<double> part = leaves_after(client, work.task.round);
-    const Instant end = in(later_by(wait, part ? to_nanoseconds(*part * seconds(takes)) : takes));
-    const TrainingPool::JobId job =
-        part ? kLeft | ++left_jobs_ : pool_.submit(std::move(work), {.due = end, .longest_first = all_count_});
+    job.node = node;
+    job.leaves = part.has_value();
+    job.due = in(later_by(wait, part ? to_nanoseconds(*part * seconds(takes)) : takes));
+    job.task = work.task;
+    job.method = work.method;
+    if (!job.leaves) { job.pooled = pool_.submit(std::move(work), {.due = job.due, .longest_first = all_count_}); }
     if (wait.count() > 0) {
-      waiting_.insert(job);
-      queue_.push(in(wait), DeviceReady{job});
+      job.waits = true;
+      queue_.push(in(wait), DeviceReady{number});
     } else {
       begin_work();
     }
-    queue_.push(end, Trained{node, job}, kTraining);
-    return job;
+    queue_.push(job.due, Trained{node, number}, kTraining);
+    return number;
   }
 
-  Result<ClientUpdate> take_trained(TrainingPool::JobId job) override {
-    if ((job & kLeft) != 0) {
-      end_work(job);
-      return unavailable("the device left before the task was done");
-    }
-    Result<ClientUpdate> result = pool_.take(job);
-    end_work(job);
+  Result<ClientUpdate> take_trained(JobId number) override {
+    const Job job = end_job(number);
+    if (job.leaves) { return unavailable("the device left before the task was done"); }
+    Result<ClientUpdate> result = pool_.take(job.pooled);
     observer_.trained(1);
     return result;
   }
-  void cancel_training(TrainingPool::JobId job) override {
-    if ((job & kLeft) == 0) { pool_.cancel(job); }
-    end_work(job);
+  void cancel_training(JobId number) override {
+    const Job job = end_job(number);
+    if (!job.leaves) { pool_.cancel(job.pooled); }
   }
 
+  // Between events: whatever is saved of the world is saved whole.
   void publish(const RoundReport& report, ModelValues model) override {
     measure();
-    Result<bool> stop = observer_.published(report, model, pool_, statistics_);
-    if (!stop.ok()) {
-      outcome_ = stop.status();
-      return;
-    }
-    queue_.push(now_, Published{*stop, observer_.durable(), nodes_.incarnation(plan_.tree().root())});
+    queue_.push(now_, Publication{report, std::move(model), nodes_.incarnation(plan_.tree().root())});
   }
 
   void finished(Status status) override { outcome_ = std::move(status); }
@@ -195,6 +225,30 @@ class Simulation final : private internal::RuntimeEnvironment {
   [[nodiscard]] bool keeps_models() const noexcept override { return true; }
   // By the virtual clock everything follows from the seed.
   [[nodiscard]] bool notes_inputs() const noexcept override { return real_clock() && plan_.order_decides(); }
+
+  // Jobs
+
+  // A task that a client works on. By the virtual clock all is kept that it takes to begin it again.
+  struct Job {
+    JobId pooled = 0;     // the pool's number
+    bool leaves = false;  // the device will, and nobody trains it
+    bool waits = false;   // for the device
+    NodeId node;
+    Instant due{0};
+    TrainTask task{};
+    MethodInput method;
+    template <typename Archive>
+    void serialize(Archive& archive) {
+      archive(leaves, waits, node, due, task, method);
+    }
+  };
+
+  Job end_job(JobId number) {
+    auto ended = jobs_.extract(number);
+    Job job = std::move(ended.mapped());
+    if (!real_clock() && !job.waits) { end_work(); }
+    return job;
+  }
 
   // Which part of the client's task is done when its device leaves.
   std::optional<double> leaves_after(ClientIndex client, Round round) {
@@ -240,22 +294,25 @@ class Simulation final : private internal::RuntimeEnvironment {
     work_seconds_ -= seconds(now_);
     ++working_;
   }
-  void end_work(TrainingPool::JobId job) {
-    if (real_clock() || waiting_.erase(job) > 0) { return; }
+  void end_work() {
     work_seconds_ += seconds(now_);
     --working_;
   }
+  [[nodiscard]] double work_seconds() const { return work_seconds_ + static_cast<double>(working_) * seconds(now_); }
   static double seconds(Instant time) { return std::chrono::duration<double>(time).count(); }
 
   // Edges, of which there may be many, are left out until the end.
   void measure() {
     const internal::RuntimeStatistics& of_nodes = nodes_.statistics();
-    statistics_.clock = now_;
-    statistics_.work_seconds = work_seconds_ + static_cast<double>(working_) * seconds(now_);
+    statistics_.clock = now_ - begun_;
+    statistics_.work_seconds = work_seconds() - earlier_work_seconds_;
     statistics_.train_time = pool_.train_time();
     statistics_.tasks_trained = pool_.jobs_done();
     statistics_.merge_time = of_nodes.merge_time;
     statistics_.merge_by_tier = of_nodes.merge_by_tier;
+    if (!real_clock()) {
+      for (const auto& [tier, busy] : of_nodes.busy_by_tier) { statistics_.busy_seconds[tier] = busy.until(now_); }
+    }
     statistics_.traffic.tiers = of_nodes.traffic.tiers;
   }
 
@@ -286,12 +343,84 @@ class Simulation final : private internal::RuntimeEnvironment {
     if (!doomed_.empty() && !nodes_.exists(node)) { doomed_.erase(node); }
   }
 
+  // The world, as it stands when something that was published has been taken from the queue.
+
+  template <typename Archive>
+  void persist(Archive& archive, RootState& root) {
+    archive(now_, jobs_given_, work_seconds_, working_, doomed_, attempts_, jobs_);
+    faults_.persist(archive);
+    network_.persist(archive);
+    nodes_.persist(archive, root);
+    queue_.persist(archive);
+  }
+
+  std::shared_ptr<const std::vector<std::byte>> save_world(const ModelValues& published) {
+    auto bytes = std::make_shared<std::vector<std::byte>>();
+    WorldWriter archive(*bytes, published);
+    RootState unused;
+    // What has crossed edges since it was last told of.
+    std::map<std::uint32_t, EdgeTraffic> untold = nodes_.statistics().traffic.tiers;
+    for (const auto& [tier, told] : statistics_.traffic.tiers) { untold[tier] = untold[tier] - told; }
+    archive(kWorldLayout, untold);
+    persist(archive, unused);
+    return bytes;
+  }
+
+  // Goes on where the world was saved, with the root's answer to what it had published.
+  Status restore_world(RootState state) {
+    try {
+      const std::shared_ptr<const std::vector<std::byte>> bytes = std::move(state.world);
+      WorldReader archive(*bytes, state.model, plan_.tree());
+      std::uint32_t layout = 0;
+      archive(layout);
+      if (layout != kWorldLayout) { return unsupported("it was saved by another version of this program"); }
+      std::map<std::uint32_t, EdgeTraffic> untold;
+      archive(untold);
+      persist(archive, state);
+      if (archive.left() >= kMostPadding) { return bad_data("it is longer than it should be"); }
+      for (const auto& [number, job] : jobs_) {
+        if (!nodes_.awaits(job.node, number)) { return bad_data("a task is trained for nobody"); }
+      }
+      if (nodes_.jobs() != jobs_.size()) { return bad_data("a client waits for a task that nobody trains"); }
+      nodes_.add_traffic(untold);
+      if (nodes_.down(plan_.tree().root()) || !nodes_.awaits_publication()) {
+        return bad_data("its root is not there");
+      }
+    } catch (const cereal::Exception& error) { return bad_data(error.what()); } catch (const std::bad_alloc&) {
+      return resource_exhausted("there is not enough memory for it");
+    }
+    begun_ = now_;
+    earlier_work_seconds_ = work_seconds();
+    submit_anew();
+    answer_publication(false, nodes_.incarnation(plan_.tree().root()));
+    return {};
+  }
+
+  // Tasks that clients work on, in the order in which they are due, as they were given.
+  void submit_anew() {
+    std::vector<std::pair<Instant, JobId>> order;
+    for (const auto& [number, job] : jobs_) {
+      if (!job.leaves) { order.emplace_back(job.due, number); }
+    }
+    std::ranges::sort(order);
+    for (const auto& [due, number] : order) {
+      Job& job = jobs_.at(number);
+      job.pooled =
+          pool_.submit({job.task, job.method, plan_.codec_up(job.node)}, {.due = due, .longest_first = all_count_});
+    }
+  }
+
   // Events
 
   Status start_root() {
     Result<RootState> state = observer_.restore();
     if (!state.ok()) { return state.status(); }
     const NodeId root = plan_.tree().root();
+    const bool first_time = !std::exchange(started_, true);
+    if (first_time && state->world && !real_clock()) {
+      return restore_world(std::move(state).value())
+          .with_context("the state of the simulation in the checkpoint cannot be gone on from");
+    }
     if (mortal_) { doom(root); }
     nodes_.start_root(std::move(state).value());
     return {};
@@ -321,7 +450,10 @@ class Simulation final : private internal::RuntimeEnvironment {
   }
 
   void handle(const DeviceReady& ready) {
-    if (waiting_.erase(ready.job) > 0) { begin_work(); }
+    const auto job = jobs_.find(ready.job);
+    if (job == jobs_.end()) { return; }
+    job->second.waits = false;
+    begin_work();
   }
 
   void handle(const Restart& restart) {
@@ -333,12 +465,28 @@ class Simulation final : private internal::RuntimeEnvironment {
     forget(restart.node);
   }
 
-  void handle(const Published& published) {
+  void handle(Publication& published) {
+    if (!real_clock() && observer_.keeps_world(published.report)) {
+      published.report.world = save_world(published.model);
+    }
+    const Result<bool> stop = observer_.published(published.report, published.model, pool_, statistics_);
+    // The root changes its model in place once nobody else holds it.
+    published.model.reset();
+    if (!stop.ok()) {
+      outcome_ = stop.status();
+      return;
+    }
+    // The time that took is not the next round's.
+    if (real_clock()) { now_ = elapsed(); }
+    answer_publication(*stop, published.incarnation);
+  }
+
+  void answer_publication(bool stop, std::uint32_t incarnation) {
     const NodeId root = plan_.tree().root();
-    if (nodes_.incarnation(root) != published.incarnation || !nodes_.awaits_publication()) { return; }
+    if (nodes_.incarnation(root) != incarnation || !nodes_.awaits_publication()) { return; }
     if (may_be_doomed(root)) { doom(root); }
     if (dies(root)) { return; }
-    nodes_.on_published(published.stop, published.durable);
+    nodes_.on_published(stop, observer_.durable());
   }
 
   const SimulationSettings& settings_;
@@ -354,10 +502,13 @@ class Simulation final : private internal::RuntimeEnvironment {
   std::unordered_map<NodeId, std::uint64_t> doomed_;  // events that a node sees before it dies
   const bool all_count_;                              // every answer is counted, so no job is begun in vain
   Instant now_{0};
-  std::uint64_t left_jobs_ = 0;
-  std::unordered_set<TrainingPool::JobId> waiting_;                            // for their devices
+  bool started_ = false;
+  Instant begun_{0};  // where this run went on
+  JobId jobs_given_ = 0;
+  std::unordered_map<JobId, Job> jobs_;
   std::unordered_map<ClientIndex, std::pair<Round, std::uint32_t>> attempts_;  // at a task, where devices leave
-  double work_seconds_ = 0.0;  // of clients that train: less the moments at which they began
+  double work_seconds_ = 0.0;          // of clients that train: less the moments at which they began
+  double earlier_work_seconds_ = 0.0;  // of what this run has gone on from
   std::size_t working_ = 0;
   const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
   std::optional<Status> outcome_;

@@ -49,6 +49,11 @@ class FaultInjector {
 
   std::chrono::nanoseconds time_down() { return some_time(faults_.down_s); }
 
+  template <typename Archive>
+  void persist(Archive& archive) {
+    rng_.persist(archive);
+  }
+
  private:
   std::chrono::nanoseconds some_time(double mean_seconds) {
     return std::max(std::chrono::nanoseconds{1}, to_nanoseconds(rng_.exponential() * mean_seconds));

@@ -47,10 +47,20 @@ class SimulatedNetwork {
     return journey;
   }
 
+  // What is on its way; the links and fates belong to others.
+  template <typename Archive>
+  void persist(Archive& archive) {
+    archive(transfers_);
+  }
+
  private:
   struct Transfer {
     TaskKey key;
     Instant arrival{0};
+    template <typename Archive>
+    void serialize(Archive& archive) {
+      archive(key, arrival);
+    }
   };
 
   // A payload that is still moving is not sent again: a slow link that moves is alive. Questions overtake it, and so

@@ -24,6 +24,8 @@ class CoordinateMedian final : public AggregationRule {
   [[nodiscard]] std::uint32_t contributors() const noexcept override { return contributors_; }
   [[nodiscard]] Weight weight() const noexcept override { return weight_; }
   [[nodiscard]] const std::map<std::string, ScalarSum>& scalars() const noexcept override { return scalars_; }
+  [[nodiscard]] std::vector<Update> gathered() const override;
+  Status restore(std::span<const Update> gathered) override;
   [[nodiscard]] Update forward() const override;
   void mean(const std::function<void(std::size_t offset, std::span<const double> means)>& visit) const override;
   [[nodiscard]] std::vector<Segment> increments() const override { return {}; }
@@ -38,7 +40,7 @@ class CoordinateMedian final : public AggregationRule {
   ExactScale scale_;
   std::vector<SecondMoments> moments_;
   std::vector<std::shared_ptr<const std::vector<float>>> changes_;
-  std::uint32_t contributors_ = 0;
+  std::uint32_t contributors_ = 0;  // to all of them
   Weight weight_;
   std::map<std::string, ScalarSum> scalars_;
 };

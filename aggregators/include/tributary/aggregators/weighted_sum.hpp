@@ -23,6 +23,8 @@ class WeightedSum final : public AggregationRule {
   [[nodiscard]] std::uint32_t contributors() const noexcept override { return contributors_; }
   [[nodiscard]] Weight weight() const noexcept override { return sums_.weight(); }
   [[nodiscard]] const std::map<std::string, ScalarSum>& scalars() const noexcept override { return scalars_; }
+  [[nodiscard]] std::vector<Update> gathered() const override;
+  Status restore(std::span<const Update> gathered) override;
   [[nodiscard]] Update forward() const override;
   void mean(const std::function<void(std::size_t, std::span<const double>)>& visit) const override {
     sums_.mean(visit);

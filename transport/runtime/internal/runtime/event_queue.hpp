@@ -67,6 +67,10 @@ class EventQueue {
     return {key.at, std::move(events_[slot])};
   }
 
+  // All of it, with the keys that timers have: runtime/persist.hpp.
+  template <typename Archive>
+  void persist(Archive& archive);
+
  private:
   static constexpr EventKey kNever{Instant::max(), UINT64_MAX, UINT64_MAX};
   [[nodiscard]] EventKey heap_key() const { return heap_.empty() ? kNever : heap_.front().first; }

@@ -51,10 +51,29 @@ class RuntimeEnvironment {
   [[nodiscard]] virtual bool notes_inputs() const noexcept { return false; }
 };
 
+// How long nodes have been busy: who is so from a to b adds b - a, and until then the present less a.
+struct BusyTime {
+  double seconds = 0.0;
+  std::size_t nodes = 0;
+
+  void begin(Instant now) {
+    seconds -= std::chrono::duration<double>(now).count();
+    ++nodes;
+  }
+  void end(Instant now) {
+    seconds += std::chrono::duration<double>(now).count();
+    --nodes;
+  }
+  [[nodiscard]] double until(Instant now) const {
+    return seconds + static_cast<double>(nodes) * std::chrono::duration<double>(now).count();
+  }
+};
+
 struct RuntimeStatistics {
   std::chrono::nanoseconds merge_time{0};  // spent in inner nodes
   std::map<std::uint32_t, std::chrono::nanoseconds> merge_by_tier;
-  Traffic traffic;  // counted where a message is sent
+  std::map<std::uint32_t, BusyTime> busy_by_tier;  // children with a task that their parents wait for
+  Traffic traffic;                                 // counted where a message is sent
 };
 
 class NodeRuntime final : private NodeContext {
@@ -91,6 +110,7 @@ class NodeRuntime final : private NodeContext {
   [[nodiscard]] bool awaits_publication() const;
   // Some client here trains, or waits for its turn.
   [[nodiscard]] bool training() const noexcept { return jobs_ > 0; }
+  [[nodiscard]] std::size_t jobs() const noexcept { return jobs_; }
   // Clients here whose answers are on their way to their parents.
   [[nodiscard]] std::size_t answering() const noexcept { return answering_; }
   // Children whose updates nodes here wait for.
@@ -102,6 +122,12 @@ class NodeRuntime final : private NodeContext {
   [[nodiscard]] InnerNode::Published published() const;
   [[nodiscard]] Round global_round() const;
   [[nodiscard]] const RuntimeStatistics& statistics() const noexcept { return statistics_; }
+
+  // All nodes as they stand between two events, but nothing that was counted or measured: runtime/persist.hpp.
+  template <typename Archive>
+  void persist(Archive& archive, RootState& root);
+  // Of a runtime that goes on: what crossed edges before, and is yet to be told of.
+  void add_traffic(const std::map<std::uint32_t, EdgeTraffic>& tiers);
 
  private:
   struct Slot {
@@ -138,15 +164,27 @@ class NodeRuntime final : private NodeContext {
   template <typename Call>
   void on_inner(const Call& call);
   void settle(NodeId node);
+  // A child whose answer is out.
+  struct Asked {
+    TaskKey key;
+    Instant since{0};
+    bool wanted = true;  // its parent still waits
+    template <typename Archive>
+    void serialize(Archive& archive) {
+      archive(key, since, wanted);
+    }
+  };
   void begin_waiting(NodeId child, const TaskKey& key);
   void end_waiting(NodeId child, const TaskKey& key);
+  void stop_waiting(NodeId child, Asked& asked);
+  void count_the_busy();
 
   const AgreedPlan& plan_;
   RuntimeEnvironment& environment_;
   ClientStateStore* const states_;
   std::unordered_map<std::uint32_t, Slot> slots_;
   NodeId current_;
-  std::unordered_map<NodeId, std::pair<TaskKey, Instant>> asked_;  // children whose answers are out
+  std::unordered_map<NodeId, Asked> asked_;
   std::size_t jobs_ = 0;
   std::size_t answering_ = 0;
   std::chrono::nanoseconds publish_time_{0};  // within the present call

@@ -63,6 +63,12 @@ class Rng {
   // `count` distinct numbers of [0, population), ascending; cost O(count), never O(population) (Floyd 1987).
   [[nodiscard]] std::vector<std::uint32_t> sample_without_replacement(std::uint32_t population, std::uint32_t count);
 
+  // Where its stream stands, in an archive that is called with values.
+  template <typename Archive>
+  void persist(Archive& archive) {
+    for (std::uint64_t& word : state_) { archive(word); }
+  }
+
  private:
   std::uint64_t state_[4];
 };

@@ -48,6 +48,12 @@ class AggregationRule {
   [[nodiscard]] virtual Weight weight() const noexcept = 0;
   [[nodiscard]] virtual const std::map<std::string, ScalarSum>& scalars() const noexcept = 0;
 
+  // All that was added since begin(), for restore() after another begin() with the same. The identity of these updates
+  // is left open.
+  [[nodiscard]] virtual std::vector<Update> gathered() const = 0;
+  // kInvalidArgument, kBadData: not what gathered() gave.
+  virtual Status restore(std::span<const Update> gathered) = 0;
+
   // Everything added, as one update to send upward; the caller fills in its identity. Requires weight() > 0.
   [[nodiscard]] virtual Update forward() const = 0;
 

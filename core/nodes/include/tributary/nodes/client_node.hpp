@@ -33,6 +33,10 @@ class ClientNode final : public Node {
 
   [[nodiscard]] bool idle() const noexcept { return link_.idle(); }
 
+  // As it stands: nodes/persist.hpp.
+  template <typename Archive>
+  void persist(Archive& archive);
+
  private:
   void begin(NodeContext& context, TaskMessage task);
   void stop(NodeContext& context);

@@ -44,6 +44,7 @@ struct DriverStatistics {
   std::chrono::nanoseconds clock{0};       // virtual or real time since the start
   double work_seconds = 0.0;               // by a virtual clock: that clients have trained, summed over them
   std::map<std::uint32_t, std::chrono::nanoseconds> merge_by_tier;
+  std::map<std::uint32_t, double> busy_seconds;  // likewise by the tier of the child: that a parent waited for its task
   std::uint64_t tasks_trained = 0;
   std::uint64_t events = 0;                  // of the simulation
   std::vector<ProcessStatistics> processes;  // at the end, where there are several
@@ -59,6 +60,9 @@ class RunObserver {
   // The root closed a round; `model` is the root's model after it. Returns true to stop the run.
   virtual Result<bool> published(const RoundReport& report, const ModelValues& model, ModelEvaluator& evaluator,
                                  const DriverStatistics& statistics) = 0;
+  // Before published(), which gets the same report: whether the state of the driver's world, as it is now, is to come
+  // with it.
+  virtual bool keeps_world(const RoundReport& /*report*/) { return false; }
   // Of the models that were published, the newest that restore() would give, if a part of the run died now. Called
   // after published(), where it was.
   [[nodiscard]] virtual Version durable() const { return Version{UINT64_MAX}; }

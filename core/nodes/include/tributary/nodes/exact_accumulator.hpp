@@ -88,6 +88,10 @@ class ExactAccumulator {
   // kInvalidArgument: as above; kBadData: sums that no terms of that weight can have.
   Status add(const Payload& sums, Weight weight, std::uint32_t factor = 1);
 
+  // After begin(): goes on from what encode() and weight() gave, discounts and all. kInvalidArgument, kBadData: as
+  // above.
+  Status restore(const Payload& sums, Weight weight);
+
   // Whether add() would take it, floats or sums.
   [[nodiscard]] Status check(const Payload& payload, Weight weight);
 
@@ -123,7 +127,9 @@ class ExactAccumulator {
   };
 
   Status look_at(std::span<const float> values, Weight weight);
-  Status look_at(const Payload& sums, Weight weight);
+  // `most`: how often a term counts at most.
+  Status look_at(const Payload& sums, Weight weight, double most = 1.0);
+  void add_sums(const Payload& sums, Weight weight, std::uint32_t factor);
   void divide(double divisor, const std::function<void(std::size_t, std::span<const double>)>& visit) const;
   [[nodiscard]] Status check_weight(Weight weight) const;
   [[nodiscard]] std::size_t block_size(std::size_t block) const noexcept;

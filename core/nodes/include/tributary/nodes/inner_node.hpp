@@ -85,12 +85,14 @@ struct InnerNodeSettings {
 inline constexpr std::string_view kOptimizerState = "optimizer";
 inline constexpr std::string_view kMethodState = "method";
 inline constexpr std::string_view kMemberState = "clients";
+inline constexpr std::string_view kPolicyState = "policy";
 
 // What of a root goes on from what was published with its model. Null: it has no such part.
 struct RootParts {
   ServerOptimizer* optimizer = nullptr;
   MethodServer* method = nullptr;
   MemberLedger* ledger = nullptr;
+  TierPolicy* policy = nullptr;
 };
 // Before the first commit all of them begin with nothing. kBadData: they cannot go on from that.
 Status restore_parts(const RootParts& parts, const Snapshot& snapshot, Version version, std::size_t parameters);
@@ -105,6 +107,8 @@ struct RootState {
   Snapshot snapshot;        // the rest of what was published with the model
   std::uint64_t epoch =
       0;  // of the states of clients, where the run begins: differs from all before; 0: by incarnation
+  // Of the driver that saved the model, all else that was there, if it was saved: RoundReport::world.
+  std::shared_ptr<const std::vector<std::byte>> world;
 };
 
 class InnerNode final : public Node {
@@ -127,6 +131,10 @@ class InnerNode final : public Node {
   [[nodiscard]] Published published() const;
   // The round that is open, or was last.
   [[nodiscard]] Round round() const noexcept { return round_; }
+
+  // As it stands, for one that was made of the same settings: nodes/persist.hpp.
+  template <typename Archive>
+  void persist(Archive& archive);
 
  private:
   class Tier;
@@ -155,6 +163,12 @@ class InnerNode final : public Node {
     VersionSpread bases;             // of its counted update
     std::uint32_t contributors = 0;  // likewise
     std::uint32_t terms = 0;         // the same, where one that holds a mean of its own counts for one
+
+    template <typename Archive>
+    void serialize(Archive& archive) {
+      archive(state, key, attempt, version, global_round, kept_model, kept_broadcast, probe_at, probe_pause, unanswered,
+              failures, restarts, working, bases, contributors, terms);
+    }
   };
 
   [[nodiscard]] bool is_root() const noexcept { return settings_.parent == settings_.self; }
@@ -249,6 +263,11 @@ class InnerNode final : public Node {
   void fill_from_local_rounds(Update& update);
   [[nodiscard]] std::chrono::nanoseconds time_for_children() const;
 
+  template <typename Archive>
+  void persist_extensions(Archive& archive);
+  template <typename Archive>
+  void persist_local_increments(Archive& archive);
+
   InnerNodeSettings settings_;
   std::optional<ParentLink> link_;  // aggregators
   std::uint32_t task_generation_;   // of the keys given to children: rises with restarts and repeated parent rounds
@@ -273,7 +292,8 @@ class InnerNode final : public Node {
   ExactScale round_scale_;
   RoundState state_;
   std::uint32_t refused_ = 0;
-  VersionSpread staleness_;                  // of the updates in the sums
+  VersionSpread staleness_;  // of the updates in the sums
+  StalenessCounts staleness_counts_;
   std::chrono::nanoseconds probe_pause_{0};  // by rounds for all children alike; otherwise until the next is due
   std::chrono::nanoseconds probe_clock_{0};  // with a continuous policy: the time up to when the timer was set
   std::uint32_t abandoned_in_a_row_ = 0;     // root
@@ -298,6 +318,10 @@ class InnerNode final : public Node {
   struct Sent {
     TaskKey key;  // of the task that it answers
     Update update;
+    template <typename Archive>
+    void serialize(Archive& archive) {
+      archive(key, update);
+    }
   };
   std::optional<Sent> undecided_;  // the last answer, until the parent tells what has become of it
 

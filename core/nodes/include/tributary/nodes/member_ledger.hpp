@@ -53,6 +53,9 @@ class MemberLedger {
   [[nodiscard]] Snapshot save() const;
   // kBadData: not what save() gave.
   Status restore(const Snapshot& snapshot);
+  // All of it, as it stands: nodes/persist.hpp.
+  template <typename Archive>
+  void persist(Archive& archive);
 
  private:
   enum class State : std::uint8_t { kCounted, kDurable, kDropped };
@@ -60,6 +63,10 @@ class MemberLedger {
     std::uint64_t floor = 1;       // everything below is settled
     std::uint64_t last_below = 0;  // the last below it that was counted; 0: none
     std::map<std::uint64_t, State> sequences;
+    template <typename Archive>
+    void serialize(Archive& archive) {
+      archive(floor, last_below, sequences);
+    }
   };
   Client& prune(const Claim& claim);
 

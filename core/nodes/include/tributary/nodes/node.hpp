@@ -11,7 +11,9 @@
 #include <chrono>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <string>
+#include <vector>
 
 #include "tributary/nodes/message.hpp"
 #include "tributary/nodes/snapshot.hpp"
@@ -63,7 +65,11 @@ struct RoundReport {
   double resolution = 0.0;  // to which the sums resolve the change of a term of average weight
   std::map<std::string, ScalarSum> scalars;
   VersionSpread staleness;  // of a continuous node: commits since the models were made that updates came from
+  StalenessCounts staleness_counts;
   std::shared_ptr<const Snapshot> snapshot;  // of the root: what goes with its model; null if nothing does
+  // All else that a driver with a virtual clock goes on from, if RunObserver::keeps_world() says that it is wanted:
+  // nodes, messages on their way, tasks that are worked on.
+  std::shared_ptr<const std::vector<std::byte>> world;
 };
 
 struct TrainRequest {

@@ -44,6 +44,10 @@ class ParentLink {
   [[nodiscard]] const TaskKey& key() const noexcept { return key_; }
   [[nodiscard]] Attempt attempt() const noexcept { return attempt_; }
 
+  // As it stands: nodes/persist.hpp.
+  template <typename Archive>
+  void persist(Archive& archive);
+
  private:
   void answer(NodeContext& context, Message message);
   void clear(NodeContext& context);

@@ -20,6 +20,8 @@
 
 #include "tributary/base/ids.hpp"
 #include "tributary/base/random.hpp"
+#include "tributary/base/status.hpp"
+#include "tributary/nodes/snapshot.hpp"
 
 namespace tributary {
 
@@ -110,6 +112,11 @@ class TierPolicy {
   // tasks that are open stay so.
   virtual Decision open(TierContext& context) = 0;
   virtual Decision on_event(TierContext& context, const TierEvent& event) = 0;
+
+  // All that its next decision depends on, beside what its node tells it; empty for one without a state.
+  [[nodiscard]] virtual Snapshot save() const { return {}; }
+  // kBadData: not what save() gave.
+  virtual Status restore(const Snapshot& snapshot);
 
   // The largest number of updates that one gathering counts; the scale of the exact sums follows from it.
   [[nodiscard]] virtual std::uint32_t largest_target(std::uint32_t children) const noexcept = 0;

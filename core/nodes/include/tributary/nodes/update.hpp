@@ -59,6 +59,34 @@ struct VersionSpread {
   friend bool operator==(const VersionSpread&, const VersionSpread&) = default;
 };
 
+// How many updates were how stale: none, 1, 2, 3 to 4, 5 to 8, and so on by powers of two; the last place holds all
+// beyond. Of a sum of several the mean is known, and all of them count as that.
+class StalenessCounts {
+ public:
+  static constexpr std::size_t kPlaces = 20;
+
+  void add(double staleness, std::uint64_t updates) noexcept {
+    std::size_t place = 0;
+    double most = 0.5;  // of this place: between whole numbers
+    while (staleness > most && place + 1 < kPlaces) {
+      ++place;
+      most = place <= 2 ? most + 1.0 : 2.0 * most - 0.5;
+    }
+    counts_[place] += updates;
+  }
+  void add(const StalenessCounts& other) noexcept {
+    for (std::size_t i = 0; i < kPlaces; ++i) { counts_[i] += other.counts_[i]; }
+  }
+  [[nodiscard]] const std::array<std::uint64_t, kPlaces>& counts() const noexcept { return counts_; }
+  template <typename Archive>
+  void serialize(Archive& archive) {
+    archive(counts_);
+  }
+
+ private:
+  std::array<std::uint64_t, kPlaces> counts_{};
+};
+
 struct Segment {
   std::string name;
   Payload payload;  // is_vector(): yet to be weighted; otherwise already a weighted sum

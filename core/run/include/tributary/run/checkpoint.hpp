@@ -8,10 +8,12 @@
 //             error leaves every earlier checkpoint as it was.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <map>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -36,10 +38,14 @@ struct CheckpointState {
   friend bool operator==(const CheckpointState&, const CheckpointState&) = default;
 };
 
+// All else that a simulation goes on from, as its driver saved it: RoundReport::world. Null: nothing.
+using SavedWorld = std::shared_ptr<const std::vector<std::byte>>;
+
 struct Checkpoint {
   CheckpointState state;
   std::vector<float> values;  // in the order of the spec
   std::filesystem::path path;
+  SavedWorld world;
   std::vector<std::string> warnings;  // load_latest(): newer files that were passed over, one message each
 };
 
@@ -63,7 +69,8 @@ class CheckpointStore {
 
   // Writes checkpoint-<round>.safetensors. Files of later rounds are remains of a run that was taken back to an earlier
   // round: they are removed too. A file that cannot be removed is tried again by the next save(); that is no error.
-  Status save(const ParameterSpec& spec, std::span<const float> values, const CheckpointState& state);
+  Status save(const ParameterSpec& spec, std::span<const float> values, const CheckpointState& state,
+              const SavedWorld& world = nullptr);
 
   // Why a checkpoint that is whole cannot be gone on from; OK if it can.
   using Judge = std::function<Status(const Checkpoint&)>;

@@ -2,23 +2,27 @@
 // The states of clients between their tasks, kept as files: DIRECTORY/<thousands>/<client>.safetensors.
 //
 // Real time:   every state is in its file before what the client sends leaves it.
-// Simulation:  states are in memory, and go to their files when a checkpoint is saved: what a killed run had beyond its
-//              last checkpoint is lost on both sides.
+// Simulation:  states are in memory, and go to their files with a checkpoint: what a killed run had beyond its last
+//              checkpoint is lost on both sides. mark() when the checkpoint's model is published, prepare() before it
+//              is saved, commit() after: until then the files are those of the checkpoint before, and finish_states()
+//              does what a killed run has left to do.
 // Format:      safetensors. "settled", F64; "undecided.<sequence>", F32, for each; the metadata says of which run they
-//              are (`epoch`), the next sequence and the last that was
-//              counted, and the SHA-256 of these, the client's number and the tensors.
-// Threads:     one at a time. Memory: in simulation, the states since the last flush(), and up to 256 MiB of others.
+//              are (`epoch`), the next sequence and the last that was counted, and the SHA-256 of these, the client's
+//              number and the tensors. `checkpoint`, in simulation: with which one it was written.
+// Threads:     one at a time. Memory: in simulation, the states since the last commit(), and up to 256 MiB of others.
 // Numbers:     a client without a file counts its increments from the microseconds of now on: one that has lost its
-// file
-//              never uses a number twice.
+//              file never uses a number twice.
 // Errors:      kBadData: a file that is damaged, of another client or of another model; kIo.
 #pragma once
 
 #include <cstddef>
 #include <filesystem>
 #include <memory>
+#include <string>
 #include <unordered_map>
 #include <unordered_set>
+#include <utility>
+#include <vector>
 
 #include "tributary/base/file_system.hpp"
 #include "tributary/nodes/client_state.hpp"
@@ -35,14 +39,19 @@ class ClientStates final : public ClientStateStore {
 
   Result<std::shared_ptr<const ClientState>> load(ClientIndex client) override;
   Status save(ClientIndex client, std::shared_ptr<const ClientState> state) override;
-  // Afterwards all states are in their files.
-  Status flush();
+  // Simulation: what has changed since it was last committed, as it is now.
+  using Marked = std::vector<std::pair<ClientIndex, std::shared_ptr<const ClientState>>>;
+  [[nodiscard]] Marked mark() const;
+  // Writes what was marked beside the files of before. `checkpoint`: a name that no other one has.
+  Status prepare(const Marked& marked, const std::string& checkpoint);
+  // It takes their places.
+  Status commit(const Marked& marked);
 
   [[nodiscard]] std::filesystem::path file_of(ClientIndex client) const;
 
  private:
   Result<std::shared_ptr<const ClientState>> read(ClientIndex client) const;
-  Status write(ClientIndex client, const ClientState& state);
+  Status write(ClientIndex client, const ClientState& state, const std::string& checkpoint);
   void make_room();
 
   FileSystem& files_;
@@ -54,5 +63,8 @@ class ClientStates final : public ClientStateStore {
   std::unordered_set<std::uint32_t> made_;  // directories
   std::size_t bytes_ = 0;                   // of states_
 };
+
+// Commits what was prepared in `directory` with the checkpoint of that name, and removes what was with others.
+Status finish_states(FileSystem& files, const std::filesystem::path& directory, const std::string& checkpoint);
 
 }  // namespace tributary

@@ -79,6 +79,7 @@ class Federation final : private RunObserver {
   Result<RootState> restore() override;
   Result<bool> published(const RoundReport& report, const ModelValues& model, ModelEvaluator& evaluator,
                          const DriverStatistics& statistics) override;
+  bool keeps_world(const RoundReport& report) override;
   [[nodiscard]] Version durable() const override;
   void trained(std::uint64_t tasks) override;
   Status halted(const ModelValues& model, const std::shared_ptr<const Snapshot>& snapshot) override;
@@ -93,6 +94,7 @@ class Federation final : private RunObserver {
     std::uint64_t keep_records = 0;
     std::vector<std::string> warnings;
     std::uint64_t epoch = 0;  // of the states of clients, where the run begins
+    SavedWorld world;
   };
   Result<Start> find_start();
   Result<Start> start_from(Checkpoint checkpoint);
@@ -126,6 +128,8 @@ class Federation final : private RunObserver {
     std::uint32_t threads = 1;            // that measure
     ModelValues model;
     std::shared_ptr<const Snapshot> snapshot;
+    SavedWorld world;
+    ClientStates::Marked states;
     bool save = false;
   };
 
@@ -134,7 +138,17 @@ class Federation final : private RunObserver {
   Result<Metrics> complete(MeasuredRound& round);
   void write_between_rounds(Record record);
   void keep_error(Status status);
-  Status save(const ModelValues& model, const std::shared_ptr<const Snapshot>& snapshot);
+  // What goes into a checkpoint beside the model.
+  struct Beside {
+    std::shared_ptr<const Snapshot> snapshot;
+    SavedWorld world;
+    ClientStates::Marked states;
+    bool later = false;  // it is saved while the next round goes on
+  };
+  Status save(const ModelValues& model, const Beside& beside);
+  Status take_saved_versions(const Checkpoint& checkpoint);
+  void note_saved();
+  [[nodiscard]] bool stop_is_wished() const;
   Status write_model_file(FederationOutcome& outcome);
 
   const Plan& plan_;
@@ -153,13 +167,16 @@ class Federation final : private RunObserver {
   ModelValues model_;  // at the end
   Round round_;
   Version version_;
-  std::uint64_t tasks_given_ = 0;       // by a continuous root
-  Round saved_;                         // newest checkpoint
-  std::deque<Version> saved_versions_;  // of the checkpoints that are kept, oldest first
-  Round recorded_;                      // newest whose records are all written
-  std::uint64_t round_bytes_ = 0;       // of the file then
-  bool done_ = false;                   // stopped at its accuracy
-  double earlier_seconds_ = 0.0;        // of the rounds before a resume
+  std::uint64_t tasks_given_ = 0;         // by a continuous root
+  Round saved_;                           // newest checkpoint
+  std::deque<Version> saved_versions_;    // of the checkpoints that are kept, oldest first
+  std::optional<Version> first_durable_;  // what a resumed run told the root before it went on
+  std::optional<bool> asked_to_stop_;     // of the round that is about to be published
+  ClientStates::Marked states_;           // likewise
+  Round recorded_;                        // newest whose records are all written
+  std::uint64_t round_bytes_ = 0;         // of the file then
+  bool done_ = false;                     // stopped at its accuracy
+  double earlier_seconds_ = 0.0;          // of the rounds before a resume
   FederationOutcome::Kind kind_ = FederationOutcome::Kind::kFinished;
   Metrics last_metrics_;
   bool can_evaluate_ = true;
