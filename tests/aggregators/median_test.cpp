@@ -70,6 +70,27 @@ TEST(CoordinateMedian, OfAnEvenNumberIsTheMeanOfTheTwoInTheMiddle) {
   EXPECT_THAT(median_of({{7}}), ElementsAre(7.0));
 }
 
+TEST(CoordinateMedian, GoesOnFromWhatItHasGathered) {
+  const Rows& rows = fixture();
+  const ParameterSpec spec = spec_of(rows.front().size());
+  CoordinateMedian whole;
+  CoordinateMedian again;
+  whole.begin(spec, scale());
+  again.begin(spec, scale());
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    CoordinateMedian& rule = i < 4 ? whole : again;
+    ASSERT_TRUE(rule.add(update_of(spec, rows[i], 1.0 + static_cast<double>(i)), 1).ok());
+    if (i == 3) { ASSERT_TRUE(again.restore(whole.gathered()).ok()); }
+  }
+  EXPECT_EQ(result_of(again, 3), median_of(rows));
+  EXPECT_EQ(again.contributors(), rows.size());
+  EXPECT_EQ(again.weight(), Weight::from(28).value());
+  EXPECT_EQ(again.scalars().at("loss").weight(), again.weight());
+  const ParameterSpec another = spec_of(2);
+  again.begin(another, scale());
+  EXPECT_EQ(again.restore(whole.gathered()).code(), Code::kBadData) << "of another model";
+}
+
 TEST(CoordinateMedian, DoesNotDependOnTheOrder) {
   Rows rows = fixture();
   std::ranges::sort(rows);

@@ -68,6 +68,28 @@ TEST(WeightedSum, CuttingTheTreeDoesNotChangeTheSum) {
   EXPECT_EQ(tree.contributors, 3U);
 }
 
+// Discounted sums may be larger than any that a child could send.
+TEST(WeightedSum, GoesOnFromWhatItHasGathered) {
+  constexpr int kBits = 12;
+  const ExactScale discounted = ExactScale::fine(Weight::from(1000).value(), 100, kBits);
+  WeightedSum whole;
+  whole.begin(spec_of(2), discounted);
+  WeightedSum again;
+  again.begin(spec_of(2), discounted);
+  EXPECT_TRUE(whole.gathered().empty());
+  EXPECT_TRUE(again.restore(whole.gathered()).ok());
+  const auto large = static_cast<float>(discounted.value_bound * 0.9);
+  ASSERT_TRUE(whole.add(from_client({large, -0.5F}, 900), 1U << kBits).ok());
+
+  ASSERT_TRUE(again.restore(whole.gathered()).ok());
+
+  for (WeightedSum* const sum : {&whole, &again}) { ASSERT_TRUE(sum->add(from_client({0.25F, 3.0F}, 40), 77).ok()); }
+  EXPECT_TRUE(same(again.forward(), whole.forward()));
+  EXPECT_EQ(mean_of(again), mean_of(whole));
+  again.begin(spec_of(3), discounted);
+  EXPECT_FALSE(again.restore(whole.gathered()).ok()) << "of another model";
+}
+
 TEST(WeightedSum, PermutingChildrenDoesNotChangeTheSum) {
   Rng rng(11);
   std::vector<Update> updates;

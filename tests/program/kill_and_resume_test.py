@@ -37,8 +37,8 @@ class KillAndResumeTest(ProgramTest):
                 return
             time.sleep(0.002)
 
-    def kill_at_moments(self, moments, *arguments):
-        """Kills the run at so many moments of its training, resumes, compares; returns how many stood in the middle."""
+    def kill_at_moments(self, moments, *arguments, by=signal.SIGKILL):
+        """Ends the run at so many moments of its training, resumes, compares; returns how many stood in the middle."""
         begin = time.monotonic()
         whole = self.train(self.file, "whole", *arguments)
         expected = self.model_digest(whole)
@@ -54,7 +54,7 @@ class KillAndResumeTest(ProgramTest):
             moment = f"round {after} and {delay * 1e3:.1f} ms"
             self.wait_for_rounds(directory, after, process)
             time.sleep(delay)
-            process.send_signal(signal.SIGKILL)
+            process.send_signal(by)
             process.communicate()
             middle += any((directory / "checkpoints").glob("checkpoint-*")) and not (directory / "model.safetensors").exists()
             self.run_program("run", "--resume", directory, "--quiet")
@@ -90,7 +90,7 @@ class KillAndResumeTest(ProgramTest):
         kinds = {
             "fedbuff": {"tiers": "{default: {policy: buffered, buffer: 2}}"},
             "fedasync": {"tiers": "{0: {policy: asynchronous}}", "checkpoint.every": 3},
-            "scaffold": {"algorithm.kind": "scaffold", "algorithm.weighting": "uniform",
+            "scaffold": {"algorithm.kind": "scaffold", "algorithm.weighting": "uniform", "evaluation.stop_at_accuracy": 1,
                          "tiers": "{default: {policy: buffered, buffer: 2}}", "checkpoint.every": 2},
             "fedyogi": {"server_optimizer.kind": "fedyogi", "simulation.devices.drop_out": 0.1,
                         "tiers": "{0: {policy: buffered, buffer: 2}, 1: {cohort: {count: 2}, local_rounds: 2}}"},
@@ -98,11 +98,12 @@ class KillAndResumeTest(ProgramTest):
                       "simulation.faults.drop": 0.05, "simulation.faults.duplicate": 0.1, "simulation.faults.delay": 0.2},
         }
         for kind, keys in kinds.items():
-            with self.subTest(kind=kind):
-                self.work = self.work / kind
-                self.work.mkdir()
-                middle = self.kill_at_moments((MOMENTS + 3) // 4, *settings(rounds=120, **unequal, **keys))
-                self.assertGreaterEqual(middle, MOMENTS // 8)
+            for by in [signal.SIGKILL, signal.SIGINT] if MOMENTS > 4 or kind == "scaffold" else [signal.SIGKILL]:
+                with self.subTest(kind=kind, by=by):
+                    self.work = self.work / f"{kind}-{by}"
+                    self.work.mkdir()
+                    middle = self.kill_at_moments((MOMENTS + 3) // 4, *settings(rounds=120, **unequal, **keys), by=by)
+                    self.assertGreaterEqual(middle, MOMENTS // 8)
 
     def interrupted_with_states(self, name):
         """A run with states of clients that was killed after some checkpoints, and the model that it should end with."""

@@ -300,6 +300,7 @@ TEST_F(FaultSchedules, ARunThatIsCutOffAnywhereGoesOnToTheSameBits) {
       EXPECT_EQ(report.contributors, wanted.contributors) << "round " << round;
       EXPECT_EQ(report.state.reported, wanted.state.reported) << "round " << round;
       EXPECT_EQ(report.staleness, wanted.staleness) << "round " << round;
+      EXPECT_EQ(report.refused, wanted.refused) << "round " << round;
     }
     if (resumed.observer.starts == 1 && whole.observer.starts == 1) {
       for (const auto& [round, clock] : resumed.observer.clocks) {

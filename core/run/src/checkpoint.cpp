@@ -373,6 +373,12 @@ Result<Checkpoint> CheckpointStore::load_latest(const ParameterSpec& spec, const
                 fmt::format("no checkpoint in {} can be used:\n{}", directory_.string(), fmt::join(warnings, "\n")));
 }
 
+Status check_if_checkpoint(FileSystem& files, const fs::path& path) {
+  const Result<SafetensorsFile> file = SafetensorsFile::open(files, path);
+  if (!file.ok() || !file->metadata().contains(kFormatKey)) { return {}; }
+  return inspect_checkpoint(files, path).status();
+}
+
 Result<CheckpointFacts> inspect_checkpoint(FileSystem& files, const fs::path& path) {
   TRIBUTARY_ASSIGN_OR_RETURN(const SafetensorsFile file, SafetensorsFile::open(files, path));
   return internal::with_memory_guard(file.name(), [&]() -> Result<CheckpointFacts> {

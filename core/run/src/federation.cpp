@@ -618,7 +618,7 @@ Result<bool> Federation::published(const RoundReport& report, const ModelValues&
                             .model = model,
                             .snapshot = report.snapshot,
                             .world = report.world,
-                            .states = std::move(states),
+                            .states = states,
                             .save = due && !waits};
   if (!waits) { return false; }
   TRIBUTARY_ASSIGN_OR_RETURN(const Metrics metrics, complete_round());

@@ -13,6 +13,7 @@
 #include "node_settings.hpp"
 #include "tributary/base/duration.hpp"
 #include "tributary/nodes/finite.hpp"
+#include "tributary/run/checkpoint.hpp"
 #include "tributary/training/training_time.hpp"
 
 namespace tributary {
@@ -146,6 +147,9 @@ Result<PreparedRun> prepare_run(Configuration configuration, Tree tree, const Ex
                                                                                       .clients = tree.clients()}));
   // A file to start from is read now: a mistake in it should not wait for the run.
   if (!configuration.model.initial.empty()) {
+    TRIBUTARY_RETURN_IF_ERROR(
+        check_if_checkpoint(real_file_system(), configuration.resolve(configuration.model.initial))
+            .with_context("model.initial"));
     TRIBUTARY_ASSIGN_OR_RETURN(const std::vector<float> initial, made.factory->initial_model(configuration.seed));
     const ParameterSpec& spec = made.factory->spec();
     if (initial.size() != spec.parameters()) {

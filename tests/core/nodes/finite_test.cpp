@@ -3,13 +3,16 @@
 
 #include <gtest/gtest.h>
 
+#include <fstream>
 #include <limits>
+#include <string>
 #include <utility>
 #include <vector>
 
 #include "support/federation.hpp"
 #include "support/scratch_directory.hpp"
 #include "tributary/data/model_file.hpp"
+#include "tributary/run/checkpoint.hpp"
 #include "tributary/run/prepared_run.hpp"
 
 namespace tributary {
@@ -64,6 +67,35 @@ TEST(Finite, AFileToStartFromIsCheckedBeforeTheRun) {
             bad_data("model.initial: " + file.string() +
                      ": tensor b has 1 of 4 values that are not finite, the first is inf at index 0; a run starts from "
                      "finite numbers"));
+}
+
+// A model alone has no digest. A checkpoint has one, and is not taken for a model once it is damaged.
+TEST(Finite, ACheckpointToStartFromMustBeWhole) {
+  const testing::ScratchDirectory directory;
+  const ParameterSpec spec = ParameterSpec::create({{"a", {2}}, {"b", {2, 2}}}).value();
+  CheckpointStore store(real_file_system(), directory.path(), 1);
+  ASSERT_TRUE(store.save(spec, std::vector<float>{1, 2, 3, 4, 5, 6}, {.round = Round{3}}).ok());
+  const std::filesystem::path file = store.list().value().front().path;
+  EXPECT_TRUE(check_if_checkpoint(real_file_system(), file).ok());
+  Configuration configuration;
+  configuration.data.source = DataConfig::Source::kNone;
+  configuration.model.initial = file.string();
+  configuration.trainer.kind = "command";
+  configuration.trainer.command = {"true", "{output}"};
+  ExtensionRegistry extensions;
+  register_builtin_aggregators(extensions);
+  TrainerRegistry trainers;
+  register_builtin_trainers(trainers);
+  EXPECT_TRUE(prepare_run(configuration, testing::make_tree({1, 0}), extensions, trainers).ok());
+
+  std::vector<std::byte> bytes = read_file(real_file_system(), file, std::uint64_t{1} << 20U).value();
+  bytes.back() ^= std::byte{1};
+  std::ofstream(file, std::ios::binary) << std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+
+  const Status refused = prepare_run(configuration, testing::make_tree({1, 0}), extensions, trainers).status();
+  EXPECT_EQ(refused.code(), Code::kBadData);
+  EXPECT_NE(refused.message().find("model.initial: "), std::string::npos) << refused.message();
+  EXPECT_NE(refused.message().find("damaged"), std::string::npos) << refused.message();
 }
 
 }  // namespace

@@ -96,6 +96,33 @@ TEST(Checkpoint, StatesOfPartsComeBackBitForBitBesideAModelThatOthersCanRead) {
   EXPECT_EQ(facts.state.snapshot.texts, state.snapshot.texts);
 }
 
+TEST(Checkpoint, AWorldComesBackBesideAModelThatOthersCanRead) {
+  const ScratchDirectory scratch;
+  CheckpointStore store(real_file_system(), scratch.path(), 2);
+  CheckpointState state = state_of(3);
+  for (const std::size_t size : {std::size_t{1}, std::size_t{8}, std::size_t{13}}) {
+    const auto world = std::make_shared<const std::vector<std::byte>>(size, std::byte{0x5A});
+    ASSERT_TRUE(store.save(small_spec(), values_of(3), state, world).ok());
+    const Checkpoint read = store.load_latest(small_spec()).value();
+
+    EXPECT_EQ(read.state, state);
+    EXPECT_EQ(read.values, values_of(3));
+    ASSERT_NE(read.world, nullptr);
+    EXPECT_EQ(read.world->size(), (size + 7) / 8 * 8) << "filled up with zeros";
+    EXPECT_TRUE(std::equal(world->begin(), world->end(), read.world->begin()));
+    EXPECT_EQ(inspect_checkpoint(real_file_system(), read.path)->spec, small_spec());
+    const SafetensorsFile file = SafetensorsFile::open(real_file_system(), read.path).value();
+    EXPECT_EQ(file.metadata().at("tributary.checkpoint"), "3");
+
+    std::vector<std::byte> bytes = read_file(real_file_system(), read.path, std::uint64_t{1} << 20U).value();
+    bytes[bytes.size() - values_of(3).size() * sizeof(float) - 1] ^= std::byte{1};  // the last of the world
+    const std::string_view damaged(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    std::ofstream(read.path, std::ios::binary) << damaged;
+    EXPECT_EQ(store.load(read.path, small_spec()).status().code(), Code::kBadData);
+    EXPECT_EQ(inspect_checkpoint(real_file_system(), read.path).status().code(), Code::kBadData);
+  }
+}
+
 TEST(Checkpoint, TheSeedOfFuzzingIsACheckpointOfToday) {
   const auto seed = std::filesystem::path(TRIBUTARY_SOURCE_DIR) / "tests/fuzz/corpus/checkpoint/round1.safetensors";
   const Result<CheckpointFacts> facts = inspect_checkpoint(real_file_system(), seed);

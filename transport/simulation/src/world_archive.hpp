@@ -11,7 +11,6 @@
 #include <bit>
 #include <cereal/cereal.hpp>
 #include <cereal/types/array.hpp>
-#include <cereal/types/chrono.hpp>
 #include <cereal/types/common.hpp>
 #include <cereal/types/map.hpp>
 #include <cereal/types/optional.hpp>
@@ -21,6 +20,7 @@
 #include <cereal/types/utility.hpp>
 #include <cereal/types/variant.hpp>
 #include <cereal/types/vector.hpp>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -93,6 +93,7 @@ class WorldReader : public cereal::InputArchive<WorldReader, cereal::AllowEmptyC
 
   void get(void* data, std::size_t size) {
     if (size > in_.size()) { throw cereal::Exception("it ends too early"); }
+    if (size == 0) { return; }  // of an empty container, which may have no place
     std::memcpy(data, in_.data(), size);
     in_ = in_.subspan(size);
   }
@@ -148,6 +149,19 @@ void CEREAL_LOAD_FUNCTION_NAME(WorldReader& archive, T& value) {
   } else {
     archive.get(&value, sizeof value);
   }
+}
+
+// Times count from the beginning. Sums of two of them fit, but for the end of time, which is never added to.
+inline void CEREAL_SAVE_FUNCTION_NAME(WorldWriter& archive, const std::chrono::nanoseconds& time) {
+  archive(std::int64_t{time.count()});
+}
+inline void CEREAL_LOAD_FUNCTION_NAME(WorldReader& archive, std::chrono::nanoseconds& time) {
+  constexpr std::int64_t kMost = std::int64_t{1} << 61U;
+  std::int64_t count = 0;
+  archive(count);
+  time = std::chrono::nanoseconds(count);
+  const bool possible = count >= 0 && (count <= kMost || time == std::chrono::nanoseconds::max());
+  if (!possible) { throw cereal::Exception("it holds a time that cannot be"); }
 }
 
 template <typename Archive, typename T>

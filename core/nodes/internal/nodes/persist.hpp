@@ -187,9 +187,9 @@ void InnerNode::persist_local_increments(Archive& archive) {
 template <typename Archive>
 void InnerNode::persist(Archive& archive) {
   archive(task_generation_, own_model_, model_, coded_, broadcast_, epoch_, members_, version_, round_, global_round_,
-          open_, evaluate_first_, cohort_, tasks_, decided_, tasks_given_, round_scale_, state_, refused_, staleness_, staleness_counts_,
-          probe_pause_, probe_clock_, abandoned_in_a_row_, publishing_, unpublished_, published_.model,
-          published_.snapshot, done_, last_trouble_, lasting_failures_);
+          open_, evaluate_first_, cohort_, tasks_, decided_, tasks_given_, round_scale_, state_, refused_, staleness_,
+          staleness_counts_, probe_pause_, probe_clock_, abandoned_in_a_row_, publishing_, unpublished_,
+          published_.model, published_.snapshot, done_, last_trouble_, lasting_failures_);
   archive(local_members_, inquirers_, contents_, anchors_, progress_, due_, undecided_, parent_key_, parent_model_,
           parent_coded_, remaining_, local_round_, local_commits_, weight_units_, local_scalars_, local_contributors_);
   ledger_.persist(archive);

@@ -92,5 +92,8 @@ class CheckpointStore {
 };
 
 Result<CheckpointFacts> inspect_checkpoint(FileSystem& files, const std::filesystem::path& path);
+// What says of itself that it is a checkpoint must be a whole one, of a format that is known. OK for any other file,
+// and for what cannot be read as safetensors.
+Status check_if_checkpoint(FileSystem& files, const std::filesystem::path& path);
 
 }  // namespace tributary
