@@ -118,20 +118,26 @@ sources() { git ls-files '*.cpp' '*.hpp'; }
 
 check_format() { sources | xargs clang-format-19 --dry-run -Werror; }
 
-# check_tidy ARGUMENTS...: clang-tidy on the sources of the libraries and the program. libtorch's headers alone take it half
-# a minute a file: those few files are left to the compiler's warnings. Every check looks at all headers of every file: the
-# quick run has those that find mistakes which compilers and tests miss, and all of .clang-tidy have their turn in the
-# long run. Warnings are g++'s business: clang knows others.
+# check_tidy ARGUMENTS...: clang-tidy on the sources whose names it is given. libtorch's headers alone take it half a minute
+# a file: those few files are left to the compiler's warnings. Every check looks at all headers of every file: the quick
+# run has those that find mistakes which compilers and tests miss, in what a federation runs on; all of .clang-tidy and
+# all sources have their turn in the long run. Warnings are g++'s business: clang knows others.
 readonly quick_checks='-*,bugprone-use-after-move,bugprone-dangling-handle,bugprone-integer-division,'\
 'bugprone-branch-clone,bugprone-unused-return-value,bugprone-sizeof-expression,bugprone-inc-dec-in-conditions,'\
 'misc-redundant-expression,modernize-use-override,performance-for-range-copy,performance-move-const-arg,'\
 'performance-unnecessary-copy-initialization,performance-noexcept-move-constructor,'\
 'readability-container-size-empty,readability-duplicate-include'
 check_tidy() {
-  git ls-files 'core/*/src/*.cpp' ':!core/torch/*' 'topology/src/*.cpp' 'aggregators/src/*.cpp' 'privacy/src/*.cpp' \
-    'transport/*/src/*.cpp' 'cli/*.cpp' | xargs -P "$(nproc)" -n 4 clang-tidy-19 -p build/dev --quiet \
-      --warnings-as-errors='*' --extra-arg=-w "$@"
+  xargs -P "$(nproc)" -n 4 clang-tidy-19 -p build/dev --quiet --warnings-as-errors='*' --extra-arg=-w "$@"
 }
+# What a federation runs on, and then everything that clang-tidy looks at.
+heart() { git ls-files 'core/nodes/src/*.cpp' 'core/run/src/*.cpp' 'aggregators/src/*.cpp' 'transport/*/src/*.cpp'; }
+all_but_libtorch() {
+  git ls-files 'core/*/src/*.cpp' ':!core/torch/*' 'topology/src/*.cpp' 'aggregators/src/*.cpp' 'privacy/src/*.cpp' \
+    'transport/*/src/*.cpp' 'cli/*.cpp'
+}
+quick_tidy() { heart | check_tidy "--checks=$quick_checks"; }
+full_tidy() { all_but_libtorch | check_tidy; }
 
 # build PRESET [CMAKE OPTIONS...]
 build() {
@@ -146,7 +152,7 @@ part_promises() {
     step "measured promises" python3 benchmarks/promises.py --program build/dev/bin/tributary
 }
 part_analyzer() {
-  step "configure dev" cmake --preset dev -DTRIBUTARY_BUILD_FUZZERS=OFF && step "clang-tidy, all of it" check_tidy
+  step "configure dev" cmake --preset dev -DTRIBUTARY_BUILD_FUZZERS=OFF && step "clang-tidy, all of it" full_tidy
 }
 part_asan() { build asan && run_ctest "tests under asan" asan -LE long; }
 part_tsan() { build tsan && run_ctest "tests under tsan" tsan -LE long; }
@@ -185,7 +191,7 @@ if [ "$quick" = yes ]; then
     step "installed tree serves another project" tests/install/run.sh build/dev
   fi
   step "clang-format" check_format
-  step "clang-tidy" check_tidy "--checks=$quick_checks"
+  step "clang-tidy" quick_tidy
 fi
 for part in $parts; do long_part "$part"; done
 

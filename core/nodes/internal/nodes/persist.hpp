@@ -160,7 +160,9 @@ void InnerNode::persist_extensions(Archive& archive) {
     const std::size_t parameters = settings_.spec->parameters();
     if (!policy.empty()) { archive.require(settings_.policy->restore(policy)); }
     if (!optimizer.empty()) { archive.require(settings_.optimizer->restore(optimizer, parameters)); }
-    if (server_) { archive.require(server_->restore(server, parameters)); }
+    if (!server.empty()) {
+      archive.require(server_ ? server_->restore(server, parameters) : bad_data("no such method"));
+    }
     if (open_) {
       settings_.rule->begin(*settings_.spec, round_scale_, settings_.increments);
       archive.require(settings_.rule->restore(gathered));

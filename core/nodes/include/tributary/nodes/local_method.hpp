@@ -74,7 +74,7 @@ class MethodServer {
   // What clients are given beside the model; each of spec's size, of floats.
   [[nodiscard]] virtual std::vector<Segment> broadcast(const ParameterSpec& spec) const = 0;
   [[nodiscard]] virtual Snapshot save() const = 0;
-  // kBadData: not what save() gave for such a model. An empty snapshot is the beginning.
+  // After at least one commit. kBadData: not what save() gave for such a model.
   virtual Status restore(const Snapshot& snapshot, std::size_t parameters) = 0;
 };
 
