@@ -45,12 +45,8 @@ TEST(Finite, TheTensorIsNamed) {
             "tensor b has 2 of 4 values that are not finite, the first is nan at index 1");
 }
 
-// Whatever trains it: a model's file is looked at before anything runs.
-TEST(Finite, AFileToStartFromIsCheckedBeforeTheRun) {
-  const testing::ScratchDirectory directory;
-  const auto file = directory / "start.safetensors";
-  const ParameterSpec spec = ParameterSpec::create({{"a", {2}}, {"b", {2, 2}}}).value();
-  ASSERT_TRUE(write_model(real_file_system(), file, spec, std::vector<float>{1, 2, kInfinity, 4, 5, 6}).ok());
+// What a run with a program as its trainer says of such a file.
+Status start_from(const std::filesystem::path& file) {
   Configuration configuration;
   configuration.data.source = DataConfig::Source::kNone;
   configuration.model.initial = file.string();
@@ -60,10 +56,17 @@ TEST(Finite, AFileToStartFromIsCheckedBeforeTheRun) {
   register_builtin_aggregators(extensions);
   TrainerRegistry trainers;
   register_builtin_trainers(trainers);
+  return prepare_run(configuration, testing::make_tree({1, 0}), extensions, trainers).status();
+}
 
-  const auto composition = prepare_run(configuration, testing::make_tree({1, 0}), extensions, trainers);
+// Whatever trains it: a model's file is looked at before anything runs.
+TEST(Finite, AFileToStartFromIsCheckedBeforeTheRun) {
+  const testing::ScratchDirectory directory;
+  const auto file = directory / "start.safetensors";
+  const ParameterSpec spec = ParameterSpec::create({{"a", {2}}, {"b", {2, 2}}}).value();
+  ASSERT_TRUE(write_model(real_file_system(), file, spec, std::vector<float>{1, 2, kInfinity, 4, 5, 6}).ok());
 
-  EXPECT_EQ(composition.status(),
+  EXPECT_EQ(start_from(file),
             bad_data("model.initial: " + file.string() +
                      ": tensor b has 1 of 4 values that are not finite, the first is inf at index 0; a run starts from "
                      "finite numbers"));
@@ -77,22 +80,13 @@ TEST(Finite, ACheckpointToStartFromMustBeWhole) {
   ASSERT_TRUE(store.save(spec, std::vector<float>{1, 2, 3, 4, 5, 6}, {.round = Round{3}}).ok());
   const std::filesystem::path file = store.list().value().front().path;
   EXPECT_TRUE(check_if_checkpoint(real_file_system(), file).ok());
-  Configuration configuration;
-  configuration.data.source = DataConfig::Source::kNone;
-  configuration.model.initial = file.string();
-  configuration.trainer.kind = "command";
-  configuration.trainer.command = {"true", "{output}"};
-  ExtensionRegistry extensions;
-  register_builtin_aggregators(extensions);
-  TrainerRegistry trainers;
-  register_builtin_trainers(trainers);
-  EXPECT_TRUE(prepare_run(configuration, testing::make_tree({1, 0}), extensions, trainers).ok());
+  EXPECT_TRUE(start_from(file).ok());
 
   std::vector<std::byte> bytes = read_file(real_file_system(), file, std::uint64_t{1} << 20U).value();
   bytes.back() ^= std::byte{1};
   std::ofstream(file, std::ios::binary) << std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size());
 
-  const Status refused = prepare_run(configuration, testing::make_tree({1, 0}), extensions, trainers).status();
+  const Status refused = start_from(file);
   EXPECT_EQ(refused.code(), Code::kBadData);
   EXPECT_NE(refused.message().find("model.initial: "), std::string::npos) << refused.message();
   EXPECT_NE(refused.message().find("damaged"), std::string::npos) << refused.message();

@@ -196,7 +196,7 @@ class Simulation final : private internal::RuntimeEnvironment {
       job.waits = true;
       queue_.push(in(wait), DeviceReady{number});
     } else {
-      begin_work();
+      work_.begin(now_);
     }
     queue_.push(job.due, Trained{node, number}, kTraining);
     return number;
@@ -246,7 +246,7 @@ class Simulation final : private internal::RuntimeEnvironment {
   Job end_job(JobId number) {
     auto ended = jobs_.extract(number);
     Job job = std::move(ended.mapped());
-    if (!real_clock() && !job.waits) { end_work(); }
+    if (!real_clock() && !job.waits) { work_.end(now_); }
     return job;
   }
 
@@ -288,24 +288,13 @@ class Simulation final : private internal::RuntimeEnvironment {
     }
   }
 
-  // Whoever works from a to b adds b - a, and until then the present less a.
-  void begin_work() {
-    if (real_clock()) { return; }
-    work_seconds_ -= seconds(now_);
-    ++working_;
-  }
-  void end_work() {
-    work_seconds_ += seconds(now_);
-    --working_;
-  }
-  [[nodiscard]] double work_seconds() const { return work_seconds_ + static_cast<double>(working_) * seconds(now_); }
   static double seconds(Instant time) { return std::chrono::duration<double>(time).count(); }
 
   // Edges, of which there may be many, are left out until the end.
   void measure() {
     const internal::RuntimeStatistics& of_nodes = nodes_.statistics();
     statistics_.clock = now_ - begun_;
-    statistics_.work_seconds = work_seconds() - earlier_work_seconds_;
+    statistics_.work_seconds = work_.until(now_) - earlier_work_seconds_;
     statistics_.train_time = pool_.train_time();
     statistics_.tasks_trained = pool_.jobs_done();
     statistics_.merge_time = of_nodes.merge_time;
@@ -347,7 +336,7 @@ class Simulation final : private internal::RuntimeEnvironment {
 
   template <typename Archive>
   void persist(Archive& archive, RootState& root) {
-    archive(now_, jobs_given_, work_seconds_, working_, doomed_, attempts_, jobs_);
+    archive(now_, jobs_given_, work_.seconds, work_.nodes, doomed_, attempts_, jobs_);
     faults_.persist(archive);
     network_.persist(archive);
     nodes_.persist(archive, root);
@@ -390,7 +379,7 @@ class Simulation final : private internal::RuntimeEnvironment {
       return resource_exhausted("there is not enough memory for it");
     }
     begun_ = now_;
-    earlier_work_seconds_ = work_seconds();
+    earlier_work_seconds_ = work_.until(now_);
     submit_anew();
     answer_publication(false, nodes_.incarnation(plan_.tree().root()));
     return {};
@@ -453,7 +442,7 @@ class Simulation final : private internal::RuntimeEnvironment {
     const auto job = jobs_.find(ready.job);
     if (job == jobs_.end()) { return; }
     job->second.waits = false;
-    begin_work();
+    work_.begin(now_);
   }
 
   void handle(const Restart& restart) {
@@ -507,9 +496,8 @@ class Simulation final : private internal::RuntimeEnvironment {
   JobId jobs_given_ = 0;
   std::unordered_map<JobId, Job> jobs_;
   std::unordered_map<ClientIndex, std::pair<Round, std::uint32_t>> attempts_;  // at a task, where devices leave
-  double work_seconds_ = 0.0;          // of clients that train: less the moments at which they began
+  internal::BusyTime work_;            // of clients that train, by the virtual clock
   double earlier_work_seconds_ = 0.0;  // of what this run has gone on from
-  std::size_t working_ = 0;
   const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
   std::optional<Status> outcome_;
   internal::NodeRuntime nodes_;
