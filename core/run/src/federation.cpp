@@ -44,13 +44,12 @@ Result<std::vector<std::uint64_t>> numbers_of(const Checkpoint& checkpoint, cons
   if (found == checkpoint.state.extra.end()) { return numbers; }
   const char* at = found->second.data();
   const char* const last = at + found->second.size();
-  while (at != last) {
-    if (!numbers.empty() && *at++ != ' ') { break; }
+  for (;; ++at) {
     const auto [end, error] = std::from_chars(at, last, numbers.emplace_back());
-    if (error != std::errc{}) { break; }
     at = end;
+    if (error == std::errc{} && at == last) { return numbers; }
+    if (error != std::errc{} || *at != ' ') { break; }
   }
-  if (at == last && !numbers.empty()) { return numbers; }
   return bad_data(fmt::format("{}: {} are not whole numbers", checkpoint.path.string(), key));
 }
 
