@@ -2,6 +2,7 @@
 #include "commands/bench_training.hpp"
 
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 #include <algorithm>
 #include <atomic>

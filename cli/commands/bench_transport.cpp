@@ -2,6 +2,7 @@
 #include "commands/bench_transport.hpp"
 
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 #include <algorithm>
 #include <array>

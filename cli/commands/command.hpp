@@ -3,7 +3,6 @@
 // line in src/commands.inc.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <functional>
 #include <ostream>
 #include <span>
@@ -11,6 +10,11 @@
 
 #include "tributary/base/status.hpp"
 #include "tributary/base/terminal.hpp"
+
+// Whatever includes CLI11 compiles half of it: only those do that declare options.
+namespace CLI {
+class App;
+}
 
 namespace tributary::cli {
 

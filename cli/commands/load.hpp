@@ -2,7 +2,6 @@
 // What several commands do with a configuration: read it with overrides, build its tree, compose a plan.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -15,6 +14,10 @@
 #include "tributary/simulation/driver.hpp"
 #include "tributary/topology/topology.hpp"
 #include "tributary/training/trainer_registry.hpp"
+
+namespace CLI {
+class App;
+}
 
 namespace tributary::cli {
 
