@@ -6,6 +6,7 @@
 #include "tributary/aggregators/fednova.hpp"
 #include "tributary/aggregators/fedprox.hpp"
 #include "tributary/aggregators/median.hpp"
+#include "tributary/aggregators/mtgc.hpp"
 #include "tributary/aggregators/qfedavg.hpp"
 #include "tributary/aggregators/scaffold.hpp"
 #include "tributary/aggregators/server_optimizers.hpp"
@@ -32,6 +33,8 @@ void register_builtin_aggregators(ExtensionRegistry& registry) {
                             [](const LocalMethodSettings& settings) { return std::make_unique<QFedAvg>(settings); });
   registry.add_local_method("scaffold", "control variates take out what sets each client's data apart",
                             [](const LocalMethodSettings& settings) { return std::make_unique<Scaffold>(settings); });
+  registry.add_local_method("mtgc", "control variates on each edge of the tree, for groups that differ as clients do",
+                            [](const LocalMethodSettings& settings) { return std::make_unique<Mtgc>(settings); });
   registry.add_local_method("feddyn", "each client's pull follows what it has sent before",
                             [](const LocalMethodSettings& settings) { return std::make_unique<FedDyn>(settings); });
   registry.add_local_method("fednova",

@@ -11,11 +11,11 @@ constexpr const char* kChange = "change";
 
 class FedDynServer final : public MethodServer {
  public:
-  explicit FedDynServer(const LocalMethodSettings& settings) : settings_(settings), sum_(kChange) {}
+  explicit FedDynServer(Weight registered) : registered_(registered), sum_(kChange) {}
 
   void commit(const ParameterSpec& spec, const AggregationRule& rule, std::span<float> model) override {
     sum_.add(spec.parameters(), rule);
-    const double all = settings_.weight.value();
+    const double all = registered_.value();
     for_each_trainable(spec, [&](std::size_t i) {
       model[i] = static_cast<float>(static_cast<double>(model[i]) + sum_.values()[i] / all);
     });
@@ -27,7 +27,7 @@ class FedDynServer final : public MethodServer {
   }
 
  private:
-  LocalMethodSettings settings_;
+  Weight registered_;
   internal::StateSum sum_;
 };
 
@@ -43,8 +43,11 @@ Result<Drift> FedDyn::drift(const MethodTask& task) const {
 
 Status FedDyn::prepare(const MethodTask& task, const TrainingFacts& /*facts*/, ClientUpdate& update) const {
   const std::span<const float> change = update.delta.values();
-  internal::set_increment(task.spec, kChange, settings_.grid_bits, update,
-                          [&](std::size_t i) { return static_cast<double>(change[i]); });
+  auto increment = std::make_shared<std::vector<float>>(task.spec.parameters(), 0.0F);
+  for_each_trainable(task.spec, [&](std::size_t i) {
+    (*increment)[i] = internal::on_grid(static_cast<double>(change[i]), settings_.grid_bits);
+  });
+  internal::set_increment(kChange, std::move(increment), update);
   return {};
 }
 
@@ -52,8 +55,8 @@ std::vector<std::string> FedDyn::increments() const {
   return {kChange};
 }
 
-std::unique_ptr<MethodServer> FedDyn::make_server() const {
-  return std::make_unique<FedDynServer>(settings_);
+std::unique_ptr<MethodServer> FedDyn::make_server(Weight registered) const {
+  return std::make_unique<FedDynServer>(registered);
 }
 
 }  // namespace tributary

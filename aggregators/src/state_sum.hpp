@@ -3,7 +3,7 @@
 // weight: whole numbers on the grid of the sums, so exact as long as they stay below 2^53 steps of it. A client's grows
 // by increments on that same grid.
 //
-// Threads: a StateSum is one node's; the functions are pure.
+// Threads: a StateSum is one node's; on_grid() is pure.
 #pragma once
 
 #include <cmath>
@@ -12,7 +12,6 @@
 #include <utility>
 #include <vector>
 
-#include "tributary/aggregators/gradient_steps.hpp"
 #include "tributary/nodes/local_method.hpp"
 
 namespace tributary::internal {
@@ -58,13 +57,9 @@ inline float on_grid(double value, int bits) {
       std::ldexp(std::nearbyint(std::ldexp(static_cast<double>(static_cast<float>(value)), bits)), -bits));
 }
 
-// Gives an update the increment `value(i)` of trainable values, on the grid: beside its change, and as that of the
-// client's state.
-template <typename Value>
-void set_increment(const ParameterSpec& spec, const std::string& name, int bits, ClientUpdate& update,
-                   const Value& value) {
-  auto increment = std::make_shared<std::vector<float>>(spec.parameters(), 0.0F);
-  for_each_trainable(spec, [&](std::size_t i) { (*increment)[i] = on_grid(value(i), bits); });
+// Gives an update an increment that lies on the grid: beside its change, and as that of the client's state.
+inline void set_increment(const std::string& name, std::shared_ptr<const std::vector<float>> increment,
+                          ClientUpdate& update) {
   update.state = increment;
   update.increments = {{name, Payload::floats(std::move(increment)), {}}};
 }

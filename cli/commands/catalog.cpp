@@ -11,6 +11,7 @@ std::span<const CatalogSection> configuration_catalog() {
         {"fedsgd", "one step on all of a client's samples per round"},
         {"qfedavg", "FedAvg in which clients on which the model does badly count for more (Li et al. 2020)"},
         {"scaffold", "control variates take out what sets clients' data apart (Karimireddy et al. 2020)"},
+        {"mtgc", "the same on each edge of the tree (Fang et al. 2024)"},
         {"feddyn", "each client's pull follows what it has sent (Acar et al. 2021)"},
         {"fedprox", "FedAvg with a pull towards the round's model (Li et al. 2020)"},
         {"fednova", "FedAvg of changes divided by the steps that made them (Wang et al. 2020)"}}},

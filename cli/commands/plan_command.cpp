@@ -51,7 +51,7 @@ CostOptions cost_options(const PreparedRun& composition) {
   std::size_t down = 1;
   std::size_t up = 1;
   if (const LocalMethod* const method = plan.local_method()) {
-    const std::unique_ptr<MethodServer> server = method->make_server();
+    const std::unique_ptr<MethodServer> server = method->make_server(plan.registered_weight(plan.tree().root()));
     down += server ? server->broadcast(plan.spec()).size() : 0;
     up += method->increments().size();
   }

@@ -271,7 +271,7 @@ Status run_here(const Context& context, Prepared& prepared) {
 
 // What an aggregator sends names the increments of clients' states in it, in a message of bounded size.
 Status check_members(const Plan& plan) {
-  if (!keeps_states(plan)) { return {}; }
+  if (!keeps_states(plan) || plan.local_method()->parents_own_states()) { return {}; }
   const Tree& tree = plan.tree();
   std::vector<std::uint64_t> below(tree.size(), 0);
   for (std::uint32_t n = tree.size(); n-- > 1;) {

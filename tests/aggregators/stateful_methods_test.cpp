@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// One step of SCAFFOLD and of FedDyn against their formulas, by hand.
+// One step of SCAFFOLD, of MTGC and of FedDyn against their formulas, by hand.
 #include <gtest/gtest.h>
 
 #include <cmath>
 #include <vector>
 
 #include "tributary/aggregators/feddyn.hpp"
+#include "tributary/aggregators/mtgc.hpp"
 #include "tributary/aggregators/scaffold.hpp"
 #include "tributary/aggregators/weighted_sum.hpp"
 
@@ -34,7 +35,6 @@ ClientUpdate changed_by(std::vector<float> delta, double weight) {
 LocalMethodSettings settings() {
   LocalMethodSettings made;
   made.clients = 4;
-  made.weight = Weight::from(8).value();
   made.alpha = 0.5;
   made.grid_bits = 20;
   return made;
@@ -111,7 +111,7 @@ Snapshot committed(MethodServer& server, const std::vector<std::pair<double, std
 }
 
 TEST(Scaffold, TheRootsVariateIsTheMeanOverAllClientsCountedOrNot) {
-  const std::unique_ptr<MethodServer> server = Scaffold(settings()).make_server();
+  const std::unique_ptr<MethodServer> server = Scaffold(settings()).make_server(Weight::from(8).value());
   std::vector<float> model(4, 5.0F);
   EXPECT_EQ(*server->broadcast(spec()).front().payload.shared_floats(), list({0.0F, 0.0F, 0.0F, 0.0F}));
 
@@ -120,11 +120,46 @@ TEST(Scaffold, TheRootsVariateIsTheMeanOverAllClientsCountedOrNot) {
 
   EXPECT_EQ(*server->broadcast(spec()).front().payload.shared_floats(), list({1.0F, -1.5F, 0.0F, 0.0F}));
   EXPECT_EQ(model, list({5.0F, 5.0F, 5.0F, 5.0F}));
-  const std::unique_ptr<MethodServer> restored = Scaffold(settings()).make_server();
+  const std::unique_ptr<MethodServer> restored = Scaffold(settings()).make_server(Weight::from(8).value());
   ASSERT_TRUE(restored->restore(saved, 4).ok());
   EXPECT_EQ(*restored->broadcast(spec()).front().payload.shared_floats(), list({1.0F, -1.5F, 0.0F, 0.0F}));
   EXPECT_EQ(restored->restore(saved, 5).code(), Code::kBadData);
   EXPECT_EQ(restored->restore({}, 4).code(), Code::kBadData);
+}
+
+TEST(Mtgc, GivesChildrenTheirMeanAndWhatSetsTheNodeApart) {
+  const Mtgc method(settings());
+  const std::unique_ptr<MethodServer> own = method.make_server(Weight::from(8).value());
+  std::vector<float> model(4, 0.0F);
+  committed(*own, {{2.0, {1.0F, 0.0F, 0.0F, 0.0F}}, {3.0, {2.0F, -4.0F, 0.0F, 0.0F}}}, "control", model);
+  const std::vector<Segment> broadcast{{"control", floats({0.5F, 2.0F, 9.0F, 9.0F}), {}}};
+  const std::vector<double> state{0.25, 4.0, 7.0, 7.0};
+
+  const auto first = method.relay({.spec = spec(), .broadcast = broadcast, .state = {}}, *own);
+  const auto later = method.relay({.spec = spec(), .broadcast = broadcast, .state = state}, *own);
+
+  // (1, -1.5) of the children, v = (0.5, 2) of the parent, and the node's own (0.25, 4).
+  ASSERT_TRUE(first.ok() && later.ok());
+  EXPECT_EQ(*first->front().payload.shared_floats(), list({1.5F, 0.5F, 0.0F, 0.0F}));
+  EXPECT_EQ(*later->front().payload.shared_floats(), list({1.25F, -3.5F, 0.0F, 0.0F}));
+  EXPECT_EQ(method.relay({.spec = spec(), .broadcast = {}, .state = {}}, *own).status().code(), Code::kProtocol);
+}
+
+TEST(Mtgc, SendsWhatAClientsAndAnAggregatorsVariateGrowsBy) {
+  const Mtgc method(settings());
+  const std::vector<Segment> broadcast{{"control", floats({1.0F, -2.0F, 0.0F, 0.0F}), {}}};
+  const MethodTask task{.spec = spec(), .broadcast = broadcast, .state = {}};
+  ClientUpdate update = changed_by({-0.5F, 0.25F, 3.0F, 4.0F}, 2);
+
+  ASSERT_TRUE(method.prepare(task, {.steps = 4, .learning_rate = 0.125}, update).ok());
+  EXPECT_EQ(*update.state, list({0.0F, 1.5F, 0.0F, 0.0F}));
+  EXPECT_EQ(update.metrics.at(std::string(method.work_metric())), 0.5);
+
+  const std::vector<float> change{-0.5F, 0.25F, 3.0F, 4.0F};
+  const auto increment = method.increment(task, {.change = change, .done = 0.25});
+  ASSERT_TRUE(increment.ok());
+  EXPECT_EQ(**increment, list({1.0F, 1.0F, 0.0F, 0.0F}));
+  EXPECT_EQ(method.increment(task, {.change = change, .done = std::nan("")}).status().code(), Code::kBadData);
 }
 
 TEST(FedDyn, PullsTowardsWhereItsChangesPoint) {
@@ -142,9 +177,7 @@ TEST(FedDyn, PullsTowardsWhereItsChangesPoint) {
 }
 
 TEST(FedDyn, MovesTheModelByTheMeanOfAllThatWasSentEver) {
-  LocalMethodSettings four = settings();
-  four.weight = Weight::from(4).value();
-  const std::unique_ptr<MethodServer> server = FedDyn(four).make_server();
+  const std::unique_ptr<MethodServer> server = FedDyn(settings()).make_server(Weight::from(4).value());
   std::vector<float> model(4, 1.0F);
 
   committed(*server, {{1.0, {1.0F, 2.0F, 0.0F, 0.0F}}, {1.0, {3.0F, -2.0F, 0.0F, 0.0F}}}, "change", model);

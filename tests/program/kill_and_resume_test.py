@@ -128,7 +128,7 @@ class KillAndResumeTest(ProgramTest):
         def lost(files): files[0].unlink()
         def swapped(files): files[0].write_bytes(files[1].read_bytes())
         def cut(files): files[0].write_bytes(files[0].read_bytes()[:300])
-        for change, said in [(lost, "is not the one that the root has counted"), (swapped, "the state of another client"),
+        for change, said in [(lost, "is not the one that has been counted"), (swapped, "the state of another client"),
                              (cut, "0.safetensors")]:
             with self.subTest(change=change.__name__):
                 directory, expected = self.interrupted_with_states(change.__name__)

@@ -101,6 +101,8 @@ testing::FunctionTrainerFactory quadratic(const std::array<double, kClients>& we
 }
 
 constexpr std::array<double, kClients> kEqual{1.0, 1.0, 1.0, 1.0, 1.0, 1.0};
+// Groups whose weights are powers of two: their mean gradients have few digits, too.
+constexpr std::array<double, kClients> kGroups{2.0, 1.0, 1.0, 2.0, 1.0, 1.0};
 
 struct Outcome {
   Simulated run;
@@ -109,7 +111,7 @@ struct Outcome {
 };
 
 const std::array<double, kClients>& weights_of(AlgorithmConfig::Kind kind) {
-  return kind == AlgorithmConfig::Kind::kFedDyn ? kEqual : kWeights;
+  return kind == AlgorithmConfig::Kind::kFedDyn ? kEqual : kind == AlgorithmConfig::Kind::kMtgc ? kGroups : kWeights;
 }
 
 Configuration configuration(AlgorithmConfig::Kind kind, std::uint64_t rounds) {
@@ -121,10 +123,10 @@ Configuration configuration(AlgorithmConfig::Kind kind, std::uint64_t rounds) {
   return made;
 }
 
-Outcome run(const Configuration& configuration, const Tree& tree,
+Outcome run(const Configuration& configuration, const Tree& tree, const std::array<double, kClients>& weights,
             const std::function<std::chrono::nanoseconds(ClientIndex)>& compute_time = nullptr) {
   MemoryStates states;
-  const auto factory = quadratic(weights_of(configuration.algorithm.kind));
+  const auto factory = quadratic(weights);
   Simulated simulated =
       testing::simulate(configuration, tree, factory, {.compute_time = compute_time, .client_states = &states});
   Outcome outcome{.run = std::move(simulated), .states = std::move(states)};
@@ -132,6 +134,11 @@ Outcome run(const Configuration& configuration, const Tree& tree,
     outcome.distance = std::max(outcome.distance, static_cast<double>(std::fabs(value)));
   }
   return outcome;
+}
+
+Outcome run(const Configuration& configuration, const Tree& tree,
+            const std::function<std::chrono::nanoseconds(ClientIndex)>& compute_time = nullptr) {
+  return run(configuration, tree, weights_of(configuration.algorithm.kind), compute_time);
 }
 
 Tree star() {
@@ -269,6 +276,86 @@ TEST(StatefulMethods, ScaffoldReachesItWithLocalRounds) {
   ASSERT_TRUE(outcome.run.status.ok()) << outcome.run.status.message();
   EXPECT_LT(outcome.distance, kFloats);
   expect_both_halves_agree(outcome, AlgorithmConfig::Kind::kScaffold, two_tiers());
+}
+
+// MTGC: each node owns its children's states, so that a local round knows its group.
+
+// Groups of three clients and of one and two, in three tiers of inner nodes.
+Tree four_tiers() {
+  return testing::make_tree({2, 1, 2, 3, 1, 2, 0, 0, 0, 0, 0, 0});
+}
+
+Configuration multi_timescale(std::uint64_t rounds) {
+  Configuration made = configuration(AlgorithmConfig::Kind::kMtgc, rounds);
+  made.default_tier.cohort_fraction = 0.67;
+  made.tiers[0] = TierConfig{};
+  return made;
+}
+
+TEST(Mtgc, IsScaffoldInATreeOfOneTier) {
+  Configuration half = configuration(AlgorithmConfig::Kind::kScaffold, 50);
+  half.default_tier = half_of_the_clients();
+  const Outcome one = run(half, star(), kWeights);
+  half.algorithm.kind = AlgorithmConfig::Kind::kMtgc;
+  const Outcome other = run(half, star(), kWeights);
+  ASSERT_TRUE(one.run.status.ok() && other.run.status.ok()) << other.run.status.message();
+  EXPECT_GT(one.distance, 0.0);
+  EXPECT_EQ(one.run.observer.model(), other.run.observer.model());
+}
+
+TEST(Mtgc, ReachesTheOptimumWithLocalRoundsWhereAveragingStaysAway) {
+  for (const std::uint32_t rounds : {1U, 3U}) {
+    for (const Tree& tree : {two_tiers(), four_tiers()}) {
+      SCOPED_TRACE(rounds);
+      Configuration half = multi_timescale(1500);
+      for (std::uint32_t tier = 1; tier < tree.height(); ++tier) {
+        half.tiers[tier] = half.default_tier;
+        half.tiers[tier].local_rounds = rounds;
+      }
+      const Outcome outcome = run(half, tree);
+      ASSERT_TRUE(outcome.run.status.ok()) << outcome.run.status.message();
+      EXPECT_LT(outcome.distance, kExact);
+      EXPECT_LT(run(half, tree, kWeights).distance, kFloats);
+      half.algorithm.kind = AlgorithmConfig::Kind::kFedAvg;
+      half.rounds = 200;
+      EXPECT_GT(run(half, tree, kGroups).distance, 1e-2);
+    }
+  }
+}
+
+// One of two aggregators in each round, and one of its clients.
+TEST(Mtgc, ReachesItWhereEachNodeCountsOneChild) {
+  Configuration one = multi_timescale(4000);
+  one.default_tier.cohort_fraction.reset();
+  one.default_tier.cohort_count = 1;
+  one.tiers[0] = one.default_tier;
+  const Outcome outcome = run(one, two_tiers());
+  ASSERT_TRUE(outcome.run.status.ok()) << outcome.run.status.message();
+  EXPECT_LT(outcome.distance, kExact);
+}
+
+// Clients keep their states when they die. An aggregator does not, and its parent's other children begin anew with it.
+TEST(Mtgc, SurvivesLossDuplicatesDelaysAndDeaths) {
+  std::uint64_t lost = 0;
+  for (std::uint64_t seed = 1; seed <= 10; ++seed) {
+    SCOPED_TRACE(seed);
+    Configuration faulty = multi_timescale(1500);
+    faulty.default_tier.quorum = 0.3;
+    faulty.default_tier.deadline_s = 20.0;
+    faulty.default_tier.local_rounds = 1 + seed % 2;
+    faulty.tiers[0] = faulty.default_tier;
+    faulty.tiers[0].local_rounds = 1;
+    faulty.tiers[0].deadline_s = 60.0;
+    faulty.simulation.faults = {
+        .drop = 0.05, .duplicate = 0.05, .delay = 0.1, .delay_s = 2.0, .kill = 0.01, .down_s = 3.0, .seed = seed};
+    const Outcome outcome = run(faulty, seed % 2 == 0 ? two_tiers() : four_tiers());
+    ASSERT_TRUE(outcome.run.status.ok()) << outcome.run.status.message();
+    EXPECT_LT(outcome.distance, kExact);
+    for (const NodeEvent& note : outcome.run.observer.heard) {
+      lost += note.detail.find("has lost the state") != std::string::npos ? 1U : 0U;
+    }
+  }
+  EXPECT_GT(lost, 10U) << "aggregators hardly ever die between two of their rounds";
 }
 
 INSTANTIATE_TEST_SUITE_P(Methods, StatefulMethod,

@@ -65,7 +65,7 @@ std::vector<Key> training_keys() {
        .meaning = "Samples per step.",
        .field = in<kTrainer, &TrainerConfig::batch_size>,
        .range = kAtLeastOne,
-       .when = "algorithm.kind=fedavg|fedprox|fednova|qfedavg|scaffold|feddyn",
+       .when = "algorithm.kind=fedavg|fedprox|fednova|qfedavg|scaffold|feddyn|mtgc",
        .printed =
            [](const Target& target) {
              const TrainerConfig& trainer = target.configuration.trainer;
@@ -175,9 +175,9 @@ std::vector<Key> training_keys() {
            "`fedavg` · `fedsgd`: one step on all of a client's samples · `fedprox`: fedavg with a pull towards the "
            "round's model · `fednova`: who does more steps does not count for more · `qfedavg`: clients on which the "
            "model does badly count for more · `scaffold`: control variates take out what sets clients' data apart · "
-           "`feddyn`: each client's pull follows what it has sent.",
+           "`feddyn`: each client's pull follows what it has sent · `mtgc`: scaffold on each edge of the tree.",
        .field = in<kAlgorithm, &AlgorithmConfig::kind>,
-       .choices = {"fedavg", "fedsgd", "fedprox", "fednova", "qfedavg", "scaffold", "feddyn"},
+       .choices = {"fedavg", "fedsgd", "fedprox", "fednova", "qfedavg", "scaffold", "feddyn", "mtgc"},
        .when = "trainer.kind=torch|command|library"},
       {.path = "algorithm.mu",
        .meaning = "Strength of that pull.",

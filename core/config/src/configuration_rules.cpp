@@ -329,12 +329,14 @@ class Rules {
     const std::string name = kind == Kind::kFedNova    ? "fednova"
                              : kind == Kind::kQFedAvg  ? "qfedavg"
                              : kind == Kind::kScaffold ? "scaffold"
+                             : kind == Kind::kMtgc     ? "mtgc"
                                                        : "feddyn";
     const auto refuse = [&](bool wrong, std::string_view path, const std::string& why) {
       if (wrong && usable({path})) { mistake(path, fmt::format("{} with algorithm.kind {}{}", path, name, why)); }
     };
     const bool adaptive = torch && optimizer.kind != OptimizerConfig::Kind::kSgd;
-    if (kind == Kind::kFedNova || kind == Kind::kQFedAvg || kind == Kind::kScaffold || kind == Kind::kFedDyn) {
+    const bool stateful = kind == Kind::kScaffold || kind == Kind::kFedDyn || kind == Kind::kMtgc;
+    if (kind == Kind::kFedNova || kind == Kind::kQFedAvg || stateful) {
       refuse(adaptive, "trainer.optimizer.kind",
              " must be sgd: how often a gradient counts in a change is not known of adam and adamw");
     }
@@ -342,10 +344,10 @@ class Rules {
       refuse(configuration_.trainer.kind == "command", "trainer.kind",
              " must be torch or library: a program cannot tell its learning rate");
     }
-    if (kind != Kind::kScaffold && kind != Kind::kFedDyn) { return; }
+    if (!stateful) { return; }
     refuse(configuration_.trainer.kind == "command", "trainer.kind",
            " must be torch or library: a program is not given what clients add to their gradients");
-    refuse(configuration_.checkpoint.every == 0, "checkpoint.every",
+    refuse(configuration_.checkpoint.every == 0 && kind != Kind::kMtgc, "checkpoint.every",
            " must be > 0: a client adds to its state only what is in a checkpoint");
     if (kind != Kind::kFedDyn) { return; }
     refuse(configuration_.algorithm.weighting != AlgorithmConfig::Weighting::kUniform, "algorithm.weighting",

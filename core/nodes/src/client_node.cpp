@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tributary/nodes/client_node.hpp"
 
-#include <algorithm>
 #include <utility>
 
 namespace tributary {
@@ -12,7 +11,7 @@ constexpr std::size_t kLongestReason = 4096;
 }  // namespace
 
 ClientNode::ClientNode(NodeId self, NodeId parent, const ParameterSpec& spec, LivenessSettings liveness)
-    : self_(self), link_(self, parent, liveness), spec_(spec), liveness_(liveness) {}
+    : self_(self), link_(self, parent, liveness), spec_(spec), inquiry_(self, parent, liveness) {}
 
 void ClientNode::on_start(NodeContext& context) {
   link_.start(context);
@@ -56,27 +55,12 @@ void ClientNode::begin(NodeContext& context, TaskMessage task) {
     return;
   }
   if (state_.epoch() < epoch_) { state_.begin(epoch_); }
-  // Also where there is nothing to ask about: a state that was lost, or is that of another checkpoint, is found so.
-  settled_ = state_.last_settled();
-  undecided_.clear();
-  for (const ClientState::Undecided& part : state_.undecided()) { undecided_.push_back(part.sequence); }
-  unanswered_ = undecided_;
-  pause_ = liveness_.first_probe;
-  questions_ = 0;
-  ask(context);
-}
-
-void ClientNode::ask(NodeContext& context) {
-  context.send(
-      link_.parent(),
-      InquiryMessage{
-          .client = self_, .epoch = epoch_, .settled = settled_, .undecided = undecided_, .sequences = unanswered_});
-  context.set_timer(TimerId::kProbe, pause_);
+  inquiry_.begin(context, state_);
 }
 
 void ClientNode::stop(NodeContext& context) {
   if (std::exchange(task_, std::nullopt)) {
-    context.cancel_timer(TimerId::kProbe);
+    inquiry_.stop(context);
   } else {
     context.cancel_training();
   }
@@ -84,41 +68,34 @@ void ClientNode::stop(NodeContext& context) {
 
 void ClientNode::on_timer(NodeContext& context, TimerId timer) {
   if (timer == TimerId::kResend) { link_.on_resend(context); }
-  if (timer != TimerId::kProbe || !task_) { return; }
-  if (++questions_ > liveness_.silent_probes) {
-    fail(context, unavailable("nobody has told what became of the increments of this client's state"));
-    return;
-  }
-  pause_ = std::min(pause_ * 2, liveness_.largest_probe);
-  ask(context);
+  if (timer == TimerId::kProbe && inquiry_.waits()) { go_on(context, inquiry_.on_timer(context)); }
 }
 
 void ClientNode::on_decision(NodeContext& context, const DecisionMessage& decision) {
-  if (!task_ || decision.client != self_ || decision.epoch != epoch_) { return; }
-  using Agreement = DecisionMessage::Agreement;
-  // An answer to an earlier question tells of increments, and nothing of the state as it is now.
-  const std::uint64_t newest = undecided_.empty() ? settled_ : undecided_.back();
-  const bool of_this = decision.settled == settled_ && decision.newest == newest;
-  if (of_this && decision.agreement == Agreement::kDiffers) {
-    fail(context, bad_data("the state of this client is not the one that the root has counted: its file in the run's "
-                           "directory clients/ is lost or an old one, or the run goes on from an older checkpoint"));
-    return;
+  // What is settled now is kept with the next increment: until then it can be asked for again.
+  go_on(context, inquiry_.on_decision(context, decision, state_));
+}
+
+void ClientNode::go_on(NodeContext& context, StateInquiry::Result result) {
+  switch (result) {
+    case StateInquiry::Result::kWaits:
+      return;
+    case StateInquiry::Result::kSettled:
+      train(context);
+      return;
+    case StateInquiry::Result::kDiffers:
+      fail(context, bad_data("the state of this client is not the one that has been counted: its "
+                             "file in the run's directory clients/ is lost or an old one, or the run goes on from an "
+                             "older checkpoint"));
+      return;
+    case StateInquiry::Result::kSilent:
+      fail(context, unavailable("nobody has told what became of the increments of this client's state"));
+      return;
   }
-  const std::size_t before = unanswered_.size();
-  std::erase_if(unanswered_, [&decision](std::uint64_t sequence) {
-    return std::ranges::count(decision.fates, sequence, &SequenceFate::sequence) > 0;
-  });
-  const bool was_nothing = undecided_.empty() && of_this && decision.agreement == Agreement::kAgrees;
-  if (unanswered_.size() == before && !was_nothing) { return; }
-  // Kept with the next increment: until then it can be asked for again.
-  state_.settle(decision.fates);
-  if (!unanswered_.empty()) { return; }
-  context.cancel_timer(TimerId::kProbe);
-  train(context);
 }
 
 void ClientNode::fail(NodeContext& context, const Status& why) {
-  if (std::exchange(task_, std::nullopt)) { context.cancel_timer(TimerId::kProbe); }
+  if (std::exchange(task_, std::nullopt)) { inquiry_.stop(context); }
   // It travels, and is recorded: a trainer's text may be as long as it likes.
   link_.fail(context, Status(why.code(), why.message().substr(0, kLongestReason)));
 }

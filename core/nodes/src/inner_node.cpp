@@ -52,7 +52,12 @@ class InnerNode::Tier final : public TierContext {
 };
 
 InnerNode::InnerNode(InnerNodeSettings settings, std::optional<RootState> root)
-    : settings_(std::move(settings)), task_generation_(settings_.incarnation * kGenerationsPerIncarnation) {
+    : settings_(std::move(settings)),
+      task_generation_(settings_.incarnation * kGenerationsPerIncarnation),
+      // What a node before it has sent under other numbers cannot be taken for what this one sends.
+      variate_((std::uint64_t{settings_.incarnation} << 32U) + 1),
+      inquiry_(settings_.self, settings_.parent, settings_.liveness.over(settings_.way)) {
+  forget_states();
   if (root) {
     round_ = root->round;
     version_ = root->version;
@@ -60,14 +65,15 @@ InnerNode::InnerNode(InnerNodeSettings settings, std::optional<RootState> root)
     done_ = root->done;
     tasks_given_ = root->tasks;
     evaluate_first_ = settings_.evaluate_clients;
-    if (settings_.method) { server_ = settings_.method->make_server(); }
+    const bool goes_on = !parents_own_states();
     restored_ = restore_parts({.optimizer = settings_.optimizer.get(),
-                               .method = server_.get(),
-                               .ledger = settings_.keeps_states ? &ledger_ : nullptr,
+                               .method = goes_on ? server_.get() : nullptr,
+                               .ledger = goes_on && settings_.keeps_states ? &ledger_ : nullptr,
                                .policy = settings_.policy.get()},
                               root->snapshot, root->version, settings_.spec->parameters());
     begin_epoch(*root);
-    if (server_) { broadcast_ = std::make_shared<const std::vector<Segment>>(server_->broadcast(*settings_.spec)); }
+    // The root's is its server's alone.
+    [[maybe_unused]] const Status made = renew_broadcast();
     if (continuous()) { published_ = present(); }
   } else {
     link_.emplace(settings_.self, settings_.parent, settings_.liveness.over(settings_.way));
@@ -229,6 +235,7 @@ void InnerNode::on_message(NodeContext& context, NodeId from, Message message) {
       parent_coded_ = {};
       own_model_.reset();
       broadcast_.reset();
+      inquiry_.stop(context);
       local_members_.clear();
       local_increments_.clear();
       return;
@@ -247,12 +254,11 @@ void InnerNode::on_message(NodeContext& context, NodeId from, Message message) {
 
 void InnerNode::take_task(NodeContext& context, TaskMessage task) {
   cancel_round(context);
+  inquiry_.stop(context);
   if (task.key.number <= parent_key_.number) { ++task_generation_; }
   parent_key_ = task.key;
   parent_model_ = std::move(task.model);
   parent_coded_ = std::move(task.coded);
-  broadcast_ = std::move(task.broadcast);
-  if (std::exchange(epoch_, task.epoch) != task.epoch) { ledger_ = {}; }
   give_parent_model();
   own_model_.reset();
   local_members_.clear();
@@ -266,8 +272,16 @@ void InnerNode::take_task(NodeContext& context, TaskMessage task) {
   local_round_ = 0;
   local_commits_ = 0;
   weight_units_ = 0;
+  local_work_ = 0.0;
   local_scalars_.clear();
   local_contributors_.clear();
+  if (parents_own_states()) {
+    parent_broadcast_ = std::move(task.broadcast);
+    settle_with_parent(context, task.epoch);
+    return;
+  }
+  broadcast_ = std::move(task.broadcast);
+  if (std::exchange(epoch_, task.epoch) != task.epoch) { ledger_ = {}; }
   open_round(context);
 }
 
@@ -277,7 +291,11 @@ void InnerNode::on_timer(NodeContext& context, TimerId timer) {
       if (link_) { link_->on_resend(context); }
       return;
     case TimerId::kProbe:
-      if (open_) { probe(context); }
+      if (open_) {
+        probe(context);
+      } else if (inquiry_.waits()) {
+        go_on(context, inquiry_.on_timer(context));
+      }
       return;
     case TimerId::kDeadline:
       tell(context, {.kind = NodeInput::Kind::kDeadline, .peer = settings_.self});
@@ -426,7 +444,8 @@ void InnerNode::move_model() {
              *own_model_);
   if (server_) {
     server_->commit(*settings_.spec, *settings_.rule, *own_model_);
-    broadcast_ = std::make_shared<const std::vector<Segment>>(server_->broadcast(*settings_.spec));
+    // An aggregator's has come about once with this very task.
+    [[maybe_unused]] const Status renewed = renew_broadcast();
   }
 }
 
@@ -490,17 +509,12 @@ void InnerNode::finish_aggregator_round(NodeContext& context, const RoundReport&
   ++local_round_;
   const bool last = local_round_ >= settings_.local_rounds;
   if (sends_sums()) {
-    if (report.committed) {
-      parent_model_.reset();
-      parent_coded_ = {};
-      Update update = forward();
-      update.bases = std::exchange(contents_, {});
-      link_->report(context, std::move(update));
-    }
+    if (report.committed) { report_sums(context); }
   } else if (report.committed) {
     if (!own_model_) { own_model_ = std::make_shared<std::vector<float>>(*parent_model_); }
     move_model();
     ++version_.value;
+    if (parents_own_states()) { count_members(); }
     keep_for_answer(report);
   }
   if (!last) {
@@ -518,12 +532,33 @@ void InnerNode::finish_aggregator_round(NodeContext& context, const RoundReport&
   Update update;
   update.fingerprint = settings_.spec->fingerprint();
   update.bases = std::exchange(contents_, {});
-  update.segments.push_back(
-      {std::string(kDeltaSegment), travelling(model_difference(*parent_model_, *own_model_)), {}});
+  Payload change = travelling(model_difference(*parent_model_, *own_model_));
+  update.segments.push_back({std::string(kDeltaSegment), change, {}});
   fill_from_local_rounds(update);
   own_model_.reset();
   parent_model_.reset();
   parent_coded_ = {};
+  if (parents_own_states()) {
+    if (const Status added = add_own_increment(update, change.values()); !added.ok()) {
+      link_->fail(context, added);
+      return;
+    }
+  }
+  link_->report(context, std::move(update));
+}
+
+// The sums of its one round, as they are.
+void InnerNode::report_sums(NodeContext& context) {
+  parent_model_.reset();
+  parent_coded_ = {};
+  Update update = forward();
+  update.bases = std::exchange(contents_, {});
+  if (parents_own_states()) {
+    if (const Status added = settle_round(update); !added.ok()) {
+      link_->fail(context, added);
+      return;
+    }
+  }
   link_->report(context, std::move(update));
 }
 

@@ -293,6 +293,11 @@ void InnerNode::on_failed(NodeContext& context, NodeId from, const TaskFailedMes
       tell(context,
            {.kind = NodeInput::Kind::kFailed, .peer = from, .key = message.key, .value = message.attempt.value});
       context.note({NodeEvent::Kind::kTaskFailed, from, round_, message.reason});
+      if (task->state_differs && message.code == Code::kBadData && parents_own_states()) {
+        context.send(from, AcknowledgeMessage{.key = message.key, .accepted = false, .reason = ""});
+        begin_states_anew(context);
+        return;
+      }
       // The same task would fail in the same way again.
       if (!is_lasting(message.code) && task->failures++ < settings_.retries) {
         // The new task replaces the failure that the child keeps repeating.

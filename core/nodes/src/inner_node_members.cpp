@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Increments of the states of clients: which of them a node holds, and what becomes of them.
 //
-// A sum names the increments in it. The owner of the state, the root, counts each once and knows for good what it has
-// counted. Between it and a client, aggregators answer only for what they hold: it is on its way. Of what nobody holds
-// and the root has not counted, nothing will ever be counted: whoever is asked remembers that, and refuses sums that
-// bring it later.
+// A sum names the increments in it. The owner of the state, the root (or each node, for its children's:
+// inner_node_edges.cpp), counts each once and knows for good what it has counted. Between it and a client, aggregators
+// answer only for what they hold: it is on its way. Of what nobody holds and the root has not counted, nothing will
+// ever be counted: whoever is asked remembers that, and refuses sums that bring it later.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -28,8 +28,10 @@ Status InnerNode::check_members(NodeId from, const Update& update) const {
   if (std::ranges::adjacent_find(update.members, std::greater_equal<>()) != update.members.end()) {
     return invalid_argument("the update names its increments twice or out of order");
   }
+  if (parents_own_states()) { TRIBUTARY_RETURN_IF_ERROR(check_member_of_child(from, update)); }
   const bool of_client = update.segments.front().payload.is_vector() && update.members.size() == 1 &&
-                         update.members.front().client == from;
+                         update.members.front().client == from &&
+                         (settings_.tree == nullptr || settings_.tree->is_client(from));
   if (of_client && settings_.weight_bounds && update.weight != settings_.weight_bounds->at(from.value)) {
     return invalid_argument(fmt::format(
         "the update weighs {}, and {} was announced: with this method a client must weigh the same in every task",
@@ -51,6 +53,7 @@ Status InnerNode::check_members(NodeId from, const Update& update) const {
 }
 
 bool InnerNode::speaks_for(NodeId child, NodeId client) const {
+  if (parents_own_states()) { return client == child; }
   const Tree* const tree = settings_.tree;
   if (tree == nullptr) { return true; }
   if (client.value >= tree->size() || !tree->is_client(client)) { return false; }
@@ -81,9 +84,11 @@ void InnerNode::on_inquiry(NodeContext& context, NodeId from, const InquiryMessa
       elsewhere.push_back(sequence);
     }
   }
-  if (is_root()) {
+  if (owns_states()) {
     using Agreement = DecisionMessage::Agreement;
     decision.agreement = ledger_.agrees(claim) ? Agreement::kAgrees : Agreement::kDiffers;
+    ChildTask* const task = find_task(from);
+    if (task != nullptr) { task->state_differs = decision.agreement == Agreement::kDiffers; }
     decision.settled = claim.settled;
     decision.newest = claim.newest();
     for (const SequenceFate& fate : ledger_.settle(claim, elsewhere)) { decision.fates.push_back(fate); }
@@ -104,15 +109,30 @@ void InnerNode::on_inquiry(NodeContext& context, NodeId from, const InquiryMessa
 }
 
 void InnerNode::on_decision(NodeContext& context, const DecisionMessage& decision) {
+  if (parents_own_states()) {
+    go_on(context, inquiry_.on_decision(context, decision, variate_));
+    return;
+  }
   const auto inquirer = inquirers_.find(decision.client);
   if (inquirer == inquirers_.end()) { return; }
   context.send(inquirer->second, decision);
   inquirers_.erase(inquirer);
 }
 
+// The members of a commit. What an aggregator owns is kept for good as soon as it is counted: a node that dies loses
+// both halves, and a root that does begins anew.
+void InnerNode::count_members() {
+  ledger_.count(std::vector<Member>(members_.begin(), members_.end()), version_);
+  if (parents_own_states()) { ledger_.make_durable(version_); }
+}
+
 // Of a round that moved this node's own model: the increments travel with the next answer. Where there is no room for
 // them, they are dropped here, and so at the clients: both halves of their states stay the same.
 void InnerNode::keep_increments() {
+  if (parents_own_states()) {
+    local_work_ += settings_.method->work(*settings_.rule);
+    return;
+  }
   const std::set<Member> members = std::exchange(members_, {});
   const std::vector<Segment> segments = settings_.rule->increments();
   if (local_members_.size() + members.size() > kMostMembers) { return; }
@@ -129,6 +149,7 @@ void InnerNode::keep_increments() {
 }
 
 void InnerNode::fill_increments(Update& update) {
+  if (parents_own_states()) { return; }  // add_own_increment()
   update.members.assign(local_members_.begin(), local_members_.end());
   update.epoch = epoch_;
   local_members_.clear();

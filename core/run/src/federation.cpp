@@ -321,7 +321,9 @@ bool Federation::keeps_world(const RoundReport& report) {
   const SimulationConfig::Faults& faults = configuration.simulation.faults;
   const bool faulty = faults.drop > 0.0 || faults.duplicate > 0.0 || faults.delay > 0.0 || faults.kill > 0.0 ||
                       configuration.simulation.devices.drop_out > 0.0;
-  if (plan_.every_answer_counts() && !faulty) { return false; }
+  const LocalMethod* const method = plan_.local_method();
+  const bool all_in_root = method == nullptr || !method->parents_own_states();
+  if (all_in_root && plan_.every_answer_counts() && !faulty) { return false; }
   if (options_.client_states != nullptr) { states_ = options_.client_states->mark(); }
   // One that comes between this and published() waits for the next round: it would be saved without its world.
   asked_to_stop_ = stop_is_wished();

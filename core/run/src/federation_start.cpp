@@ -51,11 +51,13 @@ Status Federation::can_go_on_from(const Checkpoint& checkpoint) const {
   // Of another configuration, start_from() says how it differs.
   if (checkpoint.state.configuration != plan_.digest()) { return {}; }
   const InnerNodeSettings root = plan_.inner_node(plan_.tree().root(), 0);
-  const std::unique_ptr<MethodServer> method = root.method ? root.method->make_server() : nullptr;
+  const bool owns_all = root.method && !root.method->parents_own_states();
+  const std::unique_ptr<MethodServer> method =
+      owns_all ? root.method->make_server(plan_.registered_weight(plan_.tree().root())) : nullptr;
   MemberLedger ledger;
   return restore_parts({.optimizer = root.optimizer.get(),
                         .method = method.get(),
-                        .ledger = root.keeps_states ? &ledger : nullptr,
+                        .ledger = owns_all && root.keeps_states ? &ledger : nullptr,
                         .policy = root.policy.get()},
                        checkpoint.state.snapshot, checkpoint.state.version, plan_.spec().parameters());
 }
@@ -167,15 +169,11 @@ Result<Federation::Start> Federation::find_start() {
   round_ = {};
   version_ = {};
   tasks_given_ = 0;
-  // No state of a client is of this beginning.
-  const auto now = std::chrono::system_clock::now().time_since_epoch();
-  const auto epoch = static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(now).count());
   saved_versions_ = {Version{}};
   first_durable_.reset();
   return Start{.model = std::make_shared<std::vector<float>>(std::move(values)),
                .snapshot = {},
                .warnings = {},
-               .epoch = epoch,
                .world = nullptr};
 }
 
@@ -218,6 +216,9 @@ Result<RootState> Federation::restore() {
   round_start_ = Clock::now();
   checkpoint_time_ = {};
   if (done_) { kind_ = FederationOutcome::Kind::kStoppedAtAccuracy; }
+  // No state of a client that begins now is of an earlier beginning.
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  const auto epoch = static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(now).count());
   // Nothing is left to train, and the model is what the run ends with. Otherwise the root changes it in place.
   if (done_ || round_.value >= plan_.configuration().rounds) { model_ = start.model; }
   return RootState{round_,
@@ -226,7 +227,7 @@ Result<RootState> Federation::restore() {
                    done_,
                    tasks_given_,
                    std::move(start.snapshot),
-                   start.epoch,
+                   epoch,
                    std::move(start.world)};
 }
 

@@ -163,6 +163,7 @@ Status check_rule(std::uint32_t tier, const TierConfig& config, const TierPolicy
     case AlgorithmConfig::Kind::kFedNova:
     case AlgorithmConfig::Kind::kQFedAvg:
     case AlgorithmConfig::Kind::kScaffold:
+    case AlgorithmConfig::Kind::kMtgc:
     case AlgorithmConfig::Kind::kFedDyn:
       return refuse("does not go with this algorithm.kind, whose clients send what has to be summed");
     case AlgorithmConfig::Kind::kFedAvg:
@@ -206,6 +207,15 @@ Status check_feddyn(const Tree& tree, std::uint32_t tier, const TierConfig& sett
       tier, kMostAtWork, working, target));
 }
 
+// An aggregator's variate is that of the work between two of its parent's models, and its children's belong to it.
+Status check_mtgc(std::uint32_t tier, const TierPolicy& policy) {
+  if (!policy.continuous()) { return {}; }
+  return configuration_error(fmt::format(
+      "tiers.{}: algorithm.kind mtgc needs policy synchronous in all tiers: what an aggregator that works on between "
+      "its parent's models has done belongs to none of them alone. algorithm.kind scaffold takes any policy",
+      tier));
+}
+
 // As the registry of extensions knows it; empty: plain averaging.
 std::string method_name(AlgorithmConfig::Kind kind) {
   switch (kind) {
@@ -217,6 +227,8 @@ std::string method_name(AlgorithmConfig::Kind kind) {
       return "qfedavg";
     case AlgorithmConfig::Kind::kScaffold:
       return "scaffold";
+    case AlgorithmConfig::Kind::kMtgc:
+      return "mtgc";
     case AlgorithmConfig::Kind::kFedDyn:
       return "feddyn";
     case AlgorithmConfig::Kind::kFedAvg:
@@ -280,6 +292,7 @@ Result<Plan> Plan::create(Configuration configuration, Tree tree, const TrainerF
     if (kind == AlgorithmConfig::Kind::kFedDyn) {
       TRIBUTARY_RETURN_IF_ERROR(check_feddyn(tree, tier, settings, *policies.back()));
     }
+    if (kind == AlgorithmConfig::Kind::kMtgc) { TRIBUTARY_RETURN_IF_ERROR(check_mtgc(tier, *policies.back())); }
   }
   const ServerOptimizerConfig& optimizer = configuration.server_optimizer;
   for (const Status& known : {registry.make_server_optimizer(std::string(kPlainStep), {}).status(),
@@ -401,12 +414,18 @@ Status Plan::choose_method(const TrainerFactory& factory) {
   const std::string name = method_name(algorithm.kind);
   if (name.empty()) { return {}; }
   std::uint64_t clients = 0;
-  std::uint64_t units = 0;
-  for (std::uint32_t n = 0; n < tree_.size(); ++n) {
-    if (!tree_.is_client(NodeId{n})) { continue; }
-    ++clients;
-    units = std::min(units + (*weight_bounds_)[n].units(), kLargestUnits);
+  std::vector<std::uint64_t> below(tree_.size(), 0);  // what each node's clients weigh together
+  for (std::uint32_t n = tree_.size(); n-- > 0;) {
+    const NodeId node{n};
+    if (tree_.is_client(node)) {
+      ++clients;
+      below[n] = (*weight_bounds_)[n].units();
+    }
+    if (node == tree_.root()) { continue; }
+    std::uint64_t& above = below[tree_.parent(node).value];
+    above = std::min(above + below[n], kLargestUnits);
   }
+  const std::uint64_t units = below[tree_.root().value];
   // A sum may hold several increments of a client: of an aggregator's local rounds, or of what it merged while its
   // parent was away.
   constexpr std::uint64_t kMostRounds = std::uint64_t{1} << 24U;
@@ -427,9 +446,13 @@ Status Plan::choose_method(const TrainerFactory& factory) {
                                                                  .alpha = algorithm.alpha,
                                                                  .q = algorithm.fairness,
                                                                  .clients = clients,
-                                                                 .weight = Weight::from_units(units),
                                                                  .grid_bits = increments_.scale.fraction_bits}));
   increments_.names = method_->increments();
+  if (method_->keeps_state()) {
+    auto registered = std::make_shared<std::vector<Weight>>(tree_.size());
+    std::ranges::transform(below, registered->begin(), &Weight::from_units);
+    registered_ = std::move(registered);
+  }
   if (!method_->keeps_state() || factory.honours_drift()) { return {}; }
   return configuration_error(fmt::format(
       "algorithm.kind {} needs a trainer that adds to its gradients what the method says (TrainTask::drift); this one "
@@ -479,7 +502,8 @@ InnerNodeSettings Plan::inner_node(NodeId node, std::uint32_t incarnation) const
   const ServerOptimizerConfig& optimizer = configuration_.server_optimizer;
   settings.optimizer = root ? registry_->make_server_optimizer(optimizer.kind, optimizer_settings(optimizer)).value()
                             : registry_->make_server_optimizer(std::string(kPlainStep), {}).value();
-  if (root) { settings.method = method_; }
+  if (root || (method_ && method_->parents_own_states())) { settings.method = method_; }
+  settings.registered = registered_;
   settings.increments = increments_;
   settings.keeps_states = method_ && method_->keeps_state();
   settings.tree = &tree_;
@@ -495,8 +519,8 @@ std::size_t Plan::bytes_of_a_way() const {
 LivenessSettings Plan::client_liveness(NodeId client) const {
   const std::size_t bytes = bytes_of_a_way();
   std::chrono::nanoseconds way = ways_time(tree_.attributes(client).link, bytes);
-  // What became of its increments it hears from the root.
-  const bool asks = method_ && method_->keeps_state();
+  // What became of its increments it hears from the root, if that owns all states.
+  const bool asks = method_ && method_->keeps_state() && !method_->parents_own_states();
   for (NodeId above = tree_.parent(client); asks && above != tree_.root(); above = tree_.parent(above)) {
     way = later_by(way, ways_time(tree_.attributes(above).link, bytes));
   }

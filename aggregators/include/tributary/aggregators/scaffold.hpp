@@ -32,7 +32,7 @@ class Scaffold final : public LocalMethod {
   Status prepare(const MethodTask& task, const TrainingFacts& facts, ClientUpdate& update) const override;
   [[nodiscard]] std::vector<std::string> increments() const override;
   [[nodiscard]] bool keeps_state() const override { return true; }
-  [[nodiscard]] std::unique_ptr<MethodServer> make_server() const override;
+  [[nodiscard]] std::unique_ptr<MethodServer> make_server(Weight registered) const override;
 
  private:
   LocalMethodSettings settings_;

@@ -21,6 +21,7 @@
 #include "tributary/nodes/inner_node.hpp"
 #include "tributary/nodes/member_ledger.hpp"
 #include "tributary/nodes/parent_link.hpp"
+#include "tributary/nodes/state_inquiry.hpp"
 
 namespace tributary {
 
@@ -143,9 +144,15 @@ void ParentLink::persist(Archive& archive) {
 }
 
 template <typename Archive>
+void StateInquiry::persist(Archive& archive) {
+  archive(waits_, epoch_, settled_, undecided_, unanswered_, pause_, questions_);
+}
+
+template <typename Archive>
 void ClientNode::persist(Archive& archive) {
   link_.persist(archive);
-  archive(task_, state_, settled_, undecided_, unanswered_, pause_, questions_, epoch_);
+  inquiry_.persist(archive);
+  archive(task_, state_, epoch_);
 }
 
 // What its extensions go on from. The rule holds something in an open round alone.
@@ -194,6 +201,8 @@ void InnerNode::persist(Archive& archive) {
           published_.model, published_.snapshot, done_, last_trouble_, lasting_failures_);
   archive(local_members_, inquirers_, contents_, anchors_, progress_, due_, undecided_, parent_key_, parent_model_,
           parent_coded_, remaining_, local_round_, local_commits_, weight_units_, local_scalars_, local_contributors_);
+  archive(resets_, variate_, parent_broadcast_, local_work_);
+  inquiry_.persist(archive);
   ledger_.persist(archive);
   if (link_) { link_->persist(archive); }
   if constexpr (Archive::is_loading::value) {

@@ -128,7 +128,7 @@ struct TrainerConfig {
 };
 
 struct AlgorithmConfig {
-  enum class Kind { kFedAvg, kFedSgd, kFedProx, kFedNova, kQFedAvg, kScaffold, kFedDyn };
+  enum class Kind { kFedAvg, kFedSgd, kFedProx, kFedNova, kQFedAvg, kScaffold, kFedDyn, kMtgc };
   Kind kind = Kind::kFedAvg;
   double mu = 0.01;       // kFedProx
   double alpha = 0.01;    // kFedDyn

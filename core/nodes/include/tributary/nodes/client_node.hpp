@@ -9,13 +9,12 @@
 // Threads:    as Node.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <optional>
-#include <vector>
 
 #include "tributary/nodes/client_update.hpp"
 #include "tributary/nodes/parent_link.hpp"
+#include "tributary/nodes/state_inquiry.hpp"
 
 namespace tributary {
 
@@ -40,7 +39,7 @@ class ClientNode final : public Node {
  private:
   void begin(NodeContext& context, TaskMessage task);
   void stop(NodeContext& context);
-  void ask(NodeContext& context);
+  void go_on(NodeContext& context, StateInquiry::Result result);
   void on_decision(NodeContext& context, const DecisionMessage& decision);
   void train(NodeContext& context);
   void fail(NodeContext& context, const Status& why);
@@ -50,15 +49,10 @@ class ClientNode final : public Node {
   NodeId self_;
   ParentLink link_;
   const ParameterSpec& spec_;
-  LivenessSettings liveness_;
+  StateInquiry inquiry_;
   std::optional<TaskMessage> task_;  // that waits for answers
   ClientState state_;                // of the task: as it was loaded, and settled since
-  std::uint64_t settled_ = 0;        // its sequences, when it began to ask
-  std::vector<std::uint64_t> undecided_;
-  std::vector<std::uint64_t> unanswered_;
-  std::chrono::nanoseconds pause_{0};
-  std::uint32_t questions_ = 0;
-  std::uint64_t epoch_ = 0;  // of the task; 0: the method keeps no state
+  std::uint64_t epoch_ = 0;          // of the task; 0: the method keeps no state
 };
 
 }  // namespace tributary

@@ -38,6 +38,7 @@
 #include "tributary/nodes/node_input.hpp"
 #include "tributary/nodes/parent_link.hpp"
 #include "tributary/nodes/server_optimizer.hpp"
+#include "tributary/nodes/state_inquiry.hpp"
 #include "tributary/nodes/tier_policy.hpp"
 #include "tributary/nodes/tree.hpp"
 
@@ -73,10 +74,14 @@ struct InnerNodeSettings {
   std::unique_ptr<TierPolicy> policy;
   std::unique_ptr<AggregationRule> rule;
   std::unique_ptr<ServerOptimizer> optimizer;
-  std::shared_ptr<const LocalMethod> method;  // whose means this node commits; null: they move the model as they are
+  // Of the root, whose means it commits; of each inner node, where parents own the states of their children. Null:
+  // means move the model as they are.
+  std::shared_ptr<const LocalMethod> method;
   // What the method's updates carry beside the change of the model, at every node; and whether clients have a state.
   IncrementSegments increments;
   bool keeps_states = false;
+  // Where it keeps states: what each node's clients weigh together, by node.
+  std::shared_ptr<const std::vector<Weight>> registered;
   // Where it keeps states: a child speaks for the clients below it alone. Must outlive the node; null: not checked.
   const Tree* tree = nullptr;
 };
@@ -105,8 +110,8 @@ struct RootState {
   bool done = false;        // the run has reached its goal: no further round
   std::uint64_t tasks = 0;  // that a continuous root has given so far
   Snapshot snapshot;        // the rest of what was published with the model
-  std::uint64_t epoch =
-      0;  // of the states of clients, where the run begins: differs from all before; 0: by incarnation
+  // Of the states of clients, where they begin: greater than all before. 0: by incarnation.
+  std::uint64_t epoch = 0;
   // Of the driver that saved the model, all else that was there, if it was saved: RoundReport::world.
   std::shared_ptr<const std::vector<std::byte>> world;
 };
@@ -160,6 +165,7 @@ class InnerNode final : public Node {
     std::uint32_t failures = 0;      // of its training; `attempt` also rises when a task was lost
     std::uint32_t restarts = 0;      // times that it has forgotten the task after it had it
     bool working = false;            // it has said that it knows the task
+    bool state_differs = false;      // it was told that its state is not the one that was counted here
     VersionSpread bases;             // of its counted update
     std::uint32_t contributors = 0;  // likewise
     std::uint32_t terms = 0;         // the same, where one that holds a mean of its own counts for one
@@ -167,12 +173,14 @@ class InnerNode final : public Node {
     template <typename Archive>
     void serialize(Archive& archive) {
       archive(state, key, attempt, version, global_round, kept_model, kept_broadcast, probe_at, probe_pause, unanswered,
-              failures, restarts, working, bases, contributors, terms);
+              failures, restarts, working, state_differs, bases, contributors, terms);
     }
   };
 
   [[nodiscard]] bool is_root() const noexcept { return settings_.parent == settings_.self; }
   [[nodiscard]] bool continuous() const noexcept { return settings_.policy->continuous(); }
+  [[nodiscard]] bool parents_own_states() const { return settings_.method && settings_.method->parents_own_states(); }
+  [[nodiscard]] bool owns_states() const { return settings_.keeps_states && (is_root() || parents_own_states()); }
 
   void tell(NodeContext& context, const NodeInput& input) const;
   void begin_epoch(const RootState& root);
@@ -232,6 +240,7 @@ class InnerNode final : public Node {
   void finish(NodeContext& context, bool stop);
   void finish_root_round(NodeContext& context, const RoundReport& report);
   void finish_aggregator_round(NodeContext& context, const RoundReport& report);
+  void report_sums(NodeContext& context);
 
   // An aggregator with a continuous policy (inner_node_continuous.cpp).
   void adopt(NodeContext& context, TaskMessage task);
@@ -253,8 +262,21 @@ class InnerNode final : public Node {
   [[nodiscard]] Status check_members(NodeId from, const Update& update) const;
   [[nodiscard]] bool speaks_for(NodeId child, NodeId client) const;
   [[nodiscard]] bool holds(const Member& member) const;
+  void count_members();
   void keep_increments();
   void fill_increments(Update& update);
+
+  // Where parents own the states of their children (inner_node_edges.cpp).
+  [[nodiscard]] std::uint64_t epoch_from(std::uint64_t base) const;
+  void forget_states();
+  void begin_states_anew(NodeContext& context);
+  void settle_with_parent(NodeContext& context, std::uint64_t epoch);
+  void go_on(NodeContext& context, StateInquiry::Result result);
+  [[nodiscard]] MethodTask above(const std::vector<double>& state) const;
+  Status renew_broadcast();
+  Status add_own_increment(Update& update, std::span<const float> change);
+  Status settle_round(Update& sums);
+  [[nodiscard]] Status check_member_of_child(NodeId from, const Update& update) const;
 
   [[nodiscard]] bool sends_sums() const noexcept;
   [[nodiscard]] Update forward() const;
@@ -277,8 +299,8 @@ class InnerNode final : public Node {
   Payload coded_;                                  // the same as it travels, where there is a codec
   Broadcast broadcast_;                            // beside it
   std::uint64_t epoch_ = 0;                        // of the states of clients
-  std::unique_ptr<MethodServer> server_;           // root: of a method that has a state there
-  MemberLedger ledger_;                            // root: what was counted; elsewhere: what was given up
+  std::unique_ptr<MethodServer> server_;           // of a method that has a state here
+  MemberLedger ledger_;                            // an owner of states: what was counted; else: what was given up
   std::set<Member> members_;                       // in the present sums
   Version version_;
   Round round_;
@@ -311,6 +333,13 @@ class InnerNode final : public Node {
   std::unordered_map<NodeId, NodeId> inquirers_;  // by client: the child that has asked for it
   VersionSpread contents_;                        // what its next answer was trained from: versions of the parent
   std::map<std::uint64_t, Version> anchors_;      // by own version, from which on: the parent's model in it
+
+  // Of a node whose children's states it owns, and has one of its own.
+  std::uint32_t resets_ = 0;    // times that the states of its children have begun anew
+  ClientState variate_;         // what its parent has counted of it
+  StateInquiry inquiry_;        // about that
+  Broadcast parent_broadcast_;  // what came beside the parent's model
+  double local_work_ = 0.0;     // EdgeWork::done, so far
 
   // Of one with a continuous policy.
   std::vector<double> progress_;  // merged into its model, and not yet sent

@@ -7,7 +7,8 @@
 // Increments:  vectors that travel beside the model's change, each a segment of its own with a denominator that the
 //              plan fixes. They are summed as they are, whatever discounts the change.
 // State:       a client's state is the sum of its increments that were counted. A method gives an increment as it is
-//              sent, on the grid of the sums, so that both halves of the state add the same numbers.
+//              sent, on the grid of the sums, so that both halves of the state add the same numbers. The other half is
+//              the root's, or that of each node for its children (parents_own_states()).
 // Threads:     const calls may run together: training threads use one method for all clients. A MethodServer belongs to
 //              one node.
 // Determinism: functions of their arguments alone.
@@ -17,6 +18,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "tributary/base/status.hpp"
@@ -38,7 +40,6 @@ struct LocalMethodSettings {
   double alpha = 0.01;        // FedDyn
   double q = 1.0;             // q-FedAvg
   std::uint64_t clients = 1;  // of the whole tree
-  Weight weight;              // of all of them together
   int grid_bits = 30;         // increments lie on steps of 2^-grid_bits
 };
 
@@ -59,6 +60,12 @@ struct MethodInput {
 struct TrainingFacts {
   std::uint64_t steps = 0;
   double learning_rate = 0.0;  // as TrainOutcome says it
+};
+
+// What an aggregator's rounds have done together.
+struct EdgeWork {
+  std::span<const float> change;  // of its model, as it is sent to its parent
+  double done = 0.0;              // LocalMethod::work(), summed over its rounds
 };
 
 // The committing node's half.
@@ -97,8 +104,24 @@ class LocalMethod {
 
   // What the mean change of trainable tensors is multiplied by where a model is committed. Requires a weight in `rule`.
   [[nodiscard]] virtual double scale(const AggregationRule& /*rule*/) const { return 1.0; }
-  // Null: the method has no state there.
-  [[nodiscard]] virtual std::unique_ptr<MethodServer> make_server() const { return nullptr; }
+  // Null: the method has no state there. `registered`: what all clients below the node weigh together.
+  [[nodiscard]] virtual std::unique_ptr<MethodServer> make_server(Weight /*registered*/) const { return nullptr; }
+
+  // Whose the other halves of the states are. False: the root's, for all clients of the tree. True: each node's, for
+  // its children; an aggregator then has a MethodServer, and a state of its own towards its parent. What follows is
+  // asked of such a method alone.
+  [[nodiscard]] virtual bool parents_own_states() const { return false; }
+  // What an aggregator gives its children beside the model. `above`: what its parent gave it, and its own state.
+  virtual Result<std::vector<Segment>> relay(const MethodTask& /*above*/, const MethodServer& /*own*/) const {
+    return std::vector<Segment>();
+  }
+  // What EdgeWork sums: of one round, and the metric by which clients and aggregators tell it.
+  [[nodiscard]] virtual double work(const AggregationRule& /*rule*/) const { return 0.0; }
+  [[nodiscard]] virtual std::string_view work_metric() const { return {}; }
+  // What an aggregator's own state grows by, on the grid of the sums.
+  virtual Result<ClientState::Increment> increment(const MethodTask& /*above*/, const EdgeWork& /*work*/) const {
+    return ClientState::Increment();
+  }
 };
 
 }  // namespace tributary

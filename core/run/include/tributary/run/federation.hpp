@@ -93,7 +93,6 @@ class Federation final : private RunObserver {
     Snapshot snapshot;
     std::uint64_t keep_records = 0;
     std::vector<std::string> warnings;
-    std::uint64_t epoch = 0;  // of the states of clients, where the run begins
     SavedWorld world;
   };
   Result<Start> find_start();

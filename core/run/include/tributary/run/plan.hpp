@@ -58,6 +58,10 @@ class Plan final : public AgreedPlan {
 
   [[nodiscard]] InnerNodeSettings inner_node(NodeId node, std::uint32_t incarnation) const override;
   [[nodiscard]] const LocalMethod* local_method() const noexcept override { return method_.get(); }
+  // What the clients below a node weigh together, counted or not; zero where the method keeps no states.
+  [[nodiscard]] Weight registered_weight(NodeId node) const {
+    return registered_ ? registered_->at(node.value) : Weight();
+  }
   [[nodiscard]] const Codec* codec_down(NodeId child) const override { return codec(child, &TierParts::down); }
   [[nodiscard]] const Codec* codec_up(NodeId child) const override { return codec(child, &TierParts::up); }
   // Between the nodes of `tier` and their children.
@@ -97,6 +101,7 @@ class Plan final : public AgreedPlan {
   IncrementSegments increments_;
   std::unordered_map<std::uint32_t, ExactScale> scales_;      // by the node that divides
   std::shared_ptr<const std::vector<Weight>> weight_bounds_;  // by node; shared as spec_ is
+  std::shared_ptr<const std::vector<Weight>> registered_;     // likewise; null where the method keeps no states
   double coarsest_resolution_ = 0.0;
   bool every_answer_counts_ = true;
   std::vector<TierParts> parts_;  // by tier
