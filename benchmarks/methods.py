@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """How many rounds each method takes to the same accuracy where clients differ much: docs/methods.md.
 
-    python3 benchmarks/methods.py [--program build/release/bin/tributary] [--rounds 300] [--write docs/methods.md]
+    python3 benchmarks/methods.py [--program build/release/bin/tributary] [--rounds 200] [--write docs/methods.md]
 
 LeNet-5 on Fashion-MNIST, 100 clients whose labels are drawn by Dirichlet(0.1), in 2 groups; 10 clients are asked in a round, 5 in
-each group. Three seeds, which decide the data of clients, the cohorts and the first model. Every method uses the same
+each group. With `--curves FILE` what was measured is kept there, and a run that was ended goes on from it. Three seeds, which decide the data of clients, the cohorts and the first model. Every method uses the same
 clients' rate and batches; server rates are those that its paper or documentation gives for such a task. Exit code 0 if
 what was promised holds.
 """
@@ -107,17 +107,28 @@ def chart(curves, rounds):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--program", default=str(ROOT / "build/release/bin/tributary"))
-    parser.add_argument("--rounds", type=int, default=300)
+    parser.add_argument("--rounds", type=int, default=200)
     parser.add_argument("--only", nargs="*", help="these methods alone")
+    parser.add_argument("--curves", help="JSON file that keeps the accuracies of what was measured")
     parser.add_argument("--write", help="write the page there, and its chart beside it")
     options = parser.parse_args()
     curves = {}
+    kept_file = pathlib.Path(options.curves) if options.curves else None
+    known = json.loads(kept_file.read_text()) if kept_file and kept_file.exists() else {}
+
+    def curve_of(name, changes, seed, scratch):
+        key = f"{name} | {seed} | {options.rounds}"
+        if key not in known:
+            known[key] = run(options.program, scratch, name, changes, seed, options.rounds)
+            if kept_file:
+                kept_file.write_text(json.dumps(known))
+        return known[key]
+
     with tempfile.TemporaryDirectory() as scratch:
         for name, changes in METHODS.items():
             if options.only and name not in options.only:
                 continue
-            curves[name] = [run(options.program, pathlib.Path(scratch), name, changes, seed, options.rounds)
-                            for seed in SEEDS]
+            curves[name] = [curve_of(name, changes, seed, pathlib.Path(scratch)) for seed in SEEDS]
             print(f"{name}: {[rounds_to_goal(curve) for curve in curves[name]]}, at the end "
                   f"{[round(smoothed(curve)[-1], 4) for curve in curves[name]]}", flush=True)
     rows, reached = [], {}

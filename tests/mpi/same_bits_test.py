@@ -60,12 +60,12 @@ class SameBitsTest(MpiTest):
             ranks=(2, 5, 9))
 
     def test_methods_whose_clients_have_a_state(self):
-        for kind in ("scaffold", "feddyn"):
+        for kind, tier in (("scaffold", ""), ("feddyn", ""), ("mtgc", ", local_rounds: 2")):
             self.work = self.work / kind
             self.work.mkdir()
             self.assert_same_on_all(self.configuration(SMALL), *settings(rounds=6, **{
                 "algorithm.kind": kind, "algorithm.weighting": "uniform", "topology": "{widths: [3, 9]}",
-                "tiers": "{1: {cohort: {fraction: 0.5}}}"}), ranks=(2, 5))
+                "tiers": "{1: {cohort: {fraction: 0.5}%s}}" % tier}), ranks=(2, 5))
 
     def test_models_and_changes_in_half_precision_and_medians(self):
         # Two tiers of codecs: models are passed on as they came. Small models travel within letters, large ones apart.

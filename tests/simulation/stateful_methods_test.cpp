@@ -301,6 +301,9 @@ TEST(Mtgc, IsScaffoldInATreeOfOneTier) {
   ASSERT_TRUE(one.run.status.ok() && other.run.status.ok()) << other.run.status.message();
   EXPECT_GT(one.distance, 0.0);
   EXPECT_EQ(one.run.observer.model(), other.run.observer.model());
+  for (const auto& [client, state] : other.states.states) {
+    EXPECT_LE(state->undecided().size(), 1U) << "what its parent has counted is settled with the next task";
+  }
 }
 
 TEST(Mtgc, ReachesTheOptimumWithLocalRoundsWhereAveragingStaysAway) {
