@@ -2,13 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 # Everything a change must pass, from a bare Debian 12 machine on. Exits 0 if all of it did.
 #
-#   tools/test.sh                packages, build with warnings as errors, format, headers, clang-tidy, tests, installed
-#                                tree (half an hour on two cores)
+#   tools/test.sh                packages, build with warnings as errors, format, clang-tidy, tests, installed tree (half an
+#                                hour on two cores)
 #   tools/test.sh --long         all of that, and then every long part
 #   tools/test.sh --long=PARTS   these long parts alone, separated by commas; each builds what it needs:
 #       sweeps      the fault sweeps and whatever else is labelled `long`
 #       promises    the measured promises of docs/benchmarks.md
-#       analyzer    the static analyzer and the slow checks of clang-tidy
+#       analyzer    the static analyzer and the slow checks of clang-tidy, and each public header alone
 #       asan        every suite under AddressSanitizer and UndefinedBehaviorSanitizer, libtorch included
 #       tsan        the same under ThreadSanitizer
 #       sanitizers  asan and tsan
@@ -152,7 +152,9 @@ part_promises() {
     step "measured promises" python3 benchmarks/promises.py --program build/dev/bin/tributary
 }
 part_analyzer() {
-  step "configure dev" cmake --preset dev -DTRIBUTARY_BUILD_FUZZERS=OFF && step "clang-tidy, all of it" full_tidy
+  step "configure dev" cmake --preset dev -DTRIBUTARY_BUILD_FUZZERS=OFF || return
+  step "public headers stand alone" cmake --build --preset dev --target all_verify_interface_header_sets
+  step "clang-tidy, all of it" full_tidy
 }
 part_asan() { build asan && run_ctest "tests under asan" asan -LE long; }
 part_tsan() { build tsan && run_ctest "tests under tsan" tsan -LE long; }
@@ -186,7 +188,6 @@ step "packages" tools/packages.sh --develop || exit 69
 if [ "$quick" = yes ]; then
   step "configure" cmake --preset dev -DTRIBUTARY_BUILD_FUZZERS=OFF || exit 70
   if step "build, warnings are errors" cmake --build --preset dev; then
-    step "public headers stand alone" cmake --build --preset dev --target all_verify_interface_header_sets
     run_ctest "tests" dev -LE long -j "$(nproc)"  # those that measure time run alone
     step "installed tree serves another project" tests/install/run.sh build/dev
   fi

@@ -10,6 +10,7 @@ namespace tributary {
 namespace {
 
 constexpr int kDiscountBits = 12;
+constexpr int kMixingBits = 16;
 // Draws before the children are looked at one by one. With half of them free the chance to miss is 2^-32.
 constexpr int kMostDraws = 32;
 
@@ -89,12 +90,14 @@ double BufferedPolicy::discount(double staleness) const noexcept {
 }
 
 int BufferedPolicy::discount_bits() const noexcept {
+  if (mixes()) { return kMixingBits; }
   return settings_.discount == PolicySettings::Discount::kConstant ? 0 : kDiscountBits;
 }
 
 std::uint32_t BufferedPolicy::factor(double staleness) const noexcept {
   if (settings_.max_staleness && staleness > static_cast<double>(*settings_.max_staleness)) { return 0; }
-  return static_cast<std::uint32_t>(std::lrint(std::ldexp(discount(staleness), discount_bits())));
+  const double counts = discount(staleness) * (mixes() ? *settings_.mixing : 1.0);
+  return static_cast<std::uint32_t>(std::lrint(std::ldexp(counts, discount_bits())));
 }
 
 // A buffer of `target` updates is a full step.

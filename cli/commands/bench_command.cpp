@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "commands/bench_loops.hpp"
 #include "commands/bench_training.hpp"
 #include "commands/bench_transport.hpp"
 #include "commands/command.hpp"
@@ -30,12 +31,6 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  const std::size_t middle = values.size() / 2;
-  return values.size() % 2 == 1 ? values[middle] : 0.5 * (values[middle - 1] + values[middle]);
-}
-
 void print(const Context& context, bool json, const Facts& facts) {
   if (json) {
     print_json(context.out, facts, -1);
@@ -46,10 +41,6 @@ void print(const Context& context, bool json, const Facts& facts) {
     context.out << fmt::format("{:<28} {}\n", key,
                                value.is_string() ? printable_text(value.get<std::string>()) : value.dump());
   }
-}
-
-double rounded(double value) {
-  return std::round(value * 1e4) / 1e4;
 }
 
 // One core merges an update into exact sums; beside it, in turn, a float32 axpy over the same values.
@@ -69,10 +60,7 @@ Status bench_merge(const Context& context, bool json, std::uint64_t parameters, 
     TRIBUTARY_RETURN_IF_ERROR(sums.add(update, weight));
     const double exact = seconds_since(start);
     start = Clock::now();
-    const float factor = 100.0F;
-    float* const into = plain.data();
-    const float* const from = update.data();
-    for (std::size_t i = 0; i < parameters; ++i) { into[i] += factor * from[i]; }
+    axpy(100.0F, update, plain);
     const double axpy = seconds_since(start);
     if (repeat == 0) { continue; }  // brings the pages in
     exact_rates.push_back(gigabytes / exact);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "commands/bench_training.hpp"
+#include "commands/bench_loops.hpp"
 
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
@@ -102,16 +103,6 @@ Result<Times> run_bare(const PreparedRun& composition, std::uint32_t threads) {
   const double wall = Seconds(Clock::now() - start).count();
   if (failed) { return internal_error("a client could not train"); }
   return Times{wall, Seconds(std::chrono::nanoseconds(busy.load())).count()};
-}
-
-double median(std::vector<double> values) {
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
-}
-
-double rounded(double value) {
-  return std::round(value * 1e4) / 1e4;
 }
 
 struct Options {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "commands/bench_transport.hpp"
+#include "commands/bench_loops.hpp"
 
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
@@ -41,28 +42,9 @@ const std::vector<std::uint64_t> kSizes{8,       64,      1024,     4096,     16
 constexpr std::uint64_t kLargestLatency = 65536;  // above it rates are what matters
 constexpr std::uint32_t kWarmRounds = 2;
 
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values.empty() ? 0.0 : values[values.size() / 2];
-}
-
-double rounded(double value) {
-  return std::round(value * 1e4) / 1e4;
-}
-
-// About 0.2 s of arithmetic that fits in the first cache.
-[[gnu::noinline]] double work() {
-  std::array<double, 512> values{};
-  for (std::size_t i = 0; i < values.size(); ++i) { values[i] = 1.0 + static_cast<double>(i) * 1e-3; }
-  for (int pass = 0; pass < 4800000; ++pass) {
-    for (double& value : values) { value = value * 0.999 + 0.001; }
-  }
-  return values[100];
-}
-
 [[gnu::noinline]] double timed_work() {
   const auto start = Clock::now();
-  const volatile double checksum = work();
+  const volatile double checksum = arithmetic();
   static_cast<void>(checksum);
   return std::chrono::duration<double>(Clock::now() - start).count();
 }

@@ -46,6 +46,7 @@ std::string describe_continuous(const TierConfig& tier) {
                                                                   : human_count(*tier.concurrency) + " children"))
               : std::string("all children at work");
   if (tier.edge_model == TierConfig::EdgeModel::kForward) { return text + ", forwards their sum"; }
+  if (tier.form == TierConfig::Form::kMix) { text += fmt::format(", mixes with {:g}", tier.mixing); }
   text += ", " + describe_discount(tier);
   if (tier.local_rounds > 1) { text += fmt::format(", {} commits an answer", tier.local_rounds); }
   if (tier.max_staleness) { text += fmt::format(", refused from t = {} on", *tier.max_staleness + 1); }

@@ -191,6 +191,16 @@ TEST(Buffered, EveryDiscountBeginsAtOneAndNeverRises) {
   }
 }
 
+// The paper's example: a model of 0, a client's of 1, a = 0.6, staleness 3: 0.3.
+TEST(Buffered, MixingGoesWithTheDiscount) {
+  const BufferedPolicy policy({.discount = Discount::kPolynomial, .discount_a = 0.5, .mixing = 0.6}, 1);
+  EXPECT_TRUE(policy.mixes());
+  EXPECT_NEAR(std::ldexp(policy.factor(3.0), -policy.discount_bits()), 0.3, 0x1p-17);
+  const BufferedPolicy constant({.discount = Discount::kConstant, .mixing = 1.0}, 1);
+  EXPECT_EQ(std::ldexp(constant.factor(9.0), -constant.discount_bits()), 1.0);
+  EXPECT_FALSE(BufferedPolicy({.mixing = 0.6}, 2).mixes()) << "a buffer of several has no one model";
+}
+
 TEST(Buffered, RefusesWhatIsTooOld) {
   const BufferedPolicy policy({.discount = Discount::kConstant, .max_staleness = 4}, 1);
   EXPECT_EQ(policy.factor(4.0), 1U);

@@ -15,6 +15,7 @@ KINDS = {
     "fedbuff": {"topology": "{star: 12}", "rounds": 20,
                 "tiers.0": "{policy: buffered, buffer: 3, concurrency: 8}"},
     "fedasync": {"topology": "{star: 12}", "rounds": 40, "tiers.0": "{policy: asynchronous, max_staleness: 6}"},
+    "mixing": {"topology": "{star: 12}", "rounds": 40, "tiers.0": "{policy: asynchronous, form: mix}"},
     "mixed": {**TREE, "tiers": "{0: {policy: asynchronous}, 1: {policy: buffered, buffer: 2, local_rounds: 2}}",
               "server_optimizer": "{kind: fedyogi}"},
     "forward": {**TREE, "tiers": "{0: {policy: buffered, buffer: 2}, 1: {policy: buffered, buffer: 2, edge_model: forward}}"},

@@ -211,6 +211,17 @@ void choose_method(Rng& rng, Configuration& configuration, const Tree& tree, con
   if (!make_plan(configuration, tree, factory).ok()) { configuration.algorithm.kind = Kind::kFedAvg; }
 }
 
+// Models are mixed at one of the tiers where the plan allows it.
+void mix_somewhere(Rng& rng, Configuration& configuration, const Tree& tree, const TrainerFactory& factory) {
+  for (auto& [tier, parts] : configuration.tiers) {
+    if (parts.policy != "asynchronous" || parts.edge_model != TierConfig::EdgeModel::kOwn || rng.chance(0.5)) {
+      continue;
+    }
+    parts.form = TierConfig::Form::kMix;
+    if (!make_plan(configuration, tree, factory).ok()) { parts.form = TierConfig::Form::kDelta; }
+  }
+}
+
 // Whatever is lost, repeated or killed, at any tier and with any policy: an increment is in both halves or in neither.
 TEST_F(FaultSchedules, BothHalvesOfAStateHaveCountedTheSame) {
   const auto weight = [](ClientIndex client) { return 1.0 + client.value % 5; };
@@ -273,6 +284,7 @@ TEST_F(FaultSchedules, ARunThatIsCutOffAnywhereGoesOnToTheSameBits) {
       configuration.tiers[tier] = random_tier(rng, least_children(tree, tier), tier == 0);
     }
     choose_method(rng, configuration, tree, factory);
+    mix_somewhere(rng, configuration, tree, factory);
     const bool plain = configuration.algorithm.kind == AlgorithmConfig::Kind::kFedAvg;
     for (auto& [tier, parts] : configuration.tiers) {
       if (!plain || parts.edge_model == TierConfig::EdgeModel::kForward) { continue; }

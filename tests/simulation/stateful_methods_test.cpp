@@ -250,6 +250,16 @@ TEST(StatefulMethods, ScaffoldReachesItAsynchronously) {
   expect_both_halves_agree(outcome, AlgorithmConfig::Kind::kScaffold, star());
 }
 
+TEST(StatefulMethods, ScaffoldReachesItWhereModelsAreMixed) {
+  Configuration mixing = configuration(AlgorithmConfig::Kind::kScaffold, 20000);
+  mixing.default_tier.policy = "asynchronous";
+  mixing.default_tier.form = TierConfig::Form::kMix;
+  Outcome outcome = run(mixing, star(), slow);
+  ASSERT_TRUE(outcome.run.status.ok()) << outcome.run.status.message();
+  EXPECT_LT(outcome.distance, kFloats);
+  expect_both_halves_agree(outcome, AlgorithmConfig::Kind::kScaffold, star());
+}
+
 // Aggregators below aggregators merge far more between two answers than one round has: there is room for it, and what
 // there is no room for is dropped on both sides.
 TEST(StatefulMethods, ScaffoldKeepsItsHalvesEqualWhereMuchComesTogether) {

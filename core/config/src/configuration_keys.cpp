@@ -353,6 +353,18 @@ std::vector<Key> last_keys() {
        .field = tier<&TierConfig::edge_model>,
        .choices = {"own", "forward"},
        .when = "tiers.*.policy=buffered|asynchronous"},
+      {.path = "tiers.*.form",
+       .meaning =
+           "How an update moves the model: by its change (`delta`); or the model is mixed with the one that the client "
+           "has made (`mix`, FedAsync as published). `mix` only right above clients.",
+       .field = tier<&TierConfig::form>,
+       .choices = {"delta", "mix"},
+       .when = "tiers.*.policy=asynchronous & tiers.*.edge_model=own"},
+      {.path = "tiers.*.mixing",
+       .meaning = "How far a fresh update's model draws the node's: 1 is all the way. Times `discount`.",
+       .field = tier<&TierConfig::mixing>,
+       .range = kShare,
+       .when = "tiers.*.policy=asynchronous & tiers.*.edge_model=own & tiers.*.form=mix"},
       {.path = "tiers.*.discount",
        .meaning =
            "What an update counts for whose model is `t` commits old: always 1; `(1 + t)^-0.5`; `(1 + t)^-a`; 1 up to "

@@ -155,4 +155,40 @@ void apply_mean(const ParameterSpec& spec, const AggregationRule& rule, ServerOp
   }
 }
 
+void apply_mixing(const ParameterSpec& spec, const AggregationRule& rule, std::span<const float> base, double factor,
+                  std::span<float> model) {
+  const auto mix = [&](std::size_t i, double change) {
+    const auto here = static_cast<double>(model[i]);
+    model[i] = static_cast<float>(here + change + factor * (static_cast<double>(base[i]) - here));
+  };
+  if (!has_statistics(spec)) {
+    rule.mean([&](std::size_t offset, std::span<const double> means) {
+      for (std::size_t i = 0; i < means.size(); ++i) { mix(offset + i, means[i]); }
+    });
+    return;
+  }
+  std::vector<double> change(spec.parameters());
+  rule.mean([&](std::size_t offset, std::span<const double> means) {
+    std::ranges::copy(means, change.begin() + static_cast<std::ptrdiff_t>(offset));
+  });
+  // Variances first: they need the means as they were.
+  for (const SecondMoments& moments : second_moments(spec)) {
+    for (std::size_t i = 0; i < moments.count; ++i) {
+      const std::size_t at = moments.at + i;
+      const std::size_t mean = moments.mean + i;
+      const double moved = change[mean] / factor;
+      const double theirs = static_cast<double>(base[at]) + change[at] / factor / SecondMoments::kUnit - moved * moved;
+      const double apart = static_cast<double>(model[mean]) - static_cast<double>(base[mean]) - moved;
+      const double mixed = (1.0 - factor) * static_cast<double>(model[at]) + factor * std::max(0.0, theirs) +
+                           factor * (1.0 - factor) * apart * apart;
+      model[at] = static_cast<float>(mixed);
+    }
+  }
+  for (std::size_t t = 0; t < spec.tensors().size(); ++t) {
+    if (spec.tensors()[t].kind == TensorKind::kRunningVariance) { continue; }
+    const std::size_t end = spec.offset(t) + spec.tensors()[t].elements();
+    for (std::size_t i = spec.offset(t); i < end; ++i) { mix(i, change[i]); }
+  }
+}
+
 }  // namespace tributary

@@ -440,8 +440,12 @@ void InnerNode::move_model() {
     }
   }
   const double scale = settings_.method ? settings_.method->scale(*settings_.rule) : 1.0;
-  apply_mean(*settings_.spec, *settings_.rule, *settings_.optimizer, settings_.policy->share(state_), scale,
-             *own_model_);
+  if (const ModelValues base = std::exchange(mixed_base_, nullptr)) {
+    apply_mixing(*settings_.spec, *settings_.rule, *base, mixing_, *own_model_);
+  } else {
+    apply_mean(*settings_.spec, *settings_.rule, *settings_.optimizer, settings_.policy->share(state_), scale,
+               *own_model_);
+  }
   if (server_) {
     server_->commit(*settings_.spec, *settings_.rule, *own_model_);
     // An aggregator's has come about once with this very task.

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "tributary/nodes/inner_node.hpp"
@@ -77,7 +78,7 @@ void InnerNode::give_present_model(const NodeContext& context, ChildTask& task) 
   task.version = version_;
   task.global_round = global_round_;
   task.model = model_;
-  task.kept_model = context.keeps_models() ? model_ : nullptr;
+  task.kept_model = context.keeps_models() || settings_.policy->mixes() ? model_ : nullptr;
   task.broadcast = broadcast_;
   task.kept_broadcast = context.keeps_models() ? broadcast_ : nullptr;
 }
@@ -242,6 +243,10 @@ Status InnerNode::count(NodeId from, ChildTask& task, const Update& update) {
     }
   }
   TRIBUTARY_RETURN_IF_ERROR(settings_.rule->add(update, factor));
+  if (settings_.policy->mixes()) {
+    mixed_base_ = task.kept_model;
+    mixing_ = std::ldexp(static_cast<double>(factor), -settings_.policy->discount_bits());
+  }
   members_.insert(update.members.begin(), update.members.end());
   staleness_.add({.updates = bases.updates,
                   .least = version_.value - bases.most,

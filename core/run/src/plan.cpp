@@ -216,6 +216,24 @@ Status check_mtgc(std::uint32_t tier, const TierPolicy& policy) {
       tier));
 }
 
+// FedAsync as published takes part of a client's model.
+Status check_mixing(const Tree& tree, std::uint32_t tier, const TierPolicy& policy,
+                    const ServerOptimizerConfig& optimizer) {
+  if (!policy.mixes()) { return {}; }
+  for (std::uint32_t n = 1; n < tree.size(); ++n) {
+    const NodeId node{n};
+    if (tree.is_client(node) || tree.tier(tree.parent(node)) != tier) { continue; }
+    return configuration_error(fmt::format(
+        "tiers.{}.form: mix needs clients right below, and {} is an aggregator, whose answer is a change of "
+        "a model that nobody else has: use form delta there",
+        tier, tree.name(node)));
+  }
+  if (tier > 0 || (optimizer.kind == kPlainStep && optimizer.lr == 1.0)) { return {}; }
+  return configuration_error(
+      "server_optimizer must be sgd at lr 1 with tiers.0.form: mix, which says itself how the model moves: by "
+      "tiers.0.mixing");
+}
+
 // As the registry of extensions knows it; empty: plain averaging.
 std::string method_name(AlgorithmConfig::Kind kind) {
   switch (kind) {
@@ -292,6 +310,7 @@ Result<Plan> Plan::create(Configuration configuration, Tree tree, const TrainerF
     if (kind == AlgorithmConfig::Kind::kFedDyn) {
       TRIBUTARY_RETURN_IF_ERROR(check_feddyn(tree, tier, settings, *policies.back()));
     }
+    TRIBUTARY_RETURN_IF_ERROR(check_mixing(tree, tier, *policies.back(), configuration.server_optimizer));
     if (kind == AlgorithmConfig::Kind::kMtgc) { TRIBUTARY_RETURN_IF_ERROR(check_mtgc(tier, *policies.back())); }
   }
   const ServerOptimizerConfig& optimizer = configuration.server_optimizer;

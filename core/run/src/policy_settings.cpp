@@ -25,7 +25,8 @@ PolicySettings policy_settings(const TierConfig& tier) {
                           : static_cast<PolicySettings::Discount>(tier.discount),
           .discount_a = tier.discount_a,
           .discount_b = tier.discount_b,
-          .max_staleness = tier.max_staleness};
+          .max_staleness = tier.max_staleness,
+          .mixing = tier.form == TierConfig::Form::kMix ? std::optional(tier.mixing) : std::nullopt};
 }
 
 }  // namespace tributary

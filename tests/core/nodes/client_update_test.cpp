@@ -85,6 +85,27 @@ TEST(ClientUpdate, AVarianceSurvivesAMeanThatMovesFar) {
   }
 }
 
+// Half of the node's own model and half of one that a client made of another base.
+TEST(ClientUpdate, MixesAModelWithAClientsOfAnotherBase) {
+  const auto base = std::make_shared<const std::vector<float>>(std::vector<float>{1.0F, 2.0F, 0.5F, 2.0F});
+  TrainOutcome outcome{.model = std::make_shared<const std::vector<float>>(std::vector<float>{2.0F, 2.0F, 3.0F, 1.0F}),
+                       .weight = 4.0,
+                       .metrics = {}};
+  WeightedSum sum;
+  sum.begin(batch_norm_spec(), ExactScale::fine(Weight::from(4).value(), 1, 16));
+  const Update update =
+      make_update(batch_norm_spec(), make_client_update(batch_norm_spec(), base, std::move(outcome)).value());
+  ASSERT_TRUE(sum.add(update, 1U << 15U).ok());
+  std::vector<float> model{4.0F, 6.0F, -1.0F, 3.0F};
+
+  apply_mixing(batch_norm_spec(), sum, *base, 0.5, model);
+
+  EXPECT_NEAR(model[0], 3.0F, 1e-6);
+  EXPECT_NEAR(model[1], 4.0F, 1e-6);
+  EXPECT_NEAR(model[2], 1.0F, 1e-6);
+  EXPECT_NEAR(model[3], 0.5 * 3.0 + 0.5 * 1.0 + 0.25 * 16.0, 1e-5) << "means that lie 4 apart";
+}
+
 TEST(ClientUpdate, NamesTheTensorThatDiverged) {
   const auto base = std::make_shared<const std::vector<float>>(4, 0.0F);
   for (const float wrong : {std::numeric_limits<float>::quiet_NaN(), -std::numeric_limits<float>::infinity()}) {

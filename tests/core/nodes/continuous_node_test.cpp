@@ -23,6 +23,7 @@ InnerNode continuous_root(Tree::Children children, PolicySettings policy, std::u
   made.rounds = 100;
   policy.discount = PolicySettings::Discount::kConstant;
   made.policy = std::make_unique<BufferedPolicy>(policy, buffer);
+  made.scale = ExactScale::fine(Weight::from(100).value(), 100, made.policy->discount_bits());
   return InnerNode(std::move(made),
                    RootState{.round = {}, .version = {}, .model = std::make_shared<std::vector<float>>(2, 0.0F)});
 }
@@ -51,6 +52,26 @@ TEST(InnerNode, AContinuousTaskOutlivesCommits) {
   ASSERT_TRUE(context.published);
   EXPECT_EQ(context.published_model, (std::vector<float>{3.0F, 3.0F}));
   EXPECT_EQ(context.published->staleness.most, 1U);
+}
+
+// W <- (1 - a) W + a x_i, x_i being the base that the client had and its change.
+TEST(InnerNode, AModelIsMixedWithTheOneThatTheClientMade) {
+  Recorder context;
+  InnerNode root = continuous_root({1, 2}, {.mixing = 0.5}, 1);
+  root.on_start(context);
+  auto first = context.take<TaskMessage>();
+  root.on_message(context, NodeId{1}, report(NodeId{1}, task_of(first, NodeId{1}), 4.0F));
+  ASSERT_TRUE(context.published);
+  EXPECT_EQ(context.published_model, (std::vector<float>{2.0F, 2.0F}));
+  root.on_published(context, false, Version{UINT64_MAX});
+  context.published.reset();
+  const Message late = report(NodeId{2}, task_of(first, NodeId{2}), 1.0F);
+  first.clear();  // nobody but the node holds its base
+
+  root.on_message(context, NodeId{2}, late);
+
+  ASSERT_TRUE(context.published);
+  EXPECT_EQ(context.published_model, (std::vector<float>{1.5F, 1.5F})) << "0.5 * 2 + 0.5 * (0 + 1)";
 }
 
 TEST(InnerNode, AContinuousTaskIsSentAgainWithItsModelWhileThatExists) {

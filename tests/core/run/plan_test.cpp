@@ -108,6 +108,44 @@ TEST(Plan, SaysWhatAContinuousPolicyCannotDo) {
             "tiers.0.concurrency is 4, and root has 3 children");
 }
 
+TEST(Plan, SaysWhereModelsCannotBeMixed) {
+  const FunctionTrainerFactory factory = weighing([](ClientIndex) { return 1.0; });
+  const auto message = [&](std::uint32_t tier, const ServerOptimizerConfig& optimizer,
+                           std::vector<std::uint32_t> tree) {
+    Configuration configuration = rounds(1);
+    configuration.tiers[tier] = {.policy = "asynchronous", .form = TierConfig::Form::kMix};
+    configuration.server_optimizer = optimizer;
+    return make_plan(configuration, make_tree(std::move(tree)), factory).status().message();
+  };
+  EXPECT_EQ(message(0, {}, {3, 0, 0, 0}), "");
+  EXPECT_EQ(message(1, {.kind = "fedadam"}, balanced_counts(2, 2)), "") << "the root's optimizer takes changes";
+  EXPECT_EQ(
+      message(0, {}, {2, 2, 0, 0, 0}),
+      "tiers.0.form: mix needs clients right below, and aggregator-1 is an aggregator, whose answer is a change of a "
+      "model that nobody else has: use form delta there");
+  const std::string said =
+      "server_optimizer must be sgd at lr 1 with tiers.0.form: mix, which says itself how the model moves: by "
+      "tiers.0.mixing";
+  EXPECT_EQ(message(0, {.kind = "fedadam"}, {3, 0, 0, 0}), said);
+  EXPECT_EQ(message(0, {.lr = 0.5}, {3, 0, 0, 0}), said);
+}
+
+TEST(Plan, SaysWhatStatesByEdgesCannotDo) {
+  FunctionTrainerFactory factory = weighing([](ClientIndex) { return 1.0; });
+  factory.set_honours_drift();
+  const auto message = [&](TierConfig tier) {
+    Configuration configuration = rounds(1);
+    configuration.algorithm.kind = AlgorithmConfig::Kind::kMtgc;
+    configuration.tiers[1] = std::move(tier);
+    return make_plan(configuration, make_tree(balanced_counts(2, 2)), factory).status().message();
+  };
+  EXPECT_EQ(message({.local_rounds = 3}), "");
+  EXPECT_THAT(message({.policy = "buffered", .buffer = 2}),
+              ::testing::StartsWith("tiers.1: algorithm.kind mtgc needs policy synchronous in all tiers"));
+  EXPECT_THAT(message({.policy = "asynchronous"}), ::testing::HasSubstr("needs policy synchronous"));
+  EXPECT_THAT(message({.rule = "median"}), ::testing::HasSubstr("does not go with this algorithm.kind"));
+}
+
 TEST(Plan, DiscountsTakeTheirBitsFromValues) {
   Configuration configuration = rounds(1);
   configuration.tiers[0] = {.policy = "buffered", .buffer = 2};

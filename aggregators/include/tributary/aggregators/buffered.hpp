@@ -2,14 +2,17 @@
 // The continuous tier policies: children work all the time, and the node commits whenever enough updates have come.
 //
 //   buffered       commits with every `buffer` updates (FedBuff, arXiv 2106.06639)
-//   asynchronous   commits with every update (FedAsync in its delta form, arXiv 1903.03934): a buffer of one
+//   asynchronous   commits with every update (FedAsync, arXiv 1903.03934): a buffer of one. In the delta form by its
+//                  change; in that of the paper the node's model W is mixed with the client's, x_i = b_i + D_i for a
+//                  base b_i: W <- (1 - a s(tau)) W + a s(tau) x_i, with a = `mixing`.
 //
 // At most `concurrency` children work at a time, each from the model that was newest when it was asked. Who is asked is
 // drawn at random among those that have nothing to do. A child counts at most once in a buffer, and is not asked again
 // until that buffer has been committed.
 //
 // Discounts: an update whose model is tau versions old counts s(tau) times, the buffer's weight as it is: the step gets
-//            smaller, and is not made larger again by dividing. s is rounded to multiples of 2^-12.
+//            smaller, and is not made larger again by dividing. s is rounded to multiples of 2^-12, a s(tau) to
+//            multiples of 2^-16.
 //              constant      1
 //              inverse-root  (1 + tau)^(-1/2)
 //              polynomial    (1 + tau)^(-a)
@@ -37,6 +40,7 @@ class BufferedPolicy final : public TierPolicy {
   [[nodiscard]] bool continuous() const noexcept override { return true; }
   [[nodiscard]] std::uint32_t factor(double staleness) const noexcept override;
   [[nodiscard]] int discount_bits() const noexcept override;
+  [[nodiscard]] bool mixes() const noexcept override { return buffer_ == 1 && settings_.mixing.has_value(); }
   [[nodiscard]] double share(const RoundState& state) const noexcept override;
 
   // s(tau), in [0, 1].

@@ -173,6 +173,10 @@ struct TierConfig {
   double discount_a = 0.5;
   double discount_b = 4.0;
   std::optional<std::uint32_t> max_staleness;  // updates that are staler are refused
+  // Asynchronous: the model moves by each update's change, or is mixed with the model that the update ends at.
+  enum class Form { kDelta, kMix };
+  Form form = Form::kDelta;
+  double mixing = 0.6;  // in (0, 1]: how far a fresh update's model draws the node's
   // What children of an aggregator start from: a model of its own, or the parent's, whose sums it forwards.
   enum class EdgeModel { kOwn, kForward };
   EdgeModel edge_model = EdgeModel::kOwn;

@@ -48,4 +48,9 @@ Result<ClientUpdate> make_client_update(const ParameterSpec& spec, const ModelVa
 void apply_mean(const ParameterSpec& spec, const AggregationRule& rule, ServerOptimizer& optimizer, double share,
                 double scale, std::span<float> model);
 
+// Moves `model` by `factor`, in (0, 1], towards the model that one client has made: `base` and its change, of which
+// `rule` holds `factor` times. Running statistics become those of the mixture of both.
+void apply_mixing(const ParameterSpec& spec, const AggregationRule& rule, std::span<const float> base, double factor,
+                  std::span<float> model);
+
 }  // namespace tributary

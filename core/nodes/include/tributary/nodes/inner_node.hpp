@@ -316,6 +316,10 @@ class InnerNode final : public Node {
   std::uint32_t refused_ = 0;
   VersionSpread staleness_;  // of the updates in the sums
   StalenessCounts staleness_counts_;
+  // Of a policy that mixes, from the update to the commit that follows at once: the model that it was trained from, and
+  // how far the node's goes towards the one that it ends at.
+  ModelValues mixed_base_;
+  double mixing_ = 0.0;
   std::chrono::nanoseconds probe_pause_{0};  // by rounds for all children alike; otherwise until the next is due
   std::chrono::nanoseconds probe_clock_{0};  // with a continuous policy: the time up to when the timer was set
   std::uint32_t abandoned_in_a_row_ = 0;     // root

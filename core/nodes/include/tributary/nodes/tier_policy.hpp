@@ -42,6 +42,9 @@ struct PolicySettings {
   double discount_a = 0.5;                     // > 0
   double discount_b = 4.0;                     // >= 0
   std::optional<std::uint32_t> max_staleness;  // updates that are staler are refused
+  // Of the policy that commits with every update, in (0, 1]: the model goes so far towards the model that the client
+  // has made, instead of by its change.
+  std::optional<double> mixing;
 };
 
 // Whom one gathering is for, and when it is complete.
@@ -128,6 +131,8 @@ class TierPolicy {
   // 2^-discount_bits(); 0: it is refused. Never more than 2^discount_bits().
   [[nodiscard]] virtual std::uint32_t factor(double /*staleness*/) const noexcept { return 1; }
   [[nodiscard]] virtual int discount_bits() const noexcept { return 0; }
+  // Each gathering counts one update, and the model goes by that factor towards the one that the update ends at.
+  [[nodiscard]] virtual bool mixes() const noexcept { return false; }
   // By which part of the mean a gathering that is committed moves the model.
   [[nodiscard]] virtual double share(const RoundState& /*state*/) const noexcept { return 1.0; }
 };
