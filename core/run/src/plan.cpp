@@ -154,6 +154,28 @@ Status check_division(const Tree& tree, std::uint32_t tier, const TierConfig& se
                   tier, nova ? "fednova" : "qfedavg"));
 }
 
+// As the registry of extensions knows it; empty: plain averaging.
+std::string method_name(AlgorithmConfig::Kind kind) {
+  switch (kind) {
+    case AlgorithmConfig::Kind::kFedProx:
+      return "fedprox";
+    case AlgorithmConfig::Kind::kFedNova:
+      return "fednova";
+    case AlgorithmConfig::Kind::kQFedAvg:
+      return "qfedavg";
+    case AlgorithmConfig::Kind::kScaffold:
+      return "scaffold";
+    case AlgorithmConfig::Kind::kMtgc:
+      return "mtgc";
+    case AlgorithmConfig::Kind::kFedDyn:
+      return "feddyn";
+    case AlgorithmConfig::Kind::kFedAvg:
+    case AlgorithmConfig::Kind::kFedSgd:
+      break;
+  }
+  return {};
+}
+
 // What rules other than sums cannot do where they stand.
 Status check_rule(std::uint32_t tier, const TierConfig& config, const TierPolicy& policy, AlgorithmConfig::Kind kind) {
   const auto refuse = [&](std::string_view why) {
@@ -165,7 +187,8 @@ Status check_rule(std::uint32_t tier, const TierConfig& config, const TierPolicy
     case AlgorithmConfig::Kind::kScaffold:
     case AlgorithmConfig::Kind::kMtgc:
     case AlgorithmConfig::Kind::kFedDyn:
-      return refuse("does not go with this algorithm.kind, whose clients send what has to be summed");
+      return refuse(fmt::format("does not go with algorithm.kind {}, whose clients send what has to be summed",
+                                method_name(kind)));
     case AlgorithmConfig::Kind::kFedAvg:
     case AlgorithmConfig::Kind::kFedSgd:
     case AlgorithmConfig::Kind::kFedProx:
@@ -234,28 +257,6 @@ Status check_mixing(const Tree& tree, std::uint32_t tier, const TierPolicy& poli
       "tiers.0.mixing");
 }
 
-// As the registry of extensions knows it; empty: plain averaging.
-std::string method_name(AlgorithmConfig::Kind kind) {
-  switch (kind) {
-    case AlgorithmConfig::Kind::kFedProx:
-      return "fedprox";
-    case AlgorithmConfig::Kind::kFedNova:
-      return "fednova";
-    case AlgorithmConfig::Kind::kQFedAvg:
-      return "qfedavg";
-    case AlgorithmConfig::Kind::kScaffold:
-      return "scaffold";
-    case AlgorithmConfig::Kind::kMtgc:
-      return "mtgc";
-    case AlgorithmConfig::Kind::kFedDyn:
-      return "feddyn";
-    case AlgorithmConfig::Kind::kFedAvg:
-    case AlgorithmConfig::Kind::kFedSgd:
-      break;
-  }
-  return {};
-}
-
 // Null: none.
 Result<std::shared_ptr<const Codec>> make_codec(const ExtensionRegistry& registry, std::uint32_t tier,
                                                 std::string_view direction, const std::string& name) {
@@ -295,15 +296,14 @@ Result<Plan> Plan::create(Configuration configuration, Tree tree, const TrainerF
     policies.push_back(std::move(policy).value());
     Result<std::unique_ptr<AggregationRule>> rule = registry.make_rule(settings.rule);
     if (!rule.ok()) { return rule.status().with_context(fmt::format("tiers.{}.rule", tier)); }
+    const AlgorithmConfig::Kind kind = configuration.algorithm.kind;
+    if (kind == AlgorithmConfig::Kind::kMtgc) { TRIBUTARY_RETURN_IF_ERROR(check_mtgc(tier, *policies.back())); }
     TRIBUTARY_RETURN_IF_ERROR(check_policy(tree, tier, settings, *policies.back()));
     TierParts parts{.continuous = policies.back()->continuous(), .mergeable = (*rule)->mergeable()};
-    if (!parts.mergeable) {
-      TRIBUTARY_RETURN_IF_ERROR(check_rule(tier, settings, *policies.back(), configuration.algorithm.kind));
-    }
+    if (!parts.mergeable) { TRIBUTARY_RETURN_IF_ERROR(check_rule(tier, settings, *policies.back(), kind)); }
     TRIBUTARY_ASSIGN_OR_RETURN(parts.down, make_codec(registry, tier, "down", settings.codec_down));
     TRIBUTARY_ASSIGN_OR_RETURN(parts.up, make_codec(registry, tier, "up", settings.codec_up));
     plan.parts_.push_back(std::move(parts));
-    const AlgorithmConfig::Kind kind = configuration.algorithm.kind;
     if (kind == AlgorithmConfig::Kind::kFedNova || kind == AlgorithmConfig::Kind::kQFedAvg) {
       TRIBUTARY_RETURN_IF_ERROR(check_division(tree, tier, settings, *policies.back(), kind));
     }
@@ -311,7 +311,6 @@ Result<Plan> Plan::create(Configuration configuration, Tree tree, const TrainerF
       TRIBUTARY_RETURN_IF_ERROR(check_feddyn(tree, tier, settings, *policies.back()));
     }
     TRIBUTARY_RETURN_IF_ERROR(check_mixing(tree, tier, *policies.back(), configuration.server_optimizer));
-    if (kind == AlgorithmConfig::Kind::kMtgc) { TRIBUTARY_RETURN_IF_ERROR(check_mtgc(tier, *policies.back())); }
   }
   const ServerOptimizerConfig& optimizer = configuration.server_optimizer;
   for (const Status& known : {registry.make_server_optimizer(std::string(kPlainStep), {}).status(),

@@ -196,7 +196,7 @@ constexpr std::array<EventInfo, 13> kEvents{{
      "repeats it",
      kInput},
     {"warning", "whenever a person should know something", kWarning},
-    {"edge", "once per edge, at the end, if the tree has at most 2,048 edges", kEdge},
+    {"edge", "once per edge that was used, at the end, if the tree has at most 2,048 edges", kEdge},
     {"where", "once per process, at the end", kWhere},
     {"end", "once, last; a run directory without it is of a run that still goes on or was killed", kEnd},
 }};

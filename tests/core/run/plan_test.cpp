@@ -143,7 +143,9 @@ TEST(Plan, SaysWhatStatesByEdgesCannotDo) {
   EXPECT_THAT(message({.policy = "buffered", .buffer = 2}),
               ::testing::StartsWith("tiers.1: algorithm.kind mtgc needs policy synchronous in all tiers"));
   EXPECT_THAT(message({.policy = "asynchronous"}), ::testing::HasSubstr("needs policy synchronous"));
-  EXPECT_THAT(message({.rule = "median"}), ::testing::HasSubstr("does not go with this algorithm.kind"));
+  EXPECT_THAT(message({.rule = "median"}), ::testing::HasSubstr("does not go with algorithm.kind mtgc"));
+  EXPECT_THAT(message({.policy = "buffered", .buffer = 10}), ::testing::HasSubstr("needs policy synchronous"))
+      << "nobody makes a buffer fit that is of no use";
 }
 
 TEST(Plan, DiscountsTakeTheirBitsFromValues) {
