@@ -34,6 +34,7 @@ std::shared_ptr<const std::vector<float>> variate_increment(const ParameterSpec&
                                                             std::span<const float> change, double divisor,
                                                             int grid_bits) {
   auto increment = std::make_shared<std::vector<float>>(spec.parameters(), 0.0F);
+  if (divisor == 0.0) { return increment; }
   for_each_trainable(spec, [&](std::size_t i) {
     const double grown = -static_cast<double>(variate[i]) - static_cast<double>(change[i]) / divisor;
     (*increment)[i] = on_grid(grown, grid_bits);
@@ -41,8 +42,12 @@ std::shared_ptr<const std::vector<float>> variate_increment(const ParameterSpec&
   return increment;
 }
 
-Result<double> sum_of_rates(const char* method, const LocalMethodSettings& settings, const TrainingFacts& facts) {
+Result<double> sum_of_rates(const char* method, const LocalMethodSettings& settings, const TrainingFacts& facts,
+                            const ParameterSpec& spec, std::span<const float> change) {
   TRIBUTARY_RETURN_IF_ERROR(check_steps(method, facts.steps));
+  bool changed = false;
+  for_each_trainable(spec, [&](std::size_t i) { changed = changed || change[i] != 0.0F; });
+  if (facts.learning_rate == 0.0 && !changed) { return 0.0; }
   if (!(facts.learning_rate > 0.0)) {
     return bad_data(
         fmt::format("{} divides a change by the learning rate that made it, and the trainer tells none: it must report "

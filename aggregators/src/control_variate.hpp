@@ -22,13 +22,14 @@ Result<std::span<const float>> variate_of(const char* method, const MethodTask& 
 // v - c_i
 Result<Drift> variate_drift(const char* method, const MethodTask& task);
 // -v - change / divisor, on the grid of sums of 2^-grid_bits: what a variate grows by, after changes that were made by
-// steps of a gradient that `divisor` is the sum of the rates of.
+// steps of a gradient that `divisor` is the sum of the rates of. Nothing, if that is 0.
 std::shared_ptr<const std::vector<float>> variate_increment(const ParameterSpec& spec, std::span<const float> variate,
                                                             std::span<const float> change, double divisor,
                                                             int grid_bits);
-// Of one task: the rate of its steps, as often as their gradients count in its change. kBadData: the trainer tells
-// none.
-Result<double> sum_of_rates(const char* method, const LocalMethodSettings& settings, const TrainingFacts& facts);
+// Of one task: the rate of its steps, as often as their gradients count in its change. 0 where a schedule has come to
+// 0, so that nothing changed. kBadData: the trainer tells no rate, or no steps.
+Result<double> sum_of_rates(const char* method, const LocalMethodSettings& settings, const TrainingFacts& facts,
+                            const ParameterSpec& spec, std::span<const float> change);
 
 // Of all children, counted or not: `registered` is what they weigh together.
 class VariateSum final : public MethodServer {

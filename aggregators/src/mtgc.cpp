@@ -18,7 +18,8 @@ Result<Drift> Mtgc::drift(const MethodTask& task) const {
 }
 
 Status Mtgc::prepare(const MethodTask& task, const TrainingFacts& facts, ClientUpdate& update) const {
-  TRIBUTARY_ASSIGN_OR_RETURN(const double rates, internal::sum_of_rates(kName, settings_, facts));
+  TRIBUTARY_ASSIGN_OR_RETURN(const double rates,
+                             internal::sum_of_rates(kName, settings_, facts, task.spec, update.delta.values()));
   TRIBUTARY_ASSIGN_OR_RETURN(const std::span<const float> all, internal::variate_of(kName, task));
   internal::set_increment(
       internal::kVariate,
@@ -56,7 +57,7 @@ std::string_view Mtgc::work_metric() const {
 
 Result<ClientState::Increment> Mtgc::increment(const MethodTask& above, const EdgeWork& work) const {
   TRIBUTARY_ASSIGN_OR_RETURN(const std::span<const float> parents, internal::variate_of(kName, above));
-  if (!(work.done > 0.0)) {
+  if (!(work.done >= 0.0)) {
     return bad_data("mtgc divides an aggregator's change by the steps that made it, and its clients tell none");
   }
   return internal::variate_increment(above.spec, parents, work.change, work.done, settings_.grid_bits);

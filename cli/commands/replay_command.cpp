@@ -41,6 +41,7 @@ struct Recorded {
   std::string driver;
   std::string digest;     // of its configuration
   std::size_t parts = 0;  // it was resumed so many times, less one
+  bool states_anew = false;
   std::vector<Record> rounds;
   std::map<NodeId, std::vector<NodeInput>> inputs;
   std::string model;  // SHA-256
@@ -68,6 +69,8 @@ Result<Recorded> read_recorded(const fs::path& directory) {
         } else if (record.event() == "input") {
           TRIBUTARY_ASSIGN_OR_RETURN(const NodeInput input, input_of(record));
           recorded.inputs[NodeId{static_cast<std::uint32_t>(saturated_count(record.number("node")))}].push_back(input);
+        } else if (record.event() == "fault") {
+          recorded.states_anew = recorded.states_anew || record.text("kind") == to_string(NodeEvent::Kind::kAnew);
         } else if (record.event() == "end") {
           outcome = record.text("outcome");
           recorded.model = record.text("model_sha256");
@@ -96,6 +99,13 @@ Status check_recorded(const Recorded& recorded, const Plan& plan, const fs::path
         "{} was resumed: where a tier does not wait for all its children, what was at work when the run was cut off "
         "began anew, and that is not recorded",
         directory.string()));
+  }
+  const bool virtual_clock =
+      recorded.driver == "simulation" && plan.configuration().simulation.clock == SimulationConfig::Clock::kVirtual;
+  if (recorded.states_anew && !virtual_clock) {
+    return unsupported(
+        fmt::format("in {} states of nodes were lost, as by a resume, and began anew: when that was is not recorded",
+                    directory.string()));
   }
   for (const auto& [node, inputs] : recorded.inputs) {
     if (node.value >= plan.tree().size() || plan.tree().is_client(node)) {

@@ -75,6 +75,10 @@ TEST(Scaffold, SendsWhatItsVariateGrowsBy) {
   EXPECT_EQ(update.delta.values()[0], -0.5F);
   EXPECT_EQ(method.prepare(task, {.steps = 0, .learning_rate = 0.125}, update).code(), Code::kBadData);
   EXPECT_EQ(method.prepare(task, {.steps = 4, .learning_rate = 0.0}, update).code(), Code::kBadData);
+  // A schedule that ends at 0: nothing was trained, and nothing is learnt of the gradient.
+  ClientUpdate rest = changed_by({0.0F, 0.0F, 3.0F, 4.0F}, 2);
+  ASSERT_TRUE(method.prepare(task, {.steps = 4, .learning_rate = 0.0}, rest).ok());
+  EXPECT_EQ(*rest.state, list({0.0F, 0.0F, 0.0F, 0.0F}));
 }
 
 // On the grid, so that the sums and the client add the same number.

@@ -347,7 +347,7 @@ class Rules {
     if (!stateful) { return; }
     refuse(configuration_.trainer.kind == "command", "trainer.kind",
            " must be torch or library: a program is not given what clients add to their gradients");
-    refuse(configuration_.checkpoint.every == 0 && kind != Kind::kMtgc, "checkpoint.every",
+    refuse(configuration_.checkpoint.every == 0, "checkpoint.every",
            " must be > 0: a client adds to its state only what is in a checkpoint");
     if (kind != Kind::kFedDyn) { return; }
     refuse(configuration_.algorithm.weighting != AlgorithmConfig::Weighting::kUniform, "algorithm.weighting",

@@ -189,8 +189,8 @@ default that applies, is the same configuration wherever it is read again.
 - `nesterov` without `momentum`; `algorithm.kind: fedsgd` with more than one epoch or step, with momentum, or with
   another optimizer than sgd;
 - `fednova`, `qfedavg`, `scaffold`, `mtgc` and `feddyn` with another optimizer than sgd; the last three with
-  `trainer.kind: command` (as `qfedavg`); `scaffold` and `feddyn` with `checkpoint.every: 0`; `feddyn` with another weighting than
-  uniform, or another server optimizer than sgd at rate 1;
+  `trainer.kind: command` (as `qfedavg`) or `checkpoint.every: 0`; `feddyn` with another weighting than uniform, or another server
+  optimizer than sgd at rate 1;
 - `trainer.kind: torch` without data, or with `model.kind: echo`; `trainer.kind: echo` with another model than that;
 - `trainer.command` without `{output}`;
 - made-up data with fewer samples than classes, or with more than 2^32 values;

@@ -50,10 +50,7 @@ void ClientNode::begin(NodeContext& context, TaskMessage task) {
     return;
   }
   state_ = **known;
-  if (state_.epoch() > epoch_) {
-    fail(context, unavailable("the task is of an earlier beginning of the run"));
-    return;
-  }
+  // One of a later beginning than the task's is told of, too: whoever owns the states has to know.
   if (state_.epoch() < epoch_) { state_.begin(epoch_); }
   inquiry_.begin(context, state_);
 }

@@ -65,10 +65,9 @@ InnerNode::InnerNode(InnerNodeSettings settings, std::optional<RootState> root)
     done_ = root->done;
     tasks_given_ = root->tasks;
     evaluate_first_ = settings_.evaluate_clients;
-    const bool goes_on = !parents_own_states();
     restored_ = restore_parts({.optimizer = settings_.optimizer.get(),
-                               .method = goes_on ? server_.get() : nullptr,
-                               .ledger = goes_on && settings_.keeps_states ? &ledger_ : nullptr,
+                               .method = server_.get(),
+                               .ledger = settings_.keeps_states ? &ledger_ : nullptr,
                                .policy = settings_.policy.get()},
                               root->snapshot, root->version, settings_.spec->parameters());
     begin_epoch(*root);
@@ -132,6 +131,7 @@ void InnerNode::open_round(NodeContext& context) {
     if (local_commits_ > 0) { give_own_model(); }
   }
   due_ = false;
+  if (parents_own_states()) { leave_the_lost_behind(context); }
   forget_settled();
   lasting_failures_ = 0;
   last_trouble_ = {};
@@ -235,7 +235,7 @@ void InnerNode::on_message(NodeContext& context, NodeId from, Message message) {
       parent_coded_ = {};
       own_model_.reset();
       broadcast_.reset();
-      inquiry_.stop(context);
+      stop_asking(context);
       local_members_.clear();
       local_increments_.clear();
       return;
@@ -254,7 +254,7 @@ void InnerNode::on_message(NodeContext& context, NodeId from, Message message) {
 
 void InnerNode::take_task(NodeContext& context, TaskMessage task) {
   cancel_round(context);
-  inquiry_.stop(context);
+  stop_asking(context);
   if (task.key.number <= parent_key_.number) { ++task_generation_; }
   parent_key_ = task.key;
   parent_model_ = std::move(task.model);
@@ -303,6 +303,11 @@ void InnerNode::on_timer(NodeContext& context, TimerId timer) {
       decide(context, {TierEvent::Kind::kDeadline});
       return;
     case TimerId::kHardDeadline:
+      if (inquiry_.waits()) {
+        stop_asking(context);
+        go_on(context, StateInquiry::Result::kSilent);
+        return;
+      }
       tell(context, {.kind = NodeInput::Kind::kHardDeadline, .peer = settings_.self});
       state_.deadline_passed = true;
       state_.hard_deadline_passed = true;

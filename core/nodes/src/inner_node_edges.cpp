@@ -2,10 +2,13 @@
 // A method that settles the states on each edge of the tree by itself (LocalMethod::parents_own_states()): every inner
 // node owns the other halves of its children's states, and an aggregator has a state of its own, which its parent owns.
 //
-// An aggregator's state and its children's other halves live as long as the aggregator. Its parent finds that a child
-// has lost its state, as it finds it of a client, and then the states of all its children begin anew under another
-// epoch, both halves together. So they do below a node that is started again: its epochs follow from its parent's and
-// from its incarnation, and are greater than those before.
+// An aggregator's state and its children's other halves live as long as the aggregator; the root's are published with
+// its model. An owner finds that a child has lost its state, as it finds it of a client, and then the states of all its
+// children begin anew under another epoch, both halves together. So they do below a node that is started again: its
+// epochs follow from its parent's and from its incarnation, and are greater than those before.
+#include <fmt/format.h>
+
+#include <algorithm>
 #include <utility>
 
 #include "tributary/nodes/client_update.hpp"
@@ -16,6 +19,8 @@ namespace {
 
 // Epochs of a node between two incarnations.
 constexpr unsigned kResetBits = 16;
+// Rounds in a row in which a child that was asked is silent, until it is thought to be gone.
+constexpr std::uint32_t kMostLostRounds = 3;
 
 }  // namespace
 
@@ -27,37 +32,68 @@ std::uint64_t InnerNode::epoch_from(std::uint64_t base) const {
 void InnerNode::forget_states() {
   ledger_ = {};
   members_.clear();
+  lost_rounds_.clear();
   if (!settings_.method) { return; }
   server_ =
       settings_.method->make_server(settings_.registered ? settings_.registered->at(settings_.self.value) : Weight());
 }
 
+void InnerNode::make_new_epoch(NodeContext& context, const std::string& why) {
+  const std::uint64_t before = epoch_;
+  epoch_ = std::max(epoch_, latest_epoch_) + 1;
+  resets_ += epoch_ - before;
+  forget_states();
+  ledger_.set_epoch(epoch_);
+  context.note({NodeEvent::Kind::kAnew, settings_.self, round_, why + ": the states of all its children begin anew"});
+  // It has come about before, with the same task.
+  [[maybe_unused]] const Status renewed = renew_broadcast();
+}
+
 // A child has lost its state: what was counted of it cannot be taken out of the sum. What the others have sent in this
 // round belongs to the old states, and they are asked anew.
 void InnerNode::begin_states_anew(NodeContext& context) {
-  ++resets_;
-  ++epoch_;
-  forget_states();
+  make_new_epoch(context, "a child's state is not the one that was counted here");
   cancel_round(context);
   ++task_generation_;
   if (is_root()) { --round_.value; }
-  // It has come about before, with the same task.
-  [[maybe_unused]] const Status renewed = renew_broadcast();
   open_round(context);
+}
+
+// Before a round: what was counted of a child that is gone would draw the others for ever to where it stood last, which
+// nothing of what it would do now can balance.
+void InnerNode::leave_the_lost_behind(NodeContext& context) {
+  bool gone = false;
+  for (const auto& [position, task] : tasks_) {
+    if (task.state == TaskState::kReported) { lost_rounds_.erase(position); }
+    if (task.state != TaskState::kLost) { continue; }
+    gone = gone || (++lost_rounds_[position] == kMostLostRounds && ledger_.knows(child_at(position)));
+  }
+  if (gone) {
+    make_new_epoch(context,
+                   fmt::format("a child has been silent for {} rounds in which it was asked", kMostLostRounds));
+  }
 }
 
 // Before its children are asked, an aggregator hears what its parent has counted of its own state.
 void InnerNode::settle_with_parent(NodeContext& context, std::uint64_t epoch) {
-  if (variate_.epoch() > epoch) {
-    link_->fail(context, unavailable("the task is of an earlier beginning of the run"));
-    return;
-  }
   if (variate_.epoch() < epoch) { variate_.begin(epoch); }
   if (std::exchange(epoch_, epoch_from(epoch)) != epoch_from(epoch)) { forget_states(); }
+  // Waiting for the answer is a part of the time that the parent gives.
+  if (remaining_.count() > 0) { context.set_timer(TimerId::kHardDeadline, remaining_); }
   inquiry_.begin(context, variate_);
 }
 
+void InnerNode::stop_asking(NodeContext& context) {
+  if (!inquiry_.waits()) { return; }
+  inquiry_.stop(context);
+  context.cancel_timer(TimerId::kHardDeadline);
+}
+
 void InnerNode::go_on(NodeContext& context, StateInquiry::Result result) {
+  if (result != StateInquiry::Result::kWaits && remaining_.count() > 0) {
+    remaining_ = std::max(context.time_left(TimerId::kHardDeadline), std::chrono::nanoseconds{1});
+    context.cancel_timer(TimerId::kHardDeadline);
+  }
   switch (result) {
     case StateInquiry::Result::kWaits:
       return;

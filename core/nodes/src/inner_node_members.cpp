@@ -14,6 +14,12 @@
 #include "tributary/nodes/inner_node.hpp"
 
 namespace tributary {
+namespace {
+
+// Epochs are times, in nanoseconds since 1970: a peer that tells of one after 2100 is not believed.
+constexpr std::uint64_t kMostEpoch = std::uint64_t{1} << 62U;
+
+}  // namespace
 
 // Whether the update names what it holds, and nothing that was counted or given up.
 Status InnerNode::check_members(NodeId from, const Update& update) const {
@@ -72,8 +78,12 @@ bool InnerNode::holds(const Member& member) const {
 }
 
 void InnerNode::on_inquiry(NodeContext& context, NodeId from, const InquiryMessage& inquiry) {
-  // A client that was asked in an earlier run, or has heard of a later one, asks about other increments.
-  if (epoch_ == 0 || inquiry.epoch != epoch_ || !speaks_for(from, inquiry.client)) { return; }
+  // A client that was asked in an earlier run asks about other increments.
+  if (epoch_ == 0 || inquiry.epoch < epoch_ || !speaks_for(from, inquiry.client)) { return; }
+  if (inquiry.epoch > epoch_) {
+    on_later_epoch(context, from, inquiry);
+    return;
+  }
   const MemberLedger::Claim claim{inquiry.client, inquiry.settled, inquiry.undecided};
   DecisionMessage decision{.client = inquiry.client, .epoch = epoch_, .fates = {}};
   std::vector<std::uint64_t> elsewhere;
@@ -108,6 +118,28 @@ void InnerNode::on_inquiry(NodeContext& context, NodeId from, const InquiryMessa
   if (!decision.fates.empty()) { context.send(from, std::move(decision)); }
 }
 
+// The state belongs to a beginning of the run that this node does not know of: it goes on from an older checkpoint, or
+// by a clock that was set back.
+void InnerNode::on_later_epoch(NodeContext& context, NodeId from, const InquiryMessage& inquiry) {
+  if (!owns_states()) {
+    inquirers_[inquiry.client] = from;
+    context.send(settings_.parent, inquiry);
+    return;
+  }
+  ChildTask* const task = find_task(from);
+  if (task != nullptr && inquiry.epoch < kMostEpoch) {
+    latest_epoch_ = std::max(latest_epoch_, inquiry.epoch);
+    task->state_differs = true;
+  }
+  const MemberLedger::Claim claim{inquiry.client, inquiry.settled, inquiry.undecided};
+  context.send(from, DecisionMessage{.client = inquiry.client,
+                                     .epoch = inquiry.epoch,
+                                     .agreement = DecisionMessage::Agreement::kDiffers,
+                                     .settled = claim.settled,
+                                     .newest = claim.newest(),
+                                     .fates = {}});
+}
+
 void InnerNode::on_decision(NodeContext& context, const DecisionMessage& decision) {
   if (parents_own_states()) {
     go_on(context, inquiry_.on_decision(context, decision, variate_));
@@ -119,11 +151,11 @@ void InnerNode::on_decision(NodeContext& context, const DecisionMessage& decisio
   inquirers_.erase(inquirer);
 }
 
-// The members of a commit. What an aggregator owns is kept for good as soon as it is counted: a node that dies loses
-// both halves, and a root that does begins anew.
+// The members of a commit. What an aggregator owns is kept for good as soon as it is counted: one that dies loses it
+// with everything else. What the root owns is, once it is in durable state.
 void InnerNode::count_members() {
   ledger_.count(std::vector<Member>(members_.begin(), members_.end()), version_);
-  if (parents_own_states()) { ledger_.make_durable(version_); }
+  if (!is_root()) { ledger_.make_durable(version_); }
 }
 
 // Of a round that moved this node's own model: the increments travel with the next answer. Where there is no room for

@@ -61,10 +61,6 @@ Status restore_parts(const RootParts& parts, const Snapshot& snapshot, Version v
 // The states of clients go on with the root's own, and begin anew where that does.
 void InnerNode::begin_epoch(const RootState& root) {
   if (!settings_.keeps_states) { return; }
-  if (parents_own_states()) {
-    epoch_ = epoch_from(std::max<std::uint64_t>(root.epoch, 1));
-    return;
-  }
   epoch_ = ledger_.epoch();
   if (epoch_ == 0) { epoch_ = root.epoch != 0 ? root.epoch : std::uint64_t{settings_.incarnation} + 1; }
   ledger_.set_epoch(epoch_);
@@ -118,9 +114,8 @@ InnerNode::Published InnerNode::present() const {
   Snapshot snapshot;
   snapshot.add(kOptimizerState, settings_.optimizer->save());
   snapshot.add(kPolicyState, settings_.policy->save());
-  // Where parents own states, theirs are in the nodes: no root goes on from its own alone.
-  if (server_ && !parents_own_states()) { snapshot.add(kMethodState, server_->save()); }
-  if (settings_.keeps_states && !parents_own_states()) { snapshot.add(kMemberState, ledger_.save()); }
+  if (server_) { snapshot.add(kMethodState, server_->save()); }
+  if (settings_.keeps_states) { snapshot.add(kMemberState, ledger_.save()); }
   return {own_model_, snapshot.empty() ? nullptr : std::make_shared<const Snapshot>(std::move(snapshot))};
 }
 

@@ -24,6 +24,14 @@ constexpr std::uint64_t kMostSequence = std::uint64_t{1} << 53U;
 
 }  // namespace
 
+bool MemberLedger::knows(NodeId client) const {
+  const auto found = clients_.find(client.value);
+  if (found == clients_.end()) { return false; }
+  return found->second.last_below > 0 || std::ranges::any_of(found->second.sequences, [](const auto& entry) {
+           return entry.second != State::kDropped;
+         });
+}
+
 Status MemberLedger::check(std::span<const Member> members) const {
   for (const Member& member : members) {
     if (member.sequence == 0 || member.sequence >= kMostSequence) {

@@ -14,6 +14,7 @@ LogLevel level_of(NodeEvent::Kind kind) {
     case NodeEvent::Kind::kLost:
     case NodeEvent::Kind::kAbandoned:
     case NodeEvent::Kind::kCutOff:
+    case NodeEvent::Kind::kAnew:
       return LogLevel::kWarning;
     case NodeEvent::Kind::kReturned:
     case NodeEvent::Kind::kKilled:

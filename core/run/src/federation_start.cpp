@@ -51,13 +51,12 @@ Status Federation::can_go_on_from(const Checkpoint& checkpoint) const {
   // Of another configuration, start_from() says how it differs.
   if (checkpoint.state.configuration != plan_.digest()) { return {}; }
   const InnerNodeSettings root = plan_.inner_node(plan_.tree().root(), 0);
-  const bool owns_all = root.method && !root.method->parents_own_states();
   const std::unique_ptr<MethodServer> method =
-      owns_all ? root.method->make_server(plan_.registered_weight(plan_.tree().root())) : nullptr;
+      root.method ? root.method->make_server(plan_.registered_weight(plan_.tree().root())) : nullptr;
   MemberLedger ledger;
   return restore_parts({.optimizer = root.optimizer.get(),
                         .method = method.get(),
-                        .ledger = owns_all && root.keeps_states ? &ledger : nullptr,
+                        .ledger = root.keeps_states ? &ledger : nullptr,
                         .policy = root.policy.get()},
                        checkpoint.state.snapshot, checkpoint.state.version, plan_.spec().parameters());
 }

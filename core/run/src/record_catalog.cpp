@@ -109,7 +109,8 @@ constexpr auto kFault = std::to_array<FieldInfo>({
     {"node", "text", "", "its name"},
     {"kind", "text", "",
      "`task-failed`, `refused`, `lost`, `returned`, `cut-off` (no answer by the deadline), `late` (an update that came "
-     "after its round had closed), `abandoned`, `duplicate`, `kill` (injected)"},
+     "after its round had closed), `abandoned`, `duplicate`, `kill` (injected), `states-anew` (with `mtgc`: the states "
+     "of all children of the node begin anew)"},
     {"detail", "text", "", "for people"},
 });
 

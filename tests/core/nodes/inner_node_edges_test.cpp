@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <functional>
 #include <string>
 #include <vector>
@@ -238,6 +239,85 @@ TEST_F(Edges, AParentWhoseChildHasLostItsStateBeginsAnewWithAllOfThem) {
   EXPECT_GT(anew[0].second.key, second[0].second.key);
   EXPECT_GT(anew[0].second.epoch, second[0].second.epoch);
   EXPECT_EQ(variate_in(anew[0].second), (std::vector<float>{-1.0F, -1.0F})) << "v of the parent less its own: 0 - 1";
+}
+
+// Its file is of a beginning that this node does not know of: from then on everybody's is of a later one.
+TEST_F(Edges, AStateOfALaterBeginningLetsAllBeginAfterIt) {
+  InnerNode node(settings(NodeId{1}));
+  const auto tasks = begin(node, task_of_root(1));
+  ASSERT_EQ(tasks.size(), 2U);
+  const auto& [child, given] = tasks[0];
+  const TaskFailedMessage lost{.key = given.key, .attempt = given.attempt, .code = Code::kBadData, .reason = "differs"};
+
+  node.on_message(context, child, InquiryMessage{.client = child, .epoch = kEpoch + 500, .settled = 3});
+  const auto answers = context.take<DecisionMessage>();
+  ASSERT_EQ(answers.size(), 1U);
+  EXPECT_EQ(answers[0].second.agreement, Agreement::kDiffers);
+  EXPECT_EQ(answers[0].second.epoch, kEpoch + 500);
+  EXPECT_EQ(answers[0].second.settled, 3U);
+  node.on_message(context, child, lost);
+
+  const auto anew = context.take<TaskMessage>();
+  ASSERT_EQ(anew.size(), 2U);
+  EXPECT_EQ(anew[0].second.epoch, kEpoch + 501);
+  EXPECT_EQ(context.notes.back().kind, NodeEvent::Kind::kAnew);
+  EXPECT_EQ(begin(node, task_of_root(2)).at(0).second.epoch, kEpoch + 501) << "and stays there";
+}
+
+TEST_F(Edges, AChildThatTellsOfAnEpochWithoutEndIsNotBelieved) {
+  InnerNode node(settings(NodeId{1}));
+  const auto tasks = begin(node, task_of_root(1));
+  const auto& [child, given] = tasks[0];
+  node.on_message(context, child, InquiryMessage{.client = child, .epoch = UINT64_MAX});
+  context.sent.clear();
+  node.on_message(
+      context, child,
+      TaskFailedMessage{.key = given.key, .attempt = given.attempt, .code = Code::kBadData, .reason = "differs"});
+  EXPECT_TRUE(context.take<TaskMessage>().empty());
+}
+
+// What was counted of it would draw the others for ever to where it stood last.
+TEST_F(Edges, AChildThatIsGoneIsLeftBehind) {
+  InnerNodeSettings made = settings(NodeId{1});
+  made.policy = std::make_unique<SynchronousPolicy>(PolicySettings{.quorum = 0.5, .deadline_s = 10.0});
+  InnerNode node(std::move(made));
+  float last = 0.0F;
+  std::uint64_t anew = 0;
+  for (std::uint64_t number = 1; number <= 6; ++number) {
+    const auto tasks = begin(node, task_of_root(number));
+    ASSERT_EQ(tasks.size(), 2U);
+    last = variate_in(tasks[0].second).at(0);
+    node.on_message(context, NodeId{3}, update_of(NodeId{3}, tasks[0].second, 0.0F, number == 1 ? 2.0F : 0.0F, number));
+    if (number == 1) {
+      node.on_message(context, NodeId{4}, update_of(NodeId{4}, tasks[1].second, 0.0F, 4.0F, 1));
+    } else {
+      node.on_unreachable(context, NodeId{4}, "its rank is lost");
+      node.on_timer(context, TimerId::kDeadline);
+    }
+    ASSERT_EQ(context.take<UpdateMessage>().size(), 1U) << number;
+    anew = static_cast<std::uint64_t>(std::ranges::count(context.notes, NodeEvent::Kind::kAnew, &NodeEvent::kind));
+    if (number < 5) { EXPECT_EQ(anew, 0U) << number; }
+  }
+  EXPECT_EQ(anew, 1U) << "once, and not again for the same child";
+  EXPECT_EQ(last, 0.0F) << "nothing is left of the one that is gone";
+}
+
+TEST_F(Edges, WhatItsQuestionTakesIsPartOfTheTimeThatTheParentGives) {
+  InnerNode node(settings(NodeId{1}));
+  TaskMessage task = task_of_root(1);
+  task.remaining = std::chrono::seconds(10);
+  node.on_message(context, NodeId{0}, task);
+  ASSERT_EQ(context.timers.at(TimerId::kHardDeadline), std::chrono::seconds(10));
+  context.timers[TimerId::kHardDeadline] = std::chrono::seconds(6);  // so much later comes the answer
+  node.on_message(context, NodeId{0}, decision(context.take<InquiryMessage>().at(0).second, Agreement::kAgrees));
+  EXPECT_LT(context.timers.at(TimerId::kHardDeadline), std::chrono::seconds(6));
+  EXPECT_GT(context.timers.at(TimerId::kHardDeadline), std::chrono::seconds(5));
+
+  InnerNode silent(settings(NodeId{1}));
+  silent.on_message(context, NodeId{0}, task);
+  context.sent.clear();
+  silent.on_timer(context, TimerId::kHardDeadline);
+  EXPECT_EQ(context.take<TaskFailedMessage>().at(0).second.code, Code::kUnavailable);
 }
 
 TEST_F(Edges, AChildSpeaksForItselfAndWithAllItsWeight) {

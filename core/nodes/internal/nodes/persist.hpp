@@ -201,7 +201,7 @@ void InnerNode::persist(Archive& archive) {
           published_.model, published_.snapshot, done_, last_trouble_, lasting_failures_);
   archive(local_members_, inquirers_, contents_, anchors_, progress_, due_, undecided_, parent_key_, parent_model_,
           parent_coded_, remaining_, local_round_, local_commits_, weight_units_, local_scalars_, local_contributors_);
-  archive(resets_, variate_, parent_broadcast_, local_work_);
+  archive(resets_, latest_epoch_, lost_rounds_, variate_, parent_broadcast_, local_work_);
   inquiry_.persist(archive);
   ledger_.persist(archive);
   if (link_) { link_->persist(archive); }

@@ -258,6 +258,7 @@ class InnerNode final : public Node {
 
   // Increments of clients' states (inner_node_members.cpp).
   void on_inquiry(NodeContext& context, NodeId from, const InquiryMessage& inquiry);
+  void on_later_epoch(NodeContext& context, NodeId from, const InquiryMessage& inquiry);
   void on_decision(NodeContext& context, const DecisionMessage& decision);
   [[nodiscard]] Status check_members(NodeId from, const Update& update) const;
   [[nodiscard]] bool speaks_for(NodeId child, NodeId client) const;
@@ -269,8 +270,11 @@ class InnerNode final : public Node {
   // Where parents own the states of their children (inner_node_edges.cpp).
   [[nodiscard]] std::uint64_t epoch_from(std::uint64_t base) const;
   void forget_states();
+  void make_new_epoch(NodeContext& context, const std::string& why);
   void begin_states_anew(NodeContext& context);
+  void leave_the_lost_behind(NodeContext& context);
   void settle_with_parent(NodeContext& context, std::uint64_t epoch);
+  void stop_asking(NodeContext& context);
   void go_on(NodeContext& context, StateInquiry::Result result);
   [[nodiscard]] MethodTask above(const std::vector<double>& state) const;
   Status renew_broadcast();
@@ -339,11 +343,13 @@ class InnerNode final : public Node {
   std::map<std::uint64_t, Version> anchors_;      // by own version, from which on: the parent's model in it
 
   // Of a node whose children's states it owns, and has one of its own.
-  std::uint32_t resets_ = 0;    // times that the states of its children have begun anew
-  ClientState variate_;         // what its parent has counted of it
-  StateInquiry inquiry_;        // about that
-  Broadcast parent_broadcast_;  // what came beside the parent's model
-  double local_work_ = 0.0;     // EdgeWork::done, so far
+  std::uint64_t resets_ = 0;                            // by how much its epoch has risen since it was made
+  std::uint64_t latest_epoch_ = 0;                      // that it has heard of
+  std::map<std::uint32_t, std::uint32_t> lost_rounds_;  // by child: in a row, that it was silent in
+  ClientState variate_;                                 // what its parent has counted of it
+  StateInquiry inquiry_;                                // about that
+  Broadcast parent_broadcast_;                          // what came beside the parent's model
+  double local_work_ = 0.0;                             // EdgeWork::done, so far
 
   // Of one with a continuous policy.
   std::vector<double> progress_;  // merged into its model, and not yet sent

@@ -24,6 +24,8 @@ namespace tributary {
 
 class MemberLedger {
  public:
+  // Whether anything was ever counted of the client.
+  [[nodiscard]] bool knows(NodeId client) const;
   // OK if all of `members` may be counted here. kInvalidArgument: one was counted before, or has been given up.
   [[nodiscard]] Status check(std::span<const Member> members) const;
   // Requires check(). `version`: of the model that they went into.

@@ -36,12 +36,13 @@ struct NodeEvent {
     kDuplicate,
     kKilled,
     kCutOff,  // had not answered when its parent's round closed at the deadline
-    kInput    // no trouble: something that decides what the node commits; `detail` is a NodeInput
+    kInput,   // no trouble: something that decides what the node commits; `detail` is a NodeInput
+    kAnew     // the states of all children of `node` begin anew
   };
-  static constexpr Kind kLastKind = Kind::kInput;
+  static constexpr Kind kLastKind = Kind::kAnew;
   Kind kind;
   NodeId node;  // whom it is about
-  // Of the node that it happened at: the parent of `node`, or with kAbandoned and kInput `node`; 0 if of none.
+  // Of the node that it happened at: the parent of `node`, or with kAbandoned, kInput and kAnew `node`; 0 if of none.
   Round round;
   std::string detail;
 };
