@@ -165,7 +165,13 @@ TEST_F(StatefulClient, BeginsAnewWithANewBeginningAndNotWithAnOlderOne) {
   context.inner.training.reset();
   context.inner.sent.clear();
 
+  // Whoever owns the states has to know that there was a later one.
   client.on_message(context, kParent, task(3, 3));
+  const InquiryMessage of_later = context.inner.take<InquiryMessage>().at(0).second;
+  EXPECT_EQ(of_later.epoch, 4U);
+  DecisionMessage differs = of_root(of_later);
+  differs.agreement = DecisionMessage::Agreement::kDiffers;
+  client.on_message(context, kParent, differs);
   EXPECT_FALSE(context.inner.training.has_value());
   EXPECT_EQ(context.inner.take<TaskFailedMessage>().size(), 1U);
   EXPECT_EQ(context.state().epoch(), 4U);
