@@ -130,8 +130,8 @@ readonly quick_checks='-*,bugprone-use-after-move,bugprone-dangling-handle,bugpr
 check_tidy() {
   xargs -P "$(nproc)" -n 4 clang-tidy-19 -p build/dev --quiet --warnings-as-errors='*' --extra-arg=-w "$@"
 }
-# What a federation runs on, and then everything that clang-tidy looks at.
-heart() { git ls-files 'core/nodes/src/*.cpp' 'core/run/src/*.cpp' 'aggregators/src/*.cpp' 'transport/*/src/*.cpp'; }
+# What decides about updates, and then everything that clang-tidy looks at.
+heart() { git ls-files 'core/nodes/src/*.cpp' 'aggregators/src/*.cpp' 'transport/runtime/*.cpp' 'transport/simulation/*.cpp'; }
 all_but_libtorch() {
   git ls-files 'core/*/src/*.cpp' ':!core/torch/*' 'topology/src/*.cpp' 'aggregators/src/*.cpp' 'privacy/src/*.cpp' \
     'transport/*/src/*.cpp' 'cli/*.cpp'
