@@ -191,6 +191,9 @@ TEST_F(Edges, AnIncrementThatTheParentDroppedIsNoPartOfItsState) {
 TEST_F(Edges, OneThatWasStartedAgainKnowsNoStateAndGivesItsChildrenAnother) {
   InnerNode before(settings(NodeId{1}));
   const std::uint64_t old_epoch = begin(before, task_of_root(1)).at(0).second.epoch;
+  InnerNode again(settings(NodeId{1}, 1));
+  EXPECT_GT(begin(again, task_of_root(2)).at(0).second.epoch, old_epoch)
+      << "what the dead one's children had sent is not asked for, though the parent has counted nothing yet";
 
   InnerNode after(settings(NodeId{1}, 1));
   after.on_message(context, NodeId{0}, task_of_root(2));
