@@ -8,6 +8,24 @@
 #include "tributary/aggregators/gradient_steps.hpp"
 
 namespace tributary::internal {
+namespace {
+
+Result<double> sum_of_rates(const char* method, const LocalMethodSettings& settings, const TrainingFacts& facts,
+                            const ParameterSpec& spec, std::span<const float> change) {
+  TRIBUTARY_RETURN_IF_ERROR(check_steps(method, facts.steps));
+  bool changed = false;
+  for_each_trainable(spec, [&](std::size_t i) { changed = changed || change[i] != 0.0F; });
+  if (facts.learning_rate == 0.0 && !changed) { return 0.0; }
+  if (!(facts.learning_rate > 0.0)) {
+    return bad_data(
+        fmt::format("{} divides a change by the learning rate that made it, and the trainer tells none: it must report "
+                    "`learning_rate`, the same for all steps of a task",
+                    method));
+  }
+  return facts.learning_rate * accumulated_steps(facts.steps, settings.momentum, settings.nesterov);
+}
+
+}  // namespace
 
 Result<std::span<const float>> variate_of(const char* method, const MethodTask& task) {
   const auto found = std::ranges::find(task.broadcast, kVariate, &Segment::name);
@@ -42,19 +60,13 @@ std::shared_ptr<const std::vector<float>> variate_increment(const ParameterSpec&
   return increment;
 }
 
-Result<double> sum_of_rates(const char* method, const LocalMethodSettings& settings, const TrainingFacts& facts,
-                            const ParameterSpec& spec, std::span<const float> change) {
-  TRIBUTARY_RETURN_IF_ERROR(check_steps(method, facts.steps));
-  bool changed = false;
-  for_each_trainable(spec, [&](std::size_t i) { changed = changed || change[i] != 0.0F; });
-  if (facts.learning_rate == 0.0 && !changed) { return 0.0; }
-  if (!(facts.learning_rate > 0.0)) {
-    return bad_data(
-        fmt::format("{} divides a change by the learning rate that made it, and the trainer tells none: it must report "
-                    "`learning_rate`, the same for all steps of a task",
-                    method));
-  }
-  return facts.learning_rate * accumulated_steps(facts.steps, settings.momentum, settings.nesterov);
+Result<double> send_variate(const char* method, const LocalMethodSettings& settings, const MethodTask& task,
+                            const TrainingFacts& facts, ClientUpdate& update) {
+  const std::span<const float> change = update.delta.values();
+  TRIBUTARY_ASSIGN_OR_RETURN(const double rates, sum_of_rates(method, settings, facts, task.spec, change));
+  TRIBUTARY_ASSIGN_OR_RETURN(const std::span<const float> variate, variate_of(method, task));
+  set_increment(kVariate, variate_increment(task.spec, variate, change, rates, settings.grid_bits), update);
+  return rates;
 }
 
 void VariateSum::commit(const ParameterSpec& spec, const AggregationRule& rule, std::span<float> /*model*/) {

@@ -26,10 +26,11 @@ Result<Drift> variate_drift(const char* method, const MethodTask& task);
 std::shared_ptr<const std::vector<float>> variate_increment(const ParameterSpec& spec, std::span<const float> variate,
                                                             std::span<const float> change, double divisor,
                                                             int grid_bits);
-// Of one task: the rate of its steps, as often as their gradients count in its change. 0 where a schedule has come to
-// 0, so that nothing changed. kBadData: the trainer tells no rate, or no steps.
-Result<double> sum_of_rates(const char* method, const LocalMethodSettings& settings, const TrainingFacts& facts,
-                            const ParameterSpec& spec, std::span<const float> change);
+// Gives a client's update what its variate grows by. The result: the rate of the task's steps, as often as their
+// gradients count in its change; 0 where a schedule has come to 0, so that nothing changed. kBadData: the trainer tells
+// no rate, or no steps.
+Result<double> send_variate(const char* method, const LocalMethodSettings& settings, const MethodTask& task,
+                            const TrainingFacts& facts, ClientUpdate& update);
 
 // Of all children, counted or not: `registered` is what they weigh together.
 class VariateSum final : public MethodServer {

@@ -18,13 +18,7 @@ Result<Drift> Mtgc::drift(const MethodTask& task) const {
 }
 
 Status Mtgc::prepare(const MethodTask& task, const TrainingFacts& facts, ClientUpdate& update) const {
-  TRIBUTARY_ASSIGN_OR_RETURN(const double rates,
-                             internal::sum_of_rates(kName, settings_, facts, task.spec, update.delta.values()));
-  TRIBUTARY_ASSIGN_OR_RETURN(const std::span<const float> all, internal::variate_of(kName, task));
-  internal::set_increment(
-      internal::kVariate,
-      internal::variate_increment(task.spec, all, update.delta.values(), rates, settings_.grid_bits), update);
-  update.metrics[kRates] = rates;
+  TRIBUTARY_ASSIGN_OR_RETURN(update.metrics[kRates], internal::send_variate(kName, settings_, task, facts, update));
   return {};
 }
 

@@ -15,13 +15,7 @@ Result<Drift> Scaffold::drift(const MethodTask& task) const {
 }
 
 Status Scaffold::prepare(const MethodTask& task, const TrainingFacts& facts, ClientUpdate& update) const {
-  TRIBUTARY_ASSIGN_OR_RETURN(const double rates,
-                             internal::sum_of_rates(kName, settings_, facts, task.spec, update.delta.values()));
-  TRIBUTARY_ASSIGN_OR_RETURN(const std::span<const float> all, internal::variate_of(kName, task));
-  internal::set_increment(
-      internal::kVariate,
-      internal::variate_increment(task.spec, all, update.delta.values(), rates, settings_.grid_bits), update);
-  return {};
+  return internal::send_variate(kName, settings_, task, facts, update).status();
 }
 
 std::vector<std::string> Scaffold::increments() const {
