@@ -160,11 +160,13 @@ def main():
                         all(a < b for a, b in zip(reached["MTGC, 3 local rounds"], reached["HierFAVG, 3 local rounds"])))
     if options.write:
         page = pathlib.Path(options.write)
+        left_out = [name for name in METHODS if name not in curves]
+        left = f" Not measured this time: {'; '.join(left_out)}." if left_out else ""
         page.with_suffix(".svg").write_text(chart({name: smoothed([statistics.fmean(v) for v in zip(*per_seed)])
                                                    for name, per_seed in curves.items()}, options.rounds))
         page.write_text(f"""# Methods where clients differ
 
-Written by `python3 benchmarks/methods.py --write docs/methods.md`; nothing here is typed by hand.
+Written by `python3 benchmarks/methods.py --write docs/methods.md`; nothing here is typed by hand.{left}
 
 LeNet-5 on Fashion-MNIST, 100 clients whose labels are drawn by Dirichlet(0.1), 2 groups, 5 clients of each in a round, {options.rounds}
 rounds, one epoch of batches of 32 at a rate of 0.2, gradients clipped to a norm of 2; seeds {', '.join(map(str, SEEDS))}. Accuracies are means over 5 rounds.
