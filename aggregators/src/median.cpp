@@ -6,9 +6,9 @@
 #include <algorithm>
 #include <memory>
 
+#include "nodes/update_parts.hpp"
 #include "tributary/nodes/client_update.hpp"
 #include "tributary/nodes/finite.hpp"
-#include "update_parts.hpp"
 
 namespace tributary {
 namespace {

@@ -6,8 +6,8 @@
 #include <algorithm>
 #include <optional>
 
+#include "nodes/update_parts.hpp"
 #include "tributary/nodes/client_update.hpp"
-#include "update_parts.hpp"
 
 namespace tributary {
 namespace {
