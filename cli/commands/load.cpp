@@ -98,6 +98,9 @@ SimulationSettings simulation_settings(const PreparedRun& run) {
     settings.compute_time = [&run](ClientIndex client) {
       return training_time(run.plan.configuration(), client, run.samples(client));
     };
+    settings.evaluation_time = [&run](ClientIndex client) {
+      return evaluation_time(run.plan.configuration(), client, run.factory->holdout_samples(client));
+    };
   }
   if (configuration.simulation.devices.available_share < 1.0) {
     settings.until_available = [&configuration](ClientIndex client, std::chrono::nanoseconds now) {

@@ -113,12 +113,14 @@ void print_table(const DataSpread& spread, const Dataset& data, const Tree& tree
   std::uint64_t smallest = ~std::uint64_t{0};
   std::uint64_t largest = 0;
   std::uint64_t total = 0;
+  std::uint64_t held_out = 0;
   double effective = 0.0;
   for (std::uint32_t client = 0; client < partition.clients(); ++client) {
     const std::uint64_t count = partition.count(ClientIndex{client});
     smallest = std::min(smallest, count);
     largest = std::max(largest, count);
     total += count;
+    held_out += partition.held_out_count(ClientIndex{client});
     effective += labels_of(partition, data, client).effective_classes();
   }
   std::vector<ClientLabels> shown;
@@ -165,6 +167,10 @@ void print_table(const DataSpread& spread, const Dataset& data, const Tree& tree
                                 : fmt::format("{} to {} each, {} on average", human_count(smallest),
                                               human_count(largest), human_count(total / partition.clients()));
   context.out << fmt::format("\n  {} over {}: {}\n", amount, human_plural(partition.clients(), "client"), sizes);
+  if (held_out > 0) {
+    context.out << fmt::format("  {} more that clients hold out, to evaluate the model on\n",
+                               human_plural(held_out, "sample"));
+  }
   context.out << fmt::format("  {:.1f} of {} classes effective at a client, on average (1: all samples of one class)\n",
                              effective / static_cast<double>(partition.clients()), data.classes);
   context.out << paint.dim(fmt::format("  sha256 {}", partition.digest().hex())) << '\n';

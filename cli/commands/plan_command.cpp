@@ -80,12 +80,40 @@ CostOptions cost_options(const PreparedRun& composition) {
   return options;
 }
 
+// Of one evaluation by the clients: models down, metrics up.
+std::optional<CostEstimate> evaluation_cost(const PreparedRun& run) {
+  const Plan& plan = run.plan;
+  if (!plan.clients_evaluate()) { return std::nullopt; }
+  UpdateMessage answer;
+  answer.update.scalars = {{"accuracy", {}}, {"loss", {}}};
+  CostOptions options = cost_options(run);
+  options.bytes_down = plan.payload_bytes() + control_bytes(TaskMessage{});
+  options.bytes_up = control_bytes(std::move(answer));
+  for (std::uint32_t distance = 0; distance < plan.tree().height(); ++distance) {
+    const bool asks_clients = distance + 1 == plan.tree().height();
+    const Codec* const codec = plan.model_codec(distance);
+    const std::size_t saved = codec == nullptr ? 0 : plan.payload_bytes() - codec->usual_bytes(plan.spec());
+    options.tiers[distance] = {.cohort_fraction = asks_clients
+                                                      ? std::optional(plan.configuration().evaluation.clients.fraction)
+                                                      : std::nullopt,
+                               .bytes_down = options.bytes_down - saved,
+                               .bytes_up = options.bytes_up};
+  }
+  if (options.training_of) {
+    options.training_of = [&run](NodeId node) {
+      const ClientIndex client = run.plan.tree().client_index(node);
+      return evaluation_time(run.plan.configuration(), client, run.factory->holdout_samples(client));
+    };
+  }
+  return estimate_cost(plan.tree(), options);
+}
+
 // Expected values need not be whole; bytes are.
 std::uint64_t whole(double value) {
   return saturated_count(std::round(value));
 }
 
-Facts facts_of(const Plan& plan, const CostEstimate& cost) {
+Facts facts_of(const Plan& plan, const CostEstimate& cost, const std::optional<CostEstimate>& evaluation) {
   const Tree& tree = plan.tree();
   Facts tiers = Facts::array();
   for (const TierCost& tier : cost.tiers) {
@@ -96,23 +124,29 @@ Facts facts_of(const Plan& plan, const CostEstimate& cost) {
                      {"bytes_down", whole(tier.bytes_down)},
                      {"bytes_up", whole(tier.bytes_up)}});
   }
-  return {{"schema", 1},
-          {"name", plan.configuration().name},
-          {"clients", tree.clients()},
-          {"aggregators", tree.size() - tree.clients() - 1},
-          {"tiers", tree.height() + 1},
-          {"parameters", plan.spec().parameters()},
-          {"payload_bytes", plan.payload_bytes()},
-          {"clients_per_round", plan.clients_per_round()},
-          {"client_resolution", plan.coarsest_resolution()},
-          {"mean_resolution", plan.scale().resolution(plan.scale().weight_bound)},
-          {"largest_change", plan.scale().value_bound},
-          {"payloads_per_round", cost.payloads},
-          {"bytes_per_round", whole(cost.bytes)},
-          {"bytes_per_round_forwarding", whole(cost.forwarding_bytes)},
-          {"virtual_seconds_per_round", std::chrono::duration<double>(cost.round_time).count()},
-          {"digest", plan.digest().hex()},
-          {"per_tier", std::move(tiers)}};
+  Facts facts{{"schema", 1},
+              {"name", plan.configuration().name},
+              {"clients", tree.clients()},
+              {"aggregators", tree.size() - tree.clients() - 1},
+              {"tiers", tree.height() + 1},
+              {"parameters", plan.spec().parameters()},
+              {"payload_bytes", plan.payload_bytes()},
+              {"clients_per_round", plan.clients_per_round()},
+              {"client_resolution", plan.coarsest_resolution()},
+              {"mean_resolution", plan.scale().resolution(plan.scale().weight_bound)},
+              {"largest_change", plan.scale().value_bound},
+              {"payloads_per_round", cost.payloads},
+              {"bytes_per_round", whole(cost.bytes)},
+              {"bytes_per_round_forwarding", whole(cost.forwarding_bytes)},
+              {"virtual_seconds_per_round", std::chrono::duration<double>(cost.round_time).count()},
+              {"digest", plan.digest().hex()},
+              {"per_tier", std::move(tiers)}};
+  if (evaluation) {
+    facts["evaluation"] = {{"every", plan.configuration().evaluation.clients.every},
+                           {"bytes", whole(evaluation->bytes)},
+                           {"virtual_seconds", std::chrono::duration<double>(evaluation->round_time).count()}};
+  }
+  return facts;
 }
 
 void print_text(const Context& context, const PreparedRun& composition, const CostEstimate& cost) {
@@ -145,6 +179,17 @@ void print_text(const Context& context, const PreparedRun& composition, const Co
     out << fmt::format("time        {:.3f} s a round on the virtual clock, {}\n",
                        std::chrono::duration<double>(cost.round_time).count(),
                        plan.tier(0).policy == "synchronous" ? "by the slowest path" : "as children work side by side");
+  }
+  if (const std::optional<CostEstimate> evaluation = evaluation_cost(composition)) {
+    const std::uint64_t every = plan.configuration().evaluation.clients.every;
+    out << fmt::format("evaluation  by clients, after {}: {} more",
+                       every == 1 ? "each round" : fmt::format("every {} rounds", every),
+                       human_bytes(evaluation->bytes));
+    if (evaluation->round_time.count() > 0) {
+      out << fmt::format(", and {:.3f} s on the virtual clock",
+                         std::chrono::duration<double>(evaluation->round_time).count());
+    }
+    out << '\n';
   }
   out << '\n' << paint.dim("tier   nodes      down        up          the node above commits") << '\n';
   for (const TierCost& tier : cost.tiers) {
@@ -411,7 +456,7 @@ Command plan_command() {
           }
           const std::vector<std::string> warnings = warn(context, loaded.composition, placement.has_value());
           if (*json) {
-            Facts facts = facts_of(plan, cost);
+            Facts facts = facts_of(plan, cost, evaluation_cost(loaded.composition));
             facts["warnings"] = warnings;
             if (loaded.composition.data.train) { facts["data"] = data_json(loaded.composition); }
             if (placement) { facts["placement"] = facts_of(loaded.composition, *placement); }

@@ -51,8 +51,10 @@ Result<NodeInput> input_of(const Record& record) {
   const auto number = [&record](std::string_view key) { return saturated_count(record.number(key)); };
   const auto* const stop = record.find("stop");
   const bool stops = stop != nullptr && std::holds_alternative<bool>(*stop) && std::get<bool>(*stop);
-  return input_from_text(fmt::format("{} {} {} {} {} {}", record.text("what"), number("of"), number("incarnation"),
-                                     number("task"), number("value"), stops ? 1 : 0));
+  std::string text = fmt::format("{} {} {} {} {} {}", record.text("what"), number("of"), number("incarnation"),
+                                 number("task"), number("value"), stops ? 1 : 0);
+  if (const std::string_view kind = record.text("kind"); !kind.empty()) { text += fmt::format(" {}", kind); }
+  return input_from_text(text);
 }
 
 Result<Recorded> read_recorded(const fs::path& directory) {

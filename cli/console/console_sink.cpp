@@ -54,22 +54,23 @@ Record printable(const Record& record) {
   return shown;
 }
 
-// Where nothing is held out, the accuracy that clients report; marked, as each measures on samples of its own.
+// Where the root holds nothing out, the accuracy that clients report; marked, as each measures on samples of its own.
 std::string reported_accuracy(const Record& round) {
-  for (const std::string_view key : {"train_accuracy", "client_accuracy"}) {
+  for (const std::string_view key : {"holdout_accuracy", "train_accuracy", "client_accuracy"}) {
     const double accuracy = round.number(key, kAbsent);
     if (std::isfinite(accuracy)) { return fmt::format("~{}", human_accuracy(accuracy)); }
   }
   return "–";
 }
 
-// What clients report beside the loss, which has a column: "accuracy" of train_accuracy and client_accuracy.
+// What clients report beside the loss of their training, which has a column.
 std::vector<std::pair<std::string, double>> client_metrics(const Record& round) {
   std::vector<std::pair<std::string, double>> metrics;
   for (const auto& field : round.fields()) {
     const std::string& key = field.first;
-    const bool of_clients = key.starts_with("train_") || key.starts_with("client_");
-    if (!of_clients || key == "train_seconds" || key == "train_loss") { continue; }
+    const bool of_clients = key.starts_with("train_") || key.starts_with("client_") || key.starts_with("holdout_");
+    const bool has_a_place = key == "train_seconds" || key == "train_loss" || key == "holdout_clients";
+    if (!of_clients || has_a_place || key == "holdout_samples") { continue; }
     if (const double value = round.number(key, kAbsent); std::isfinite(value)) { metrics.emplace_back(key, value); }
   }
   return metrics;

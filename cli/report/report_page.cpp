@@ -100,6 +100,12 @@ void key_numbers(Page& page, const RunData& data) {
     tiles.push_back(
         {"Test loss", human_metric(loss), std::isfinite(training) ? "training " + human_metric(training) : ""});
   }
+  if (const double accuracy = data.last("holdout_accuracy"); std::isfinite(accuracy)) {
+    tiles.push_back(
+        {"Accuracy at clients", data.accuracy_text(accuracy),
+         fmt::format("on {} that {} hold out", human_plural(saturated_count(data.last("holdout_samples")), "sample"),
+                     human_plural(saturated_count(data.last("holdout_clients")), "client"))});
+  }
   const double rounds = data.end.number("rounds", static_cast<double>(data.rounds.size()));
   const double asked = data.run.number("rounds");
   tiles.push_back({"Rounds", human_count(saturated_count(rounds)),
@@ -167,10 +173,12 @@ void learning(Page& page, const RunData& data) {
   if (data.accuracy_is_share) { accuracy.y_most = 1.0; }
   accuracy.area = true;
   accuracy.series = {series_of(data, "accuracy", "held-out data", 0),
-                     series_of(data, "client_accuracy", "clients' own data", 1)};
+                     series_of(data, "client_accuracy", "clients' own data", 1),
+                     series_of(data, "holdout_accuracy", "what clients hold out", 3)};
   LineChart loss = chart_by_round("Loss by round", four_digits);
   loss.series = {series_of(data, "loss", "held-out data", 0), series_of(data, "train_loss", "while training", 2),
-                 series_of(data, "client_loss", "clients' own data", 1)};
+                 series_of(data, "client_loss", "clients' own data", 1),
+                 series_of(data, "holdout_loss", "what clients hold out", 3)};
   page.open_section("Learning");
   page << "<div class=\"cards\">\n";
   page.card("Accuracy", line_chart(accuracy));

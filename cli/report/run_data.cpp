@@ -40,7 +40,7 @@ void add_record(RunData& data, const Record& record) {
     data.edges.clear();
   } else if (event == "round") {
     data.rounds.push_back(record);
-    for (const char* const field : {"accuracy", "client_accuracy"}) {
+    for (const char* const field : {"accuracy", "client_accuracy", "holdout_accuracy"}) {
       const double accuracy = record.number(field);
       data.accuracy_is_share = data.accuracy_is_share && accuracy >= 0.0 && accuracy <= 1.0;
     }

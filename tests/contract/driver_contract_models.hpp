@@ -377,6 +377,49 @@ TEST_P(DriverContract, TasksOfLocalRoundsSayTheirOwnAndTheRootsRound) {
   }
 }
 
+// After round r, of two local rounds, all values are 2 r; client c holds out 1 + c samples and finds a loss of 2 r + c
+// on them.
+TEST_P(DriverContract, ClientsMeasureEachModelBeforeItIsPublished) {
+  const auto make = [](bool holds_out) {
+    FunctionTrainerFactory climbing(100, [](const TrainTask& task) -> Result<TrainOutcome> {
+      auto model = std::make_shared<std::vector<float>>(*task.base);
+      for (float& value : *model) { value += 1.0F; }
+      return TrainOutcome{.model = std::move(model), .weight = 1.0, .metrics = {}};
+    });
+    if (!holds_out) { return climbing; }
+    climbing.set_holdout(
+        [](ClientIndex client) { return 1 + client.value; },
+        [](const EvaluateTask& task) -> Result<Evaluation> {
+          EXPECT_TRUE(
+              same_bits(*task.model, std::vector<float>(100, 2.0F * static_cast<float>(task.global_round.value))));
+          EXPECT_NE(task.cancel, nullptr);
+          const double loss = static_cast<double>(task.model->front()) + task.client.value;
+          return Evaluation{.samples = 1 + std::uint64_t{task.client.value}, .metrics = {{"loss", loss}}};
+        });
+    return climbing;
+  };
+  Configuration configuration = rounds(4);
+  configuration.evaluation.clients.every = 3;
+  configuration.tiers[1].local_rounds = 2;
+  const Tree tree = make_tree(balanced_counts(2, 3));
+
+  const DriverRun measured = run({configuration, tree, make(true)});
+
+  ASSERT_TRUE(measured.status.ok()) << measured.status.to_string();
+  expect_rounds(measured, 4);
+  expect_quiet(measured);
+  if (!measured.holds_root) { return; }
+  for (const auto& [round, report] : measured.observer.reports) {
+    EXPECT_EQ(report.evaluation.has_value(), round >= 3) << "round " << round;
+    if (!report.evaluation) { continue; }
+    EXPECT_EQ(report.evaluation->contributors, 8U);
+    EXPECT_EQ(report.evaluation->samples, Weight::from(36).value());
+    // The sum of c (1 + c) over 8 clients is 168.
+    EXPECT_DOUBLE_EQ(report.evaluation->scalars.at("loss").mean(), 2.0 * static_cast<double>(round) + 168.0 / 36.0);
+  }
+  EXPECT_EQ(measured.statistics.tasks_trained, 4U * 8U * 2U);
+}
+
 // Longer than nodes wait before they ask: the client must answer while it trains, and is not given the task again.
 TEST_P(DriverContract, ALongTrainingIsAskedAboutAndNotRepeated) {
   static constexpr auto kLong = std::chrono::milliseconds(1300);

@@ -25,6 +25,8 @@ KINDS = {
                  "tiers": "{0: {policy: buffered, buffer: 2}, 1: {policy: buffered, buffer: 2}}"},
     "mtgc": {**TREE, "algorithm.kind": "mtgc",
              "tiers": "{1: {over_selection: 1.5, cohort: {count: 2}, local_rounds: 2}}"},
+    "evaluation": {**TREE, "tiers": "{1: {deadline_s: 30, quorum: 0.5}}",
+                   "evaluation.clients": "{holdout: 0.3, fraction: 0.5}"},
     "deadline": {**TREE, "tiers": "{1: {deadline_s: 30, quorum: 0.5}}"},
     "quorum": {**TREE, "tiers": "{1: {over_selection: 1.5, cohort: {count: 2}}}"},
     "synchronous": {**TREE, "rounds": 5, "tiers": "{1: {cohort: {fraction: 0.5}}}"},

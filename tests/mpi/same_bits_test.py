@@ -14,7 +14,7 @@ RANKS = (1, 2, 5, 9)
 QUICKSTART_ROUNDS = int(os.environ.get("TRIBUTARY_QUICKSTART_ROUNDS", "2"))
 # What does not depend on time and place.
 COUNTED = ("round", "version", "outcome", "selected", "reported", "failed", "contributors", "weight", "accuracy",
-           "loss")
+           "loss", "holdout_clients", "holdout_samples", "holdout_accuracy", "holdout_loss")
 BYTES = ("bytes_down", "bytes_up")
 PLACED = """
 schema: 1
@@ -66,6 +66,16 @@ class SameBitsTest(MpiTest):
             self.assert_same_on_all(self.configuration(SMALL), *settings(rounds=6, **{
                 "algorithm.kind": kind, "algorithm.weighting": "uniform", "topology": "{widths: [3, 9]}",
                 "tiers": "{1: {cohort: {fraction: 0.5}%s}}" % tier}), ranks=(2, 5))
+
+    def test_what_clients_hold_out(self):
+        # With states the model that is evaluated goes on to its training with a vector beside it.
+        for kind in ("fedavg", "scaffold"):
+            self.work = self.work / f"holdout-{kind}"
+            self.work.mkdir()
+            self.assert_same_on_all(self.configuration(SMALL), *settings(rounds=5, **{
+                "algorithm.kind": kind, "algorithm.weighting": "uniform", "topology": "{widths: [3, 9]}",
+                "evaluation.clients": "{holdout: 0.3, every: 2, fraction: 0.5}", "tiers": "{1: {local_rounds: 2}}"}),
+                ranks=(2, 5))
 
     def test_models_and_changes_in_half_precision_and_medians(self):
         # Two tiers of codecs: models are passed on as they came. Small models travel within letters, large ones apart.

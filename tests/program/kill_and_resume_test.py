@@ -96,6 +96,8 @@ class KillAndResumeTest(ProgramTest):
                         "tiers": "{0: {policy: buffered, buffer: 2}, 1: {cohort: {count: 2}, local_rounds: 2}}"},
             "mtgc": {"algorithm.kind": "mtgc", "checkpoint.every": 2,
                      "tiers": "{0: {cohort: {count: 1}}, 1: {cohort: {fraction: 0.6}, local_rounds: 2}}"},
+            "evaluation": {"evaluation.clients": "{holdout: 0.2, fraction: 0.5}", "checkpoint.every": 3,
+                           "tiers": "{0: {quorum: 0.5, deadline_s: 4}, 1: {local_rounds: 2}}"},
             "mixed": {"tiers": "{0: {quorum: 0.5, deadline_s: 4}, 1: {policy: asynchronous, edge_model: forward}}",
                       "simulation.faults.drop": 0.05, "simulation.faults.duplicate": 0.1, "simulation.faults.delay": 0.2},
         }

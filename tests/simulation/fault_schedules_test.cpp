@@ -267,9 +267,16 @@ TEST_F(FaultSchedules, BothHalvesOfAStateHaveCountedTheSame) {
 // The same schedule three times: whole, cut off at some event, and gone on with from what the second had saved last.
 TEST_F(FaultSchedules, ARunThatIsCutOffAnywhereGoesOnToTheSameBits) {
   const auto weight = [](ClientIndex client) { return 1.0 + client.value % 5; };
-  const FunctionTrainerFactory factory = drifting_pull(8, weight);
+  FunctionTrainerFactory factory = drifting_pull(8, weight);
+  // Where all tiers go by rounds, clients evaluate the model too.
+  factory.set_holdout([](ClientIndex client) { return 1 + client.value % 3; },
+                      [](const EvaluateTask& task) -> Result<Evaluation> {
+                        const double loss = static_cast<double>(task.model->front()) * (1.0 + task.client.value);
+                        return Evaluation{.samples = 1 + task.client.value % 3, .metrics = {{"loss", loss}}};
+                      });
   const auto [first, end] = seeds();
   std::uint64_t compared = 0;
+  std::uint64_t evaluations = 0;
   int roots_killed = 0;
   for (std::uint64_t seed = first; seed < end; ++seed) {
     SCOPED_TRACE(again(seed));
@@ -283,6 +290,9 @@ TEST_F(FaultSchedules, ARunThatIsCutOffAnywhereGoesOnToTheSameBits) {
     for (std::uint32_t tier = 0; tier < tree.height(); ++tier) {
       configuration.tiers[tier] = random_tier(rng, least_children(tree, tier), tier == 0);
     }
+    Rng evaluation(stream_seed(seed, Purpose::kTest, 4));
+    configuration.evaluation.clients.every = 1 + evaluation.below(3);
+    configuration.evaluation.clients.fraction = 0.5 + 0.5 * evaluation.uniform();
     choose_method(rng, configuration, tree, factory);
     mix_somewhere(rng, configuration, tree, factory);
     const bool plain = configuration.algorithm.kind == AlgorithmConfig::Kind::kFedAvg;
@@ -332,6 +342,10 @@ TEST_F(FaultSchedules, ARunThatIsCutOffAnywhereGoesOnToTheSameBits) {
       EXPECT_EQ(report.state.reported, wanted.state.reported) << "round " << round;
       EXPECT_EQ(report.staleness, wanted.staleness) << "round " << round;
       EXPECT_EQ(report.refused, wanted.refused) << "round " << round;
+      ASSERT_EQ(report.evaluation.has_value(), wanted.evaluation.has_value()) << "round " << round;
+      if (!report.evaluation) { continue; }
+      ++evaluations;
+      EXPECT_EQ(report.evaluation->scalars, wanted.evaluation->scalars) << "round " << round;
     }
     if (resumed.observer.starts == 1 && whole.observer.starts == 1) {
       for (const auto& [round, clock] : resumed.observer.clocks) {
@@ -343,6 +357,7 @@ TEST_F(FaultSchedules, ARunThatIsCutOffAnywhereGoesOnToTheSameBits) {
   if (end - first >= 100) {
     EXPECT_GT(roots_killed, 10) << "the schedules hardly ever kill a root";
     EXPECT_GT(compared, (end - first) / 2) << "too few schedules were cut off after they had saved something";
+    EXPECT_GT(evaluations, (end - first) / 10) << "clients hardly ever evaluate a model";
   }
 }
 

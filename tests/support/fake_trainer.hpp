@@ -24,6 +24,7 @@ class FunctionTrainerFactory final : public TrainerFactory {
  public:
   using Function = std::function<Result<TrainOutcome>(const TrainTask&)>;
   using Measure = std::function<Result<Evaluation>(std::span<const float> model, std::uint32_t part)>;
+  using MeasureAtClient = std::function<Result<Evaluation>(const EvaluateTask&)>;
 
   FunctionTrainerFactory(
       std::size_t parameters, Function function,
@@ -38,30 +39,45 @@ class FunctionTrainerFactory final : public TrainerFactory {
   }
   [[nodiscard]] double weight_bound(ClientIndex client) const override { return weight_(client); }
   [[nodiscard]] Result<std::unique_ptr<Trainer>> create() const override {
-    return std::unique_ptr<Trainer>(std::make_unique<FunctionTrainer>(function_, measure_));
+    return std::unique_ptr<Trainer>(std::make_unique<FunctionTrainer>(function_, measure_, measure_at_client_));
+  }
+  [[nodiscard]] std::uint64_t holdout_samples(ClientIndex client) const override {
+    return held_out_ ? held_out_(client) : 0;
   }
   [[nodiscard]] bool honours_drift() const override { return honours_drift_; }
   void set_honours_drift() { honours_drift_ = true; }
   void set_measure(Measure measure) { measure_ = std::move(measure); }
+  void set_holdout(std::function<std::uint64_t(ClientIndex)> samples, MeasureAtClient measure) {
+    held_out_ = std::move(samples);
+    measure_at_client_ = std::move(measure);
+  }
 
  private:
   class FunctionTrainer final : public Trainer {
    public:
-    FunctionTrainer(Function function, Measure measure)
-        : function_(std::move(function)), measure_(std::move(measure)) {}
+    FunctionTrainer(Function function, Measure measure, MeasureAtClient measure_at_client)
+        : function_(std::move(function)),
+          measure_(std::move(measure)),
+          measure_at_client_(std::move(measure_at_client)) {}
     Result<TrainOutcome> train(const TrainTask& task) override { return function_(task); }
     Result<Evaluation> evaluate(std::span<const float> model, std::uint32_t part, std::uint32_t /*parts*/) override {
       return measure_ ? measure_(model, part) : unsupported("nothing to evaluate on");
+    }
+    Result<Evaluation> evaluate_client(const EvaluateTask& task) override {
+      return measure_at_client_ ? measure_at_client_(task) : Trainer::evaluate_client(task);
     }
 
    private:
     Function function_;
     Measure measure_;
+    MeasureAtClient measure_at_client_;
   };
 
   ParameterSpec spec_;
   Function function_;
   Measure measure_;
+  MeasureAtClient measure_at_client_;
+  std::function<std::uint64_t(ClientIndex)> held_out_;
   std::function<double(ClientIndex)> weight_;
   bool honours_drift_ = false;
 };

@@ -264,6 +264,46 @@ TEST(TorchTrainer, EvaluatesInPartsAsItDoesAtOnce) {
   EXPECT_EQ(trainer->evaluate({}, 0, 1).status(), invalid_argument("the model has 0 values, expected 44426"));
 }
 
+// Client 1 measures on what it holds out just what is measured on a test set of these samples, and trains on the rest.
+TEST(TorchTrainer, MeasuresAtAClientWhatTheClientHoldsOut) {
+  TestFederation federation("lenet5");
+  auto partition = std::make_shared<Partition>(*federation.partition);
+  partition->hold_out(0.3, 5);
+  const std::vector<std::uint32_t> held = partition->held_out(ClientIndex{1});
+  ASSERT_EQ(held.size(), 6U);
+  federation.partition = partition;
+  auto test = std::make_shared<Dataset>(*federation.train);
+  std::vector<std::uint8_t> pixels;
+  test->labels.clear();
+  for (const std::uint32_t row : held) {
+    const auto& all = std::get<std::vector<std::uint8_t>>(federation.train->features);
+    const auto first = all.begin() + static_cast<std::ptrdiff_t>(row * federation.train->sample_size());
+    pixels.insert(pixels.end(), first, first + static_cast<std::ptrdiff_t>(federation.train->sample_size()));
+    test->labels.push_back(federation.train->labels[row]);
+  }
+  test->features = std::move(pixels);
+  federation.test = test;
+  const auto factory = federation.factory().value();
+  const auto trainer = factory->create().value();
+  const auto base = std::make_shared<const std::vector<float>>(factory->initial_model(1).value());
+
+  const Result<Evaluation> measured = trainer->evaluate_client({.client = ClientIndex{1}, .model = base});
+  const Evaluation expected = trainer->evaluate(*base, 0, 1).value();
+
+  ASSERT_TRUE(measured.ok()) << measured.status().to_string();
+  EXPECT_EQ(measured->samples, 6U);
+  EXPECT_EQ(measured->metrics, expected.metrics);
+  EXPECT_EQ(factory->holdout_samples(ClientIndex{1}), 6U);
+  EXPECT_EQ(factory->weight_bound(ClientIndex{1}), 14.0);
+  EXPECT_EQ(trainer->train(task_for(1, *base)).value().samples, 14U);
+  // Nothing of a measurement is left in the network.
+  const auto alone = train_once(federation, task_for(1, *base));
+  EXPECT_EQ(*trainer->train(task_for(1, *base)).value().model, *alone.model);
+  EXPECT_EQ(trainer->evaluate_client({.client = ClientIndex{7}, .model = base}).status().message(),
+            "client 7 holds no samples out");
+  EXPECT_EQ(trainer->evaluate_client({.client = ClientIndex{1}}).status().code(), Code::kInvalidArgument);
+}
+
 // An output that is not a number says nothing of the sample's class, not even that it is the first.
 TEST(TorchTrainer, CountsOutputsThatAreNoNumbersAsWrong) {
   for (const char* model : {"logistic", "mlp"}) {

@@ -95,7 +95,7 @@ inline UpdateMessage an_update() {
 
 // Every kind of message, ordinary and with the extremes of every field.
 inline std::vector<Message> messages_of_every_kind() {
-  const TaskKey last{kLargest32, kLargest};
+  const TaskKey last{kLargest32, kLargest, TaskKind::kEvaluate};
   const std::string odd = std::string("\0 zähler \xF0\x9F\x8C\x8A \xFF", 16);
   std::vector<Message> all{a_task(),
                            ProbeMessage{last},
@@ -148,6 +148,7 @@ inline std::vector<Message> messages_of_every_kind() {
   wide.update.scalars[odd] = ScalarSum::from_words({1, 0}, Weight(), 7);
   all.emplace_back(wide);
   UpdateMessage bare = an_update();
+  bare.key.kind = TaskKind::kEvaluate;
   bare.update.segments.clear();
   bare.update.scalars.clear();
   all.emplace_back(bare);
@@ -168,7 +169,9 @@ inline std::vector<std::byte> letter_of(const Message& message) {
 // Everything in a letter that travels in its control part, as text.
 inline std::string described(const internal::NodeMessage& letter) {
   struct Describe {
-    static std::string key(const TaskKey& key) { return fmt::format("{}/{}", key.incarnation, key.number); }
+    static std::string key(const TaskKey& key) {
+      return fmt::format("{}/{}/{}", key.incarnation, key.number, static_cast<int>(key.kind));
+    }
     std::string operator()(const TaskMessage& m) const {
       std::string text =
           fmt::format("{} {} {} {} {} {} {} {}", key(m.key), m.attempt.value, m.version.value, m.global_round.value,

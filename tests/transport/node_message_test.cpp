@@ -181,7 +181,7 @@ TEST(NodeMessage, LongReasonsAreCutBetweenCharacters) {
 
 TEST(NodeMessage, ACodeThatIsNotKnownHereIsStillAFailure) {
   const Message message = TaskFailedMessage{{1, 1}, Attempt{1}, Code::kIo, "no space"};
-  const std::size_t code_place = 11 + 12 + 4;
+  const std::size_t code_place = 11 + 13 + 4;
   Bytes bytes = letter_of(message);
   ASSERT_EQ(bytes[code_place], static_cast<std::byte>(Code::kIo));
 
@@ -244,9 +244,9 @@ TEST(NodeMessage, TheLargestLengthAnywhereIsHarmless) {
 
 TEST(NodeMessage, LengthsBeyondTheMessageAreRefusedBeforeMemoryIsTaken) {
   Bytes reason = letter_of(AcknowledgeMessage{{1, 1}, false, "why"});
-  overwrite(reason, 11 + 12 + 1, testing::kLargest32);
+  overwrite(reason, 11 + 13 + 1, testing::kLargest32);
   Bytes segments = letter_of(an_update());
-  overwrite(segments, 11 + 12 + 20 + 32 + 32 + 8 + 4, testing::kLargest32);
+  overwrite(segments, 11 + 13 + 20 + 32 + 32 + 8 + 4, testing::kLargest32);
   Bytes references = letter_of(a_task());
   overwrite(references, references.size() - kReferenceBytes - 4, testing::kLargest32);
 
@@ -259,9 +259,15 @@ TEST(NodeMessage, LengthsBeyondTheMessageAreRefusedBeforeMemoryIsTaken) {
   }
 }
 
+TEST(NodeMessage, AKindOfTasksThatIsUnknownIsRefused) {
+  Bytes bytes = letter_of(CancelMessage{{0, 0}});
+  bytes[11 + 12] = std::byte{2};
+  EXPECT_THAT(why_refused(bytes), HasSubstr("the kind of a task is unknown"));
+}
+
 TEST(NodeMessage, AListOfManySmallElementsTakesNoMemory) {
   UpdateMessage message = an_update();
-  const std::size_t list = 11 + 12 + 20 + 32 + 32 + 8 + 4;
+  const std::size_t list = 11 + 13 + 20 + 32 + 32 + 8 + 4;
   Bytes bytes = letter_of(message);
   bytes.resize(list);
   const std::uint32_t count = 15'000;  // segments without a name: 4 bytes each
@@ -480,7 +486,7 @@ TEST(NodeMessage, ScalarsOutOfOrderOrTwiceAreRefused) {
   message.update.scalars["b"].add(2.0, message.update.weight);
   Bytes bytes = letter_of(message);
   const auto second =
-      std::find(bytes.begin() + 11 + 12 + 20 + 32 + 32 + 8 + 4 + 4 + 4 + 5 + 8, bytes.end(), std::byte{'b'});
+      std::find(bytes.begin() + 11 + 13 + 20 + 32 + 32 + 8 + 4 + 4 + 4 + 5 + 8, bytes.end(), std::byte{'b'});
   ASSERT_NE(second, bytes.end());
 
   for (const char name : {'a', 'A'}) {

@@ -17,7 +17,12 @@ bool holds_samples_out(const Configuration& configuration) {
 
 bool measures(const Configuration& configuration) {
   const EvaluationConfig& evaluation = configuration.evaluation;
-  return evaluation.at_clients || (evaluation.every != 0 && holds_samples_out(configuration));
+  return evaluation.at_clients || (evaluation.every != 0 && holds_samples_out(configuration)) ||
+         clients_hold_samples_out(configuration);
+}
+
+bool clients_hold_samples_out(const Configuration& configuration) {
+  return configuration.trainer.kind == "library" || configuration.evaluation.clients.holdout > 0.0;
 }
 
 }  // namespace tributary::internal::config

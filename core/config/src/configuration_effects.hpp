@@ -14,6 +14,9 @@ namespace tributary::internal::config {
 // There are samples that no client trains on, or a library that may have such.
 [[nodiscard]] bool holds_samples_out(const Configuration& configuration);
 
+// Clients hold samples out to evaluate the model on, or a library may say that they do.
+[[nodiscard]] bool clients_hold_samples_out(const Configuration& configuration);
+
 // The root or the clients measure the model.
 [[nodiscard]] bool measures(const Configuration& configuration);
 

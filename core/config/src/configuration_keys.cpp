@@ -14,6 +14,7 @@ constexpr auto kSimulation = &Configuration::simulation;
 constexpr auto kMpi = &Configuration::mpi;
 constexpr auto kDevices = &SimulationConfig::devices;
 constexpr auto kFaults = &SimulationConfig::faults;
+constexpr auto kEvaluatingClients = &EvaluationConfig::clients;
 constexpr auto kOutput = &Configuration::output;
 
 template <TopologyConfig::Kind... kinds>
@@ -449,6 +450,31 @@ std::vector<Key> last_keys() {
        .when = "trainer.kind=torch|library",
        .example = "0.9",
        .fallback = "never"},
+      {.path = "evaluation.clients",
+       .meaning =
+           "Clients measure the root's model on samples that they hold out of their training, and what all of them "
+           "find is summed up the tree. Needs policy synchronous in all tiers."},
+      {.path = "evaluation.clients.holdout",
+       .meaning =
+           "Share of each client's samples that it holds out, rounded to whole samples. A library says itself what "
+           "its clients hold out.",
+       .field = in<kEvaluation, kEvaluatingClients, &EvaluationConfig::Clients::holdout>,
+       .range = kProbability,
+       .when = "trainer.kind=torch",
+       .off = "0",
+       .example = "0.2"},
+      {.path = "evaluation.clients.every",
+       .meaning = "Rounds between two such measurements; the model of the last round is always measured.",
+       .field = in<kEvaluation, kEvaluatingClients, &EvaluationConfig::Clients::every>,
+       .range = kAtLeastOne,
+       .when = "trainer.kind=torch|library",
+       .printed = [](const Target& target) { return clients_hold_samples_out(target.configuration); }},
+      {.path = "evaluation.clients.fraction",
+       .meaning = "Of the clients below each node that is asked, this share is asked, drawn anew each time.",
+       .field = in<kEvaluation, kEvaluatingClients, &EvaluationConfig::Clients::fraction>,
+       .range = kShare,
+       .when = "trainer.kind=torch|library",
+       .printed = [](const Target& target) { return clients_hold_samples_out(target.configuration); }},
 
       {.path = "checkpoint", .meaning = "What a crash may cost."},
       {.path = "checkpoint.every",

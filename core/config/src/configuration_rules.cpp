@@ -251,11 +251,18 @@ class Rules {
     if (!has_samples && is_set("evaluation.every") && evaluation.every != 0) {
       mistake("evaluation.every", fmt::format("evaluation.every needs {}", name_them));
     }
+    for (const char* const path : {"evaluation.clients.every", "evaluation.clients.fraction"}) {
+      if (!is_set(path) || !usable({path, "evaluation.clients.holdout"}) || clients_hold_samples_out(configuration_)) {
+        continue;
+      }
+      mistake(path,
+              fmt::format("{} has no effect, as no client holds samples out: set evaluation.clients.holdout", path));
+    }
     if (is_set("evaluation.batch_size") && usable({"evaluation.every", "evaluation.at_clients"}) &&
         !measures(configuration_)) {
       mistake("evaluation.batch_size",
-              fmt::format("evaluation.batch_size has no effect, as nothing is measured: {}, and evaluation.at_clients "
-                          "is false",
+              fmt::format("evaluation.batch_size has no effect, as nothing is measured: {}, evaluation.at_clients is "
+                          "false, and evaluation.clients.holdout is 0",
                           has_samples ? "evaluation.every is 0" : "there are no held-out samples"));
     }
   }

@@ -242,7 +242,12 @@ Result<LoadedData> load_data(const Configuration& configuration, FileSystem& fil
 
 Result<DataSpread> make_partition(const Configuration& configuration, const Dataset& train, const Tree& tree) {
   Result<DataSpread> made = spread(configuration, train, tree);
-  if (made.ok()) { return made; }
+  if (made.ok()) {
+    if (const double share = configuration.evaluation.clients.holdout; share > 0.0) {
+      made->partition.hold_out(share, configuration.seed);
+    }
+    return made;
+  }
   return configuration_error(fmt::format("data.partition: {}", made.status().message()));
 }
 

@@ -267,19 +267,64 @@ Result<Partition> Partition::draw(std::size_t samples, std::uint32_t clients, st
   return partition;
 }
 
+void Partition::hold_out(double share, std::uint64_t seed) noexcept {
+  held_out_share_ = share;
+  holdout_seed_ = seed;
+}
+
 std::size_t Partition::count(ClientIndex client) const {
+  return count_all(client) - held_out_count(client);
+}
+
+std::size_t Partition::held_out_count(ClientIndex client) const {
+  const std::size_t all = count_all(client);
+  if (all == 0) { return 0; }
+  return std::min(all - 1, static_cast<std::size_t>(std::llround(held_out_share_ * static_cast<double>(all))));
+}
+
+std::vector<std::uint32_t> Partition::samples(ClientIndex client) const {
+  std::vector<std::uint32_t> numbers = all_samples(client);
+  if (held_out_count(client) == 0) { return numbers; }
+  const std::vector<bool> held = marks(client);
+  std::size_t at = 0;
+  std::erase_if(numbers, [&](std::uint32_t) { return held[at++]; });
+  return numbers;
+}
+
+std::vector<std::uint32_t> Partition::held_out(ClientIndex client) const {
+  if (held_out_count(client) == 0) { return {}; }
+  std::vector<std::uint32_t> numbers = all_samples(client);
+  const std::vector<bool> held = marks(client);
+  std::size_t at = 0;
+  std::erase_if(numbers, [&](std::uint32_t) { return !held[at++]; });
+  return numbers;
+}
+
+// Which of its samples, by their place among them, the client holds out.
+std::vector<bool> Partition::marks(ClientIndex client) const {
+  const auto all = static_cast<std::uint32_t>(count_all(client));
+  std::vector<bool> held(all, false);
+  Rng rng(stream_seed(holdout_seed_, Purpose::kHoldout, client.value));
+  for (const std::uint32_t place :
+       rng.sample_without_replacement(all, static_cast<std::uint32_t>(held_out_count(client)))) {
+    held[place] = true;
+  }
+  return held;
+}
+
+std::size_t Partition::count_all(ClientIndex client) const {
   if (client.value >= clients_) { return 0; }
   return per_client_ != 0 ? per_client_ : offsets_[client.value + std::size_t{1}] - offsets_[client.value];
 }
 
-std::vector<std::uint32_t> Partition::samples(ClientIndex client) const {
+std::vector<std::uint32_t> Partition::all_samples(ClientIndex client) const {
   if (client.value >= clients_) { return {}; }
   if (per_client_ != 0) {
     return Rng(stream_seed(seed_, Purpose::kDraw, client.value))
         .sample_without_replacement(static_cast<std::uint32_t>(population_), per_client_);
   }
   const auto first = samples_.begin() + static_cast<std::ptrdiff_t>(offsets_[client.value]);
-  return {first, first + static_cast<std::ptrdiff_t>(count(client))};
+  return {first, first + static_cast<std::ptrdiff_t>(count_all(client))};
 }
 
 std::vector<std::uint32_t> Partition::histogram(ClientIndex client, std::span<const std::int32_t> labels,
@@ -298,6 +343,7 @@ Digest Partition::digest() const {
   hasher.update(fmt::format("{},{},{},{};", clients_, population_, per_client_, per_client_ != 0 ? seed_ : 0));
   hasher.update(std::as_bytes(std::span(offsets_)));
   hasher.update(std::as_bytes(std::span(samples_)));
+  if (held_out_share_ > 0.0) { hasher.update(fmt::format(";{},{}", held_out_share_, holdout_seed_)); }
   return hasher.finish();
 }
 

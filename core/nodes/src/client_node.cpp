@@ -38,7 +38,7 @@ void ClientNode::on_message(NodeContext& context, NodeId from, Message message) 
 }
 
 void ClientNode::begin(NodeContext& context, TaskMessage task) {
-  epoch_ = task.epoch;
+  epoch_ = task.key.kind == TaskKind::kTrain ? task.epoch : 0;
   task_ = std::move(task);
   if (epoch_ == 0) {
     train(context);

@@ -66,20 +66,37 @@ Status check_finite(const ParameterSpec& spec, const std::vector<float>& delta) 
                               spec.tensor_at(index).name, static_cast<double>(*bad)));
 }
 
+Status check_metrics(const Metrics& metrics) {
+  const bool fit = metrics.size() <= kMostClientScalars && std::ranges::all_of(metrics, [](const auto& metric) {
+                     return metric.first.size() <= kLongestMetricName;
+                   });
+  if (fit) { return {}; }
+  return invalid_argument(
+      fmt::format("the trainer reported {} metrics: at most {} are carried, with names of at most {} bytes",
+                  metrics.size(), kMostClientScalars, kLongestMetricName));
+}
+
 }  // namespace
+
+Result<ClientUpdate> make_evaluation_update(Evaluation evaluation) {
+  TRIBUTARY_RETURN_IF_ERROR(check_metrics(evaluation.metrics));
+  const Result<Weight> samples = Weight::from(static_cast<double>(evaluation.samples));
+  if (!samples.ok()) {
+    return bad_data(fmt::format("the trainer says that it has measured the model on {} samples", evaluation.samples));
+  }
+  ClientUpdate update;
+  update.weight = *samples;
+  update.samples = evaluation.samples;
+  update.metrics = std::move(evaluation.metrics);
+  return update;
+}
 
 Result<ClientUpdate> make_client_update(const ParameterSpec& spec, const ModelValues& base, TrainOutcome outcome) {
   if (!outcome.model || outcome.model->size() != spec.parameters()) {
     return invalid_argument(fmt::format("the trainer returned a model of {} values, not of {}",
                                         outcome.model ? outcome.model->size() : 0, spec.parameters()));
   }
-  if (outcome.metrics.size() > kMostClientScalars ||
-      std::any_of(outcome.metrics.begin(), outcome.metrics.end(),
-                  [](const auto& metric) { return metric.first.size() > kLongestMetricName; })) {
-    return invalid_argument(
-        fmt::format("the trainer reported {} metrics: at most {} are carried, with names of at most {} bytes",
-                    outcome.metrics.size(), kMostClientScalars, kLongestMetricName));
-  }
+  TRIBUTARY_RETURN_IF_ERROR(check_metrics(outcome.metrics));
   ClientUpdate contribution;
   TRIBUTARY_ASSIGN_OR_RETURN(contribution.weight, Weight::from(outcome.weight));
   contribution.samples = outcome.samples;
@@ -100,7 +117,9 @@ Update make_update(const ParameterSpec& spec, ClientUpdate contribution) {
   update.weight = contribution.weight;
   update.contributors = 1;
   for (const auto& [name, value] : contribution.metrics) { update.scalars[name].add(value, contribution.weight); }
-  update.segments.push_back({std::string(kDeltaSegment), std::move(contribution.delta)});
+  if (contribution.delta.elements() > 0) {
+    update.segments.push_back({std::string(kDeltaSegment), std::move(contribution.delta)});
+  }
   for (Segment& increment : contribution.increments) { update.segments.push_back(std::move(increment)); }
   return update;
 }

@@ -174,12 +174,17 @@ Payload InnerNode::travelling(std::vector<float> change) const {
 
 void InnerNode::choose(NodeContext& context, Cohort cohort) {
   cohort_ = std::move(cohort);
-  state_.target = cohort_.target;
-  state_.quorum = cohort_.quorum;
   round_scale_ = choose_scale();
   settings_.rule->begin(*settings_.spec, round_scale_, settings_.increments);
   members_.clear();
+  set_deadlines(context, std::move(cohort_));
+}
 
+// Of what is opened for `cohort`, its questions included.
+void InnerNode::set_deadlines(NodeContext& context, Cohort cohort) {
+  cohort_ = std::move(cohort);
+  state_.target = cohort_.target;
+  state_.quorum = cohort_.quorum;
   std::chrono::nanoseconds deadline = cohort_.deadline;
   std::chrono::nanoseconds hard_deadline = cohort_.hard_deadline;
   if (remaining_.count() > 0 && !continuous()) {
@@ -200,13 +205,14 @@ void InnerNode::choose(NodeContext& context, Cohort cohort) {
   context.set_timer(TimerId::kProbe, probe_pause_);
 }
 
-// For one local round, of what the parent leaves. At least 1 ns: 0 would mean that there is no deadline.
+// For one local round, or an evaluation, of what the parent leaves. At least 1 ns: 0 would mean that there is no
+// deadline.
 std::chrono::nanoseconds InnerNode::time_for_children() const {
   const double left = static_cast<double>(remaining_.count());
   const double ways = static_cast<double>(settings_.way.count());
   const double usable = ways > 0.0 ? left * (1.0 - kShareBesideKnownWays) - ways : left * (1.0 - kShareForUnknownWays);
-  return std::chrono::nanoseconds(
-      std::max<std::int64_t>(1, static_cast<std::int64_t>(usable / (continuous() ? 1 : settings_.local_rounds))));
+  const std::uint32_t rounds = continuous() || evaluating_ ? 1 : settings_.local_rounds;
+  return std::chrono::nanoseconds(std::max<std::int64_t>(1, static_cast<std::int64_t>(usable / rounds)));
 }
 
 void InnerNode::on_message(NodeContext& context, NodeId from, Message message) {
@@ -228,21 +234,15 @@ void InnerNode::on_message(NodeContext& context, NodeId from, Message message) {
         context.cancel_timer(TimerId::kHardDeadline);
         return;
       }
-      cancel_round(context);
-      model_.reset();
-      coded_ = {};
-      parent_model_.reset();
-      parent_coded_ = {};
-      own_model_.reset();
+      stop_task(context);
       broadcast_.reset();
-      stop_asking(context);
-      local_members_.clear();
-      local_increments_.clear();
       return;
     case ParentLink::Reaction::kStart: {
       auto& task = std::get<TaskMessage>(message);
       tell(context, {.kind = NodeInput::Kind::kTask, .peer = from, .key = task.key, .value = task.attempt.value});
-      if (continuous()) {
+      if (task.key.kind == TaskKind::kEvaluate) {
+        take_evaluation(context, std::move(task));
+      } else if (continuous()) {
         adopt(context, std::move(task));
       } else {
         take_task(context, std::move(task));
@@ -252,23 +252,38 @@ void InnerNode::on_message(NodeContext& context, NodeId from, Message message) {
   }
 }
 
-void InnerNode::take_task(NodeContext& context, TaskMessage task) {
+// The parent's task is over, or replaced by another.
+void InnerNode::stop_task(NodeContext& context) {
   cancel_round(context);
   stop_asking(context);
-  if (task.key.number <= parent_key_.number) { ++task_generation_; }
+  model_.reset();
+  coded_ = {};
+  parent_model_.reset();
+  parent_coded_ = {};
+  own_model_.reset();
+  local_members_.clear();
+  local_increments_.clear();
+}
+
+// Makes `task` the one that this node works on, under keys for its children that are later than all before.
+void InnerNode::begin_task(NodeContext& context, TaskMessage& task) {
+  stop_task(context);
+  const auto place = [](const TaskKey& key) { return std::pair(key.number, key.kind); };
+  if (place(task.key) <= place(parent_key_)) { ++task_generation_; }
   parent_key_ = task.key;
   parent_model_ = std::move(task.model);
   parent_coded_ = std::move(task.coded);
   give_parent_model();
-  own_model_.reset();
-  local_members_.clear();
-  local_increments_.clear();
   ++version_.value;
+  global_round_ = task.global_round;
+  remaining_ = task.remaining;
+}
+
+void InnerNode::take_task(NodeContext& context, TaskMessage task) {
+  begin_task(context, task);
   remember_anchor(task.version);
   contents_ = {};
-  global_round_ = task.global_round;
   evaluate_first_ = task.evaluate_first;
-  remaining_ = task.remaining;
   local_round_ = 0;
   local_commits_ = 0;
   weight_units_ = 0;
@@ -323,6 +338,10 @@ void InnerNode::on_timer(NodeContext& context, TimerId timer) {
 
 void InnerNode::decide(NodeContext& context, const TierEvent& event) {
   if (!open_) { return; }
+  if (evaluating_) {
+    decide_evaluation(context);
+    return;
+  }
   Tier tier(*this, context);
   act(context, settings_.policy->on_event(tier, event));
 }
@@ -347,6 +366,7 @@ void InnerNode::act(NodeContext& context, Decision decision) {
 void InnerNode::cancel_round(NodeContext& context) {
   if (!open_) { return; }
   open_ = false;
+  evaluating_ = false;
   context.cancel_timer(TimerId::kProbe);
   context.cancel_timer(TimerId::kDeadline);
   context.cancel_timer(TimerId::kHardDeadline);

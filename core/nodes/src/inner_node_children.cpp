@@ -65,7 +65,9 @@ void InnerNode::ask(NodeContext& context, std::uint32_t position) {
     give_present_model(context, task);
     watch(context, task);
   } else {
-    task.key = {.incarnation = task_generation_, .number = round_.value};
+    task.key = {.incarnation = task_generation_,
+                .number = round_.value,
+                .kind = evaluating_ ? TaskKind::kEvaluate : TaskKind::kTrain};
     task.version = version_;
   }
   send_task(context, child_at(position), task);
@@ -94,7 +96,7 @@ InnerNode::Given InnerNode::given_to(const NodeContext& context, ChildTask& task
     }
     give_present_model(context, task);
   }
-  return {model_, coded_, broadcast_};
+  return {model_, coded_, evaluating_ ? nullptr : broadcast_};
 }
 
 void InnerNode::send_task(NodeContext& context, NodeId child, ChildTask& task) {
@@ -114,7 +116,7 @@ void InnerNode::send_task(NodeContext& context, NodeId child, ChildTask& task) {
                                   .coded = std::move(given.coded),
                                   .broadcast = std::move(given.broadcast),
                                   .epoch = epoch_,
-                                  .evaluate_first = evaluate_first_ && local_round_ == 0,
+                                  .evaluate_first = evaluate_first_ && local_round_ == 0 && !evaluating_,
                                   .remaining = remaining});
 }
 
@@ -219,6 +221,8 @@ Status InnerNode::check(NodeId from, const ChildTask& task, const Update& update
   if (id.node != from || id.number != task.key.number || id.incarnation != task.key.incarnation) {
     return invalid_argument("the update is not the one that was asked for");
   }
+  if (evaluating_) { return {}; }
+  if (update.segments.empty()) { return invalid_argument("the update carries no change of the model"); }
   TRIBUTARY_RETURN_IF_ERROR(check_members(from, update));
   if (!settings_.weight_bounds) { return {}; }
   const Weight bound = settings_.weight_bounds->at(from.value);
@@ -229,6 +233,7 @@ Status InnerNode::check(NodeId from, const ChildTask& task, const Update& update
 
 Status InnerNode::count(NodeId from, ChildTask& task, const Update& update) {
   TRIBUTARY_RETURN_IF_ERROR(check(from, task, update));
+  if (evaluating_) { return count_measured(from, update); }
   std::uint32_t factor = 1;
   const VersionSpread& bases = update.bases;
   if (!bases.possible(task.version.value) || !adds_up(bases)) {

@@ -64,6 +64,7 @@ void InnerNode::begin_states_anew(NodeContext& context) {
 void InnerNode::leave_the_lost_behind(NodeContext& context) {
   bool gone = false;
   for (const auto& [position, task] : tasks_) {
+    if (task.key.kind != TaskKind::kTrain) { continue; }
     if (task.state == TaskState::kReported) { lost_rounds_.erase(position); }
     if (task.state != TaskState::kLost) { continue; }
     gone = gone || (++lost_rounds_[position] == kMostLostRounds && ledger_.knows(child_at(position)));

@@ -68,6 +68,9 @@ void InnerNode::begin_epoch(const RootState& root) {
 
 void InnerNode::finish_root_round(NodeContext& context, const RoundReport& report) {
   RoundReport published = report;
+  const bool evaluates = report.committed && evaluation_is_due();
+  // Where the run halts before that is over, it keeps the model as it is now.
+  if (evaluates) { published_ = present(); }
   if (report.committed) {
     move_model();
     ++version_.value;
@@ -78,6 +81,11 @@ void InnerNode::finish_root_round(NodeContext& context, const RoundReport& repor
     ++abandoned_in_a_row_;
     published.given_up =
         abandoned_in_a_row_ >= settings_.largest_abandoned || (version_.value == 0 && round_.value >= settings_.rounds);
+  }
+  if (evaluates) {
+    unevaluated_ = std::move(published);
+    open_evaluation(context);
+    return;
   }
   if (!continuous()) {
     publish(context, std::move(published));
@@ -119,10 +127,11 @@ InnerNode::Published InnerNode::present() const {
   return {own_model_, snapshot.empty() ? nullptr : std::make_shared<const Snapshot>(std::move(snapshot))};
 }
 
-// A synchronous root waits for the answer to what it has published, and keeps no second model.
+// A synchronous root waits for the answer to what it has published, and keeps a second model only while clients
+// evaluate one that is not published yet.
 InnerNode::Published InnerNode::published() const {
   if (!is_root()) { return {}; }
-  return continuous() ? published_ : present();
+  return continuous() || evaluating_ ? published_ : present();
 }
 
 void InnerNode::on_published(NodeContext& context, bool stop, Version durable) {

@@ -36,8 +36,10 @@ std::string_view to_string(NodeInput::Kind kind) noexcept {
 }
 
 std::string to_text(const NodeInput& input) {
-  return fmt::format("{} {} {} {} {} {}", to_string(input.kind), input.peer.value, input.key.incarnation,
-                     input.key.number, input.value, input.stop ? 1 : 0);
+  std::string text = fmt::format("{} {} {} {} {} {}", to_string(input.kind), input.peer.value, input.key.incarnation,
+                                 input.key.number, input.value, input.stop ? 1 : 0);
+  if (input.key.kind == TaskKind::kEvaluate) { text += fmt::format(" {}", kEvaluateInput); }
+  return text;
 }
 
 Result<NodeInput> input_from_text(std::string_view text) {
@@ -47,10 +49,11 @@ Result<NodeInput> input_from_text(std::string_view text) {
   std::uint32_t stop = 0;
   const bool whole = name != kNames.end() && read(rest, input.peer.value) && read(rest, input.key.incarnation) &&
                      read(rest, input.key.number) && read(rest, input.value) && read(rest, stop) && stop <= 1 &&
-                     rest.empty();
+                     (rest.empty() || rest == kEvaluateInput);
   if (!whole) { return bad_data(fmt::format("\"{}\" is nothing that a node can be told", text)); }
   input.kind = static_cast<NodeInput::Kind>(name - kNames.begin());
   input.stop = stop == 1;
+  input.key.kind = rest.empty() ? TaskKind::kTrain : TaskKind::kEvaluate;
   return input;
 }
 

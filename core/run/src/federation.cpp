@@ -147,6 +147,7 @@ void Federation::write_input(const NodeEvent& note) {
   record.set("node", note.node.value).set("what", std::string(to_string(input->kind))).set("of", input->peer.value);
   record.set("incarnation", input->key.incarnation).set("task", input->key.number).set("value", input->value);
   record.set("stop", input->stop);
+  if (input->key.kind == TaskKind::kEvaluate) { record.set("kind", std::string(kEvaluateInput)); }
   write_between_rounds(std::move(record));
 }
 

@@ -58,6 +58,16 @@ void set_client_metrics(Record& record, const std::map<std::string, ScalarSum>& 
   }
 }
 
+// What clients have measured on samples that they hold out: NAME becomes holdout_NAME.
+void set_evaluation(Record& record, const EvaluationReport& evaluation) {
+  record.set("holdout_clients", evaluation.contributors).set("holdout_samples", evaluation.samples.value());
+  for (const auto& [name, sum] : evaluation.scalars) {
+    std::string key = fmt::format("holdout_{}", name);
+    if (record.find(key) != nullptr) { key += "_metric"; }
+    record.set(key, sum.mean());
+  }
+}
+
 }  // namespace
 
 bool Federation::on_virtual_clock() const {
@@ -119,6 +129,7 @@ std::vector<Record> Federation::round_records(const RoundReport& report, const D
   }
   record.set("bytes_down", traffic.bytes_down).set("bytes_up", traffic.bytes_up);
   set_client_metrics(record, report.scalars);
+  if (report.evaluation) { set_evaluation(record, *report.evaluation); }
   records.push_back(std::move(record));
   if (continuous && report.committed) {
     std::vector<double> updates(report.staleness_counts.counts().begin(), report.staleness_counts.counts().end());
@@ -190,13 +201,22 @@ void Federation::warn_of(const RoundReport& report, std::vector<Record>& records
                           "and a cohort leaves them out, cap them (algorithm.weighting: capped)",
                           report.round.value, report.resolution, report.weight_bound.value(), report.weight.value()));
   }
-  for (const auto& [name, sum] : report.scalars) {
-    if (sum.left_out() == 0) { continue; }
-    warn_once(records, report.round, "metric " + name,
-              fmt::format(
-                  "in round {} the metric {} of {} clients was not a finite number below 2^36, and is left out of its "
-                  "mean",
-                  report.round.value, name, sum.left_out()));
+  const auto warn_of_left_out = [&](const std::map<std::string, ScalarSum>& scalars, const std::string& kind) {
+    for (const auto& [name, sum] : scalars) {
+      if (sum.left_out() == 0) { continue; }
+      warn_once(records, report.round, kind + " " + name,
+                fmt::format("in round {} the {} {} of {} clients was not a finite number below 2^36, and is left out "
+                            "of its mean",
+                            report.round.value, kind, name, sum.left_out()));
+    }
+  };
+  warn_of_left_out(report.scalars, "metric");
+  if (!report.evaluation) { return; }
+  warn_of_left_out(report.evaluation->scalars, "held-out metric");
+  if (report.evaluation->contributors == 0) {
+    warn_once(records, report.round, "evaluation by clients",
+              fmt::format("of the clients that were asked to evaluate the model of round {} none has answered",
+                          report.round.value));
   }
 }
 

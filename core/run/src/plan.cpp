@@ -326,6 +326,7 @@ Result<Plan> Plan::create(Configuration configuration, Tree tree, const TrainerF
   TRIBUTARY_RETURN_IF_ERROR(plan.check_codecs());
   TRIBUTARY_RETURN_IF_ERROR(plan.bound_weights(factory, policies));
   TRIBUTARY_RETURN_IF_ERROR(plan.choose_method(factory));
+  TRIBUTARY_RETURN_IF_ERROR(plan.choose_evaluation(factory));
   plan.digest_ = result_digest(plan.configuration_, plan.tree_, *plan.spec_);
   return plan;
 }
@@ -478,6 +479,45 @@ Status Plan::choose_method(const TrainerFactory& factory) {
       name));
 }
 
+// What clients hold out, by node: who is asked to measure the model, and on how many samples at most.
+Status Plan::choose_evaluation(const TrainerFactory& factory) {
+  const EvaluationConfig::Clients& wanted = configuration_.evaluation.clients;
+  auto samples = std::make_shared<std::vector<std::uint64_t>>(tree_.size(), 0);
+  for (std::uint32_t n = tree_.size(); n-- > 0;) {
+    const NodeId node{n};
+    if (tree_.is_client(node)) { (*samples)[n] = factory.holdout_samples(tree_.client_index(node)); }
+    if (node == tree_.root()) { continue; }
+    std::uint64_t& above = (*samples)[tree_.parent(node).value];
+    above = std::min(above + std::min((*samples)[n], kLargestUnits), kLargestUnits);
+  }
+  const std::uint64_t all = samples->at(tree_.root().value);
+  if (all == 0) {
+    if (wanted == EvaluationConfig::Clients()) { return {}; }
+    return configuration_error(
+        wanted.holdout > 0.0
+            ? fmt::format("evaluation.clients.holdout is {:g}, and that is less than half a sample of each client: "
+                          "raise it, or give clients more samples",
+                          wanted.holdout)
+            : "evaluation.clients has no effect: the trainer says of no client that it holds samples out "
+              "(TrainerFactory::holdout_samples())");
+  }
+  if (static_cast<double>(all) > Weight::kLargest) {
+    return configuration_error(fmt::format("clients hold {} samples out, and 2^38 at most can be counted", all));
+  }
+  const auto continuous = std::ranges::find_if(parts_, &TierParts::continuous);
+  if (continuous != parts_.end()) {
+    const auto tier = static_cast<std::uint32_t>(continuous - parts_.begin());
+    evaluation_obstacle_ = fmt::format(
+        "evaluation.clients needs policy synchronous in all tiers, and tiers.{}.policy is {}: there clients always "
+        "work, and none has time to measure",
+        tier, configuration_.tier(tier).policy);
+    // What a library holds out nobody has asked for.
+    return wanted.holdout > 0.0 ? configuration_error(evaluation_obstacle_) : ok_status();
+  }
+  holdout_samples_ = std::move(samples);
+  return {};
+}
+
 const ExactScale& Plan::scale(NodeId node) const {
   while (!divides(node)) { node = tree_.parent(node); }
   return scales_.at(node.value);
@@ -508,6 +548,12 @@ InnerNodeSettings Plan::inner_node(NodeId node, std::uint32_t incarnation) const
     settings.tell_decided = settings.tell_decided || !tree_.is_client(child);
   }
   settings.evaluate_clients = configuration_.evaluation.at_clients;
+  settings.evaluation = {.every = configuration_.evaluation.clients.every,
+                         .fraction = configuration_.evaluation.clients.fraction,
+                         .deadline = tier.deadline_s > 0.0
+                                         ? std::max(std::chrono::nanoseconds{1}, to_nanoseconds(tier.deadline_s))
+                                         : std::chrono::nanoseconds{0},
+                         .samples = holdout_samples_};
   settings.rounds = configuration_.rounds;
   // create() made one of each, so these names are known.
   settings.policy = registry_->make_policy(tier.policy, policy_settings(tier)).value();

@@ -164,6 +164,9 @@ Result<PreparedRun> prepare_run(Configuration configuration, Tree tree, const Ex
   TRIBUTARY_ASSIGN_OR_RETURN(made.plan,
                              Plan::create(std::move(configuration), std::move(tree), *made.factory, extensions));
   TRIBUTARY_RETURN_IF_ERROR(check_virtual_time(made));
+  if (const std::string& why = made.plan.evaluation_obstacle(); !why.empty()) {
+    made.warnings.push_back("what clients hold out is not used: " + why);
+  }
   return made;
 }
 

@@ -102,6 +102,10 @@ constexpr auto kRound = std::to_array<FieldInfo>({
     {"loss", "number", "", "on held-out data; only in rounds that measure"},
     {"client_accuracy", "number", "", "of the model the clients received, on their own samples, weighted mean"},
     {"client_loss", "number", "", "of the model the clients received, on their own samples, weighted mean"},
+    {"holdout_clients", "integer", "", "that have measured the round's model on samples they hold out; only then"},
+    {"holdout_samples", "number", "", "that they have measured it on, all together"},
+    {"holdout_accuracy", "number", "", "what they found: mean over these samples"},
+    {"holdout_loss", "number", "", "likewise"},
 });
 
 constexpr auto kFault = std::to_array<FieldInfo>({
@@ -125,6 +129,7 @@ constexpr auto kInput = std::to_array<FieldInfo>({
     {"task", "integer", "", "its number"},
     {"value", "integer", "", "attempt of a task or a failure; with `published` the version that is durable"},
     {"stop", "truth", "", "with `published`: the run was to end"},
+    {"kind", "text", "", "`evaluate`, where the task is to measure a model; only then"},
 });
 
 constexpr auto kWarning = std::to_array<FieldInfo>({
@@ -184,8 +189,8 @@ constexpr std::array<EventInfo, 13> kEvents{{
     {"tier", "once per round and tier below the root", kTier},
     {"round",
      "once per round. Any other metric NAME that clients report stands in `train_NAME`, or in `client_NAME` if it is "
-     "called base_NAME, as a weighted mean over the clients: `train_accuracy`, `train_f1`, `client_auc`. What a "
-     "trainer "
+     "called base_NAME, as a weighted mean over the clients: `train_accuracy`, `train_f1`, `client_auc`. What "
+     "they measure on samples they hold out stands in `holdout_NAME`, as a mean over these. What a trainer "
      "measures on held-out data besides accuracy and loss stands by its own name",
      kRound},
     {"staleness", "after each committed round of a root with a continuous policy", kStaleness},

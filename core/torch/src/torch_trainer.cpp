@@ -121,16 +121,35 @@ class TorchTrainer final : public Trainer {
       std::iota(rows.begin(), rows.end(), static_cast<std::uint32_t>(first));
       if (rows.empty()) { return Evaluation{}; }
       TRIBUTARY_ASSIGN_OR_RETURN(const internal::Scores scores, score(*settings_->test, rows, nullptr));
-      const auto count = static_cast<double>(rows.size());
-      return Evaluation{
-          .samples = rows.size(),
-          .metrics = {{"loss", scores.loss_sum / count}, {"accuracy", static_cast<double>(scores.correct) / count}}};
+      return mean_of(scores, rows.size());
     } catch (const std::bad_alloc&) {
       return out_of_memory(settings_->plan.spec).with_context("evaluation");
     } catch (const std::exception& error) { return internal_error(fmt::format("evaluation: {}", error.what())); }
   }
 
+  Result<Evaluation> evaluate_client(const EvaluateTask& task) override {
+    const std::string what = fmt::format("evaluating at client {}", task.client.value);
+    if (task.model == nullptr) { return invalid_argument("the task has no model"); }
+    TRIBUTARY_RETURN_IF_ERROR(check_size(task.model->size()));
+    const std::vector<std::uint32_t> rows = settings_->partition->held_out(task.client);
+    if (rows.empty()) { return invalid_argument(fmt::format("client {} holds no samples out", task.client.value)); }
+    try {
+      internal::use_one_thread();
+      network_->load(*task.model);
+      TRIBUTARY_ASSIGN_OR_RETURN(const internal::Scores scores, score(*settings_->train, rows, task.cancel));
+      return mean_of(scores, rows.size());
+    } catch (const std::bad_alloc&) {
+      return out_of_memory(settings_->plan.spec).with_context(what);
+    } catch (const std::exception& error) { return internal_error(fmt::format("{}: {}", what, error.what())); }
+  }
+
  private:
+  static Evaluation mean_of(const internal::Scores& scores, std::size_t samples) {
+    const auto count = static_cast<double>(samples);
+    return {.samples = samples,
+            .metrics = {{"loss", scores.loss_sum / count}, {"accuracy", static_cast<double>(scores.correct) / count}}};
+  }
+
   [[nodiscard]] Status check_size(std::size_t values) const {
     if (values == settings_->plan.spec.parameters()) { return ok_status(); }
     return invalid_argument(
@@ -269,6 +288,10 @@ class TorchTrainerFactory final : public TrainerFactory {
 
   [[nodiscard]] double weight_bound(ClientIndex client) const override {
     return weight_of(settings_->algorithm, settings_->partition->count(client));
+  }
+
+  [[nodiscard]] std::uint64_t holdout_samples(ClientIndex client) const override {
+    return settings_->partition->held_out_count(client);
   }
 
   [[nodiscard]] Result<std::unique_ptr<Trainer>> create() const override {

@@ -29,10 +29,12 @@ Returned guarded(const std::string& who, const Call& call) {
   } catch (...) { return internal_error(fmt::format("{} threw an exception of another type", who)); }
 }
 
-// The largest weight of each client, as the library announced it once, before the run.
+// The largest weight of each client and the samples that it holds out, as the library announced them once, before the
+// run.
 struct ClientBounds {
   internal::ClientWeight weights;
   std::vector<double> announced;
+  std::vector<std::uint64_t> held_out;
 
   [[nodiscard]] double announced_by(ClientIndex client) const {
     return client.value < announced.size() ? announced[client.value] : 0.0;
@@ -41,7 +43,7 @@ struct ClientBounds {
 
 Result<std::shared_ptr<const ClientBounds>> announced_bounds(const TrainerFactory& factory, const std::string& who,
                                                              const TrainerContext& context) {
-  auto bounds = std::make_shared<ClientBounds>(ClientBounds{internal::ClientWeight(context.configuration), {}});
+  auto bounds = std::make_shared<ClientBounds>(ClientBounds{internal::ClientWeight(context.configuration), {}, {}});
   bounds->announced.reserve(context.clients);
   for (std::uint32_t client = 0; client < context.clients; ++client) {
     TRIBUTARY_ASSIGN_OR_RETURN(const double bound, guarded<Result<double>>(who, [&]() -> Result<double> {
@@ -53,6 +55,11 @@ Result<std::shared_ptr<const ClientBounds>> announced_bounds(const TrainerFactor
           client, Weight::kSmallest, Weight::kLargest, bound));
     }
     bounds->announced.push_back(bound);
+    TRIBUTARY_ASSIGN_OR_RETURN(const std::uint64_t held_out,
+                               guarded<Result<std::uint64_t>>(who, [&]() -> Result<std::uint64_t> {
+                                 return factory.holdout_samples(ClientIndex{client});
+                               }));
+    bounds->held_out.push_back(held_out);
   }
   return std::shared_ptr<const ClientBounds>(std::move(bounds));
 }
@@ -80,6 +87,10 @@ class GuardedTrainer final : public Trainer {
   Result<Evaluation> evaluate(std::span<const float> model, std::uint32_t part, std::uint32_t parts) override {
     return guarded<Result<Evaluation>>(who_, [&] { return trainer_->evaluate(model, part, parts); });
   }
+  Result<Evaluation> evaluate_client(const EvaluateTask& task) override {
+    return guarded<Result<Evaluation>>(fmt::format("{}: evaluating at client {}", who_, task.client.value),
+                                       [&] { return trainer_->evaluate_client(task); });
+  }
 
  private:
   std::unique_ptr<Trainer> trainer_;
@@ -104,6 +115,9 @@ class GuardedFactory final : public TrainerFactory {
     if (!made.ok()) { return made.status(); }
     if (made.value() == nullptr) { return internal_error(fmt::format("{} created no trainer", who_)); }
     return std::unique_ptr<Trainer>(std::make_unique<GuardedTrainer>(std::move(made).value(), bounds_, who_));
+  }
+  [[nodiscard]] std::uint64_t holdout_samples(ClientIndex client) const override {
+    return client.value < bounds_->held_out.size() ? bounds_->held_out[client.value] : 0;
   }
   [[nodiscard]] bool honours_drift() const override {
     const auto told = guarded<Result<bool>>(who_, [&] { return Result<bool>(factory_->honours_drift()); });

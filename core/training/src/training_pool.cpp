@@ -21,6 +21,19 @@ auto guarded(Call&& call) -> decltype(call()) {
   } catch (...) { return internal_error("the trainer threw an exception of another type"); }
 }
 
+Status with_task(const TrainTask& task, const Status& status) {
+  return status.with_context(fmt::format("client {}, round {}", task.client.value, task.global_round.value));
+}
+
+// Measures the base of `task` on what its client holds out.
+Result<ClientUpdate> measure_at_client(Trainer& trainer, const TrainTask& task) {
+  Result<Evaluation> measured = trainer.evaluate_client(
+      {.client = task.client, .global_round = task.global_round, .model = task.base, .cancel = task.cancel});
+  if (!measured.ok()) { return measured.status(); }
+  Result<ClientUpdate> made = make_evaluation_update(std::move(measured).value());
+  return made.ok() ? std::move(made) : with_task(task, made.status());
+}
+
 // A measurement of all samples from measurements of its parts.
 Result<Evaluation> merge(const std::vector<Result<Evaluation>>& parts) {
   constexpr std::uint64_t kMostSamples = std::uint64_t{1}
@@ -131,6 +144,7 @@ TrainingPool::JobId TrainingPool::submit(Work work, JobOrder order, std::functio
   job->task = std::move(work.task);
   job->method = std::move(work.method);
   job->codec = work.codec;
+  job->kind = work.kind;
   job->task.cancel = &job->cancelled;
   job->on_done = std::move(done);
   JobId id = 0;
@@ -145,42 +159,42 @@ TrainingPool::JobId TrainingPool::submit(Work work, JobOrder order, std::functio
   return id;
 }
 
-Result<ClientUpdate> TrainingPool::train(Trainer& trainer, Job& job) {
+Result<ClientUpdate> TrainingPool::work_on(Trainer& trainer, Job& job) {
   const auto start = std::chrono::steady_clock::now();
-  Result<ClientUpdate> result = guarded([&]() -> Result<ClientUpdate> {
-    const auto about = [&job](const Status& status) {
-      return status.with_context(
-          fmt::format("client {}, round {}", job.task.client.value, job.task.global_round.value));
-    };
-    const std::vector<double> state = job.method.state ? job.method.state->current() : std::vector<double>();
-    const MethodTask method{.spec = factory_.spec(),
-                            .broadcast = job.method.broadcast ? std::span<const Segment>(*job.method.broadcast)
-                                                              : std::span<const Segment>(),
-                            .state = state};
-    if (!state.empty() && state.size() != factory_.spec().parameters()) {
-      return about(bad_data("the state of the client has another size than the model"));
-    }
-    if (method_ != nullptr) {
-      Result<Drift> drift = method_->drift(method);
-      if (!drift.ok()) { return about(drift.status()); }
-      job.task.drift = std::move(drift).value();
-      job.task.evaluate_first = job.task.evaluate_first || method_->needs_base_loss();
-    }
-    Result<TrainOutcome> outcome = trainer.train(job.task);
-    job.task.drift = {};
-    if (!outcome.ok()) { return outcome.status(); }
-    const TrainingFacts facts{.steps = outcome->steps, .learning_rate = outcome->learning_rate};
-    Result<ClientUpdate> made = make_client_update(factory_.spec(), job.task.base, std::move(outcome).value());
-    if (!made.ok()) { return about(made.status()); }
-    if (method_ != nullptr) {
-      if (const Status prepared = method_->prepare(method, facts, *made); !prepared.ok()) { return about(prepared); }
-    }
-    if (job.codec != nullptr) { made->delta = encoded(*job.codec, factory_.spec(), made->delta.values()); }
-    return made;
-  });
+  Result<ClientUpdate> result = guarded(
+      [&] { return job.kind == TaskKind::kEvaluate ? measure_at_client(trainer, job.task) : train(trainer, job); });
   train_ns_ += std::chrono::nanoseconds(std::chrono::steady_clock::now() - start).count();
-  ++jobs_done_;
+  if (job.kind == TaskKind::kTrain) { ++jobs_done_; }
   return result;
+}
+
+Result<ClientUpdate> TrainingPool::train(Trainer& trainer, Job& job) {
+  const auto about = [&job](const Status& status) { return with_task(job.task, status); };
+  const std::vector<double> state = job.method.state ? job.method.state->current() : std::vector<double>();
+  const MethodTask method{
+      .spec = factory_.spec(),
+      .broadcast = job.method.broadcast ? std::span<const Segment>(*job.method.broadcast) : std::span<const Segment>(),
+      .state = state};
+  if (!state.empty() && state.size() != factory_.spec().parameters()) {
+    return about(bad_data("the state of the client has another size than the model"));
+  }
+  if (method_ != nullptr) {
+    Result<Drift> drift = method_->drift(method);
+    if (!drift.ok()) { return about(drift.status()); }
+    job.task.drift = std::move(drift).value();
+    job.task.evaluate_first = job.task.evaluate_first || method_->needs_base_loss();
+  }
+  Result<TrainOutcome> outcome = trainer.train(job.task);
+  job.task.drift = {};
+  if (!outcome.ok()) { return outcome.status(); }
+  const TrainingFacts facts{.steps = outcome->steps, .learning_rate = outcome->learning_rate};
+  Result<ClientUpdate> made = make_client_update(factory_.spec(), job.task.base, std::move(outcome).value());
+  if (!made.ok()) { return about(made.status()); }
+  if (method_ != nullptr) {
+    if (const Status prepared = method_->prepare(method, facts, *made); !prepared.ok()) { return about(prepared); }
+  }
+  if (job.codec != nullptr) { made->delta = encoded(*job.codec, factory_.spec(), made->delta.values()); }
+  return made;
 }
 
 bool TrainingPool::may_start() const {
@@ -213,7 +227,7 @@ void TrainingPool::run(std::shared_ptr<Job> job, Trainer& trainer, std::unique_l
   job->started = true;
   ++untaken_;
   lock.unlock();
-  Result<ClientUpdate> result = train(trainer, *job);
+  Result<ClientUpdate> result = work_on(trainer, *job);
   lock.lock();
   job->result = std::move(result);
   job->done = true;

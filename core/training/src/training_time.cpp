@@ -46,10 +46,21 @@ double slowness(const Configuration& configuration, ClientIndex client) noexcept
   return 1.0;
 }
 
-nanoseconds training_time(const Configuration& configuration, ClientIndex client, std::uint64_t samples) noexcept {
+namespace {
+
+nanoseconds time_for(const Configuration& configuration, ClientIndex client, double samples) noexcept {
   const double per_sample = configuration.simulation.compute_seconds_per_sample;
-  if (per_sample == 0.0) { return nanoseconds{0}; }
-  return to_nanoseconds(per_sample * slowness(configuration, client) * samples_of_task(configuration, samples));
+  return per_sample == 0.0 ? nanoseconds{0} : to_nanoseconds(per_sample * slowness(configuration, client) * samples);
+}
+
+}  // namespace
+
+nanoseconds training_time(const Configuration& configuration, ClientIndex client, std::uint64_t samples) noexcept {
+  return time_for(configuration, client, samples_of_task(configuration, samples));
+}
+
+nanoseconds evaluation_time(const Configuration& configuration, ClientIndex client, std::uint64_t samples) noexcept {
+  return time_for(configuration, client, static_cast<double>(samples));
 }
 
 }  // namespace tributary

@@ -404,8 +404,8 @@ const std::vector<WrongConfiguration> kMistakesOfCombination{
      "evaluation: {every: 7, batch_size: 7}\n",
      {},
      "c.yaml:4:21: evaluation.every needs held-out samples to measure on: name them by data.test\n"
-     "c.yaml:4:36: evaluation.batch_size has no effect, as nothing is measured: there are no held-out samples, and "
-     "evaluation.at_clients is false"},
+     "c.yaml:4:36: evaluation.batch_size has no effect, as nothing is measured: there are no held-out samples, "
+     "evaluation.at_clients is false, and evaluation.clients.holdout is 0"},
     {"MeasuringWithoutHeldOutImages",
      "schema: 1\n"
      "topology: {star: 4}\n"
@@ -419,8 +419,17 @@ const std::vector<WrongConfiguration> kMistakesOfCombination{
      "topology: {star: 4}\n"
      "evaluation: {every: 0, batch_size: 7}\n",
      {},
-     "c.yaml:3:36: evaluation.batch_size has no effect, as nothing is measured: evaluation.every is 0, and "
-     "evaluation.at_clients is false"},
+     "c.yaml:3:36: evaluation.batch_size has no effect, as nothing is measured: evaluation.every is 0, "
+     "evaluation.at_clients is false, and evaluation.clients.holdout is 0"},
+    {"EvaluationByClientsThatHoldNothingOut",
+     "schema: 1\n"
+     "topology: {star: 4}\n"
+     "evaluation: {clients: {every: 2, fraction: 0.5}}\n",
+     {},
+     "c.yaml:3:31: evaluation.clients.every has no effect, as no client holds samples out: set "
+     "evaluation.clients.holdout\n"
+     "c.yaml:3:44: evaluation.clients.fraction has no effect, as no client holds samples out: set "
+     "evaluation.clients.holdout"},
     {"WorkOfEcho",
      "schema: 1\n"
      "topology: {star: 4}\n"

@@ -79,6 +79,38 @@ TEST_P(EveryPartition, IsDecidedByTheSeed) {
   EXPECT_NE(GetParam().make(labels, 9, 1).value().digest(), GetParam().make(labels, 9, 2).value().digest());
 }
 
+TEST_P(EveryPartition, HoldsAShareOfEachClientsSamplesOut) {
+  const auto labels = labels_of(1003);
+  for (const double share : {0.0, 0.2, 0.5, 0.99}) {
+    const Partition whole = GetParam().make(labels, 17, 1).value();
+    Partition partition = whole;
+    partition.hold_out(share, 1);
+    Partition other = whole;
+    other.hold_out(share, 2);
+    bool differs = false;
+    for (std::uint32_t c = 0; c < 17; ++c) {
+      const ClientIndex client{c};
+      const std::vector<std::uint32_t> all = whole.samples(client);
+      const std::vector<std::uint32_t> held = partition.held_out(client);
+      const std::vector<std::uint32_t> trained = partition.samples(client);
+      const auto expected = std::min<std::size_t>(
+          all.size() - 1, static_cast<std::size_t>(std::llround(share * static_cast<double>(all.size()))));
+      EXPECT_EQ(held.size(), expected);
+      EXPECT_EQ(partition.held_out_count(client), held.size());
+      EXPECT_EQ(partition.count(client), trained.size());
+      for (const std::uint32_t sample : all) {
+        const bool is_held = std::ranges::find(held, sample) != held.end();
+        EXPECT_NE(is_held, std::ranges::find(trained, sample) != trained.end());
+      }
+      EXPECT_EQ(held.size() + trained.size(), all.size());
+      differs = differs || held != other.held_out(client);
+    }
+    EXPECT_EQ(differs, share > 0.0) << "the seed says which";
+    EXPECT_EQ(partition.digest() == whole.digest(), share == 0.0);
+    EXPECT_EQ(partition.digest() == other.digest(), share == 0.0);
+  }
+}
+
 TEST_P(EveryPartition, NeedsAClient) {
   EXPECT_EQ(GetParam().make(labels_of(5), 0, 1).status(), invalid_argument("there are no clients"));
 }

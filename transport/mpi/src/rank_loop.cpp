@@ -113,6 +113,15 @@ void RankLoop::pace(bool moved) {
 
 // Nodes' messages.
 
+// A model may be evaluated first, and go with what a method adds later.
+bool RankLoop::holds(const Offer& offer, const TaskMessage& task) {
+  const auto is_same = [](const auto& held, const auto& wanted) {
+    return !held.owner_before(wanted) && !wanted.owner_before(held);
+  };
+  return offer.id != 0 && offer.version == task.version && is_same(offer.model, task.model) &&
+         is_same(offer.broadcast, task.broadcast);
+}
+
 Network::Sent RankLoop::send(NodeId from, NodeId to, Message message) {
   const int rank = rank_of(to);
   if (peer(rank).silent) {
@@ -126,10 +135,9 @@ Network::Sent RankLoop::send(NodeId from, NodeId to, Message message) {
   bool carried = true;
   if (const auto* task = std::get_if<TaskMessage>(&message)) {
     Offer& offer = offers_[{rank, from}];
-    const bool offered = offer.id != 0 && offer.version == task->version && offer.model.lock() == task->model;
-    if (!offered) {
+    if (!holds(offer, *task)) {
       token = next_id_++;
-      offer = {task->model, task->version, token, true};
+      offer = {task->model, task->broadcast, task->version, token, true};
       moving_.emplace(token, Moving{to, from, rank, true, Clock::now()});
     } else {
       const auto last = last_task_.find(to);

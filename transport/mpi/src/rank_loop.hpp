@@ -75,10 +75,13 @@ class RankLoop final : private Network, private LetterReceiver {
   // A model that a node of ours has handed to a rank. Its children there share one copy.
   struct Offer {
     std::weak_ptr<const std::vector<float>> model;
+    std::weak_ptr<const std::vector<Segment>> broadcast;
     Version version;
     std::uint64_t id = 0;
     bool moving = false;
   };
+  // Whether it is what `task` goes with.
+  static bool holds(const Offer& offer, const TaskMessage& task);
   // The copy of such a model at the receiving rank, and the tasks that came before it.
   struct Received {
     std::uint64_t id = 0;

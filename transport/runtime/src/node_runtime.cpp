@@ -253,9 +253,10 @@ void NodeRuntime::train(TrainRequest request) {
   cancel_training();
   Slot& here = slot();
   here.job_key = request.key;
+  const TaskKind kind = request.key.kind;
   MethodInput method{std::move(request.broadcast), std::move(request.state)};
   here.job = environment_.begin_training(
-      current_, {plan_.train_task(current_, std::move(request)), std::move(method), plan_.codec_up(current_)});
+      current_, {plan_.train_task(current_, std::move(request)), std::move(method), plan_.codec_up(current_), kind});
   ++jobs_;
 }
 

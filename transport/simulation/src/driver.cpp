@@ -184,11 +184,13 @@ class Simulation final : private internal::RuntimeEnvironment {
     }
     const ClientIndex client = work.task.client;
     const nanoseconds wait = settings_.until_available ? settings_.until_available(client, now_) : nanoseconds{0};
-    const nanoseconds takes = settings_.compute_time ? settings_.compute_time(client) : nanoseconds{0};
+    const auto& time = work.kind == TaskKind::kEvaluate ? settings_.evaluation_time : settings_.compute_time;
+    const nanoseconds takes = time ? time(client) : nanoseconds{0};
     const std::optional<double> part = leaves_after(client, work.task.round);
     job.node = node;
     job.leaves = part.has_value();
     job.due = in(later_by(wait, part ? to_nanoseconds(*part * seconds(takes)) : takes));
+    job.kind = work.kind;
     job.task = work.task;
     job.method = work.method;
     if (!job.leaves) { job.pooled = pool_.submit(std::move(work), {.due = job.due, .longest_first = all_count_}); }
@@ -206,7 +208,7 @@ class Simulation final : private internal::RuntimeEnvironment {
     const Job job = end_job(number);
     if (job.leaves) { return unavailable("the device left before the task was done"); }
     Result<ClientUpdate> result = pool_.take(job.pooled);
-    observer_.trained(1);
+    if (job.kind == TaskKind::kTrain) { observer_.trained(1); }
     return result;
   }
   void cancel_training(JobId number) override {
@@ -235,11 +237,12 @@ class Simulation final : private internal::RuntimeEnvironment {
     bool waits = false;   // for the device
     NodeId node;
     Instant due{0};
+    TaskKind kind = TaskKind::kTrain;
     TrainTask task{};
     MethodInput method;
     template <typename Archive>
     void serialize(Archive& archive) {
-      archive(leaves, waits, node, due, task, method);
+      archive(leaves, waits, node, due, kind, task, method);
     }
   };
 
@@ -394,8 +397,8 @@ class Simulation final : private internal::RuntimeEnvironment {
     std::ranges::sort(order);
     for (const auto& [due, number] : order) {
       Job& job = jobs_.at(number);
-      job.pooled =
-          pool_.submit({job.task, job.method, plan_.codec_up(job.node)}, {.due = due, .longest_first = all_count_});
+      job.pooled = pool_.submit({job.task, job.method, plan_.codec_up(job.node), job.kind},
+                                {.due = due, .longest_first = all_count_});
     }
   }
 

@@ -7,6 +7,7 @@
 #include <deque>
 #include <memory>
 #include <optional>
+#include <set>
 #include <unordered_map>
 #include <utility>
 #include <variant>
@@ -91,13 +92,15 @@ class Replay final : private internal::RuntimeEnvironment {
   void cancel_timer(const EventKey& /*key*/) override {}
 
   TrainingPool::JobId begin_training(NodeId node, TrainingPool::Work work) override {
+    const bool evaluates = work.kind == TaskKind::kEvaluate;
     const TrainingPool::JobId job = pool_.submit(std::move(work));
     jobs_[node] = job;
+    if (evaluates) { evaluations_.insert(job); }
     return job;
   }
   Result<ClientUpdate> take_trained(TrainingPool::JobId job) override {
     Result<ClientUpdate> result = pool_.take(job);
-    observer_.trained(1);
+    if (evaluations_.erase(job) == 0) { observer_.trained(1); }
     return result;
   }
   void cancel_training(TrainingPool::JobId job) override { pool_.cancel(job); }
@@ -218,6 +221,7 @@ class Replay final : private internal::RuntimeEnvironment {
   std::map<NodeId, std::size_t> next_;
   std::deque<Delivery> at_once_;
   std::unordered_map<NodeId, std::map<TaskKey, Message>> tasks_;  // of aggregators
+  std::set<TrainingPool::JobId> evaluations_;
   std::map<Place, Message> updates_;
   std::map<Place, Message> failures_;
   std::unordered_map<NodeId, TrainingPool::JobId> jobs_;

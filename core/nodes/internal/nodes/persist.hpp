@@ -86,10 +86,14 @@ void serialize(Archive& archive, RoundState& state) {
           state.hard_deadline_passed);
 }
 template <typename Archive>
+void serialize(Archive& archive, EvaluationReport& report) {
+  archive(report.state, report.contributors, report.samples, report.scalars);
+}
+template <typename Archive>
 void serialize(Archive& archive, RoundReport& report) {
   archive(report.round, report.version, report.tasks, report.commits, report.committed, report.given_up, report.state,
           report.late, report.refused, report.contributors, report.weight, report.weight_bound, report.resolution,
-          report.scalars, report.staleness, report.staleness_counts, report.snapshot);
+          report.scalars, report.staleness, report.staleness_counts, report.evaluation, report.snapshot);
 }
 
 template <typename Archive>
@@ -201,6 +205,7 @@ void InnerNode::persist(Archive& archive) {
           published_.model, published_.snapshot, done_, last_trouble_, lasting_failures_);
   archive(local_members_, inquirers_, contents_, anchors_, progress_, due_, undecided_, parent_key_, parent_model_,
           parent_coded_, remaining_, local_round_, local_commits_, weight_units_, local_scalars_, local_contributors_);
+  archive(evaluating_, measured_);
   archive(resets_, latest_epoch_, lost_rounds_, variate_, parent_broadcast_, local_work_);
   inquiry_.persist(archive);
   ledger_.persist(archive);

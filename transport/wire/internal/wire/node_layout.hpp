@@ -22,8 +22,15 @@ void CEREAL_SERIALIZE_FUNCTION_NAME(Archive& archive, StrongId<Tag, Value>& id) 
   if constexpr (requires { archive.check(id); }) { archive.check(id); }
 }
 template <typename Archive>
-void CEREAL_SERIALIZE_FUNCTION_NAME(Archive& archive, TaskKey& key) {
-  archive(key.incarnation, key.number);
+void CEREAL_SAVE_FUNCTION_NAME(Archive& archive, const TaskKey& key) {
+  archive(key.incarnation, key.number, static_cast<std::uint8_t>(key.kind));
+}
+template <typename Archive>
+void CEREAL_LOAD_FUNCTION_NAME(Archive& archive, TaskKey& key) {
+  std::uint8_t kind = 0;
+  archive(key.incarnation, key.number, kind);
+  if (kind > static_cast<std::uint8_t>(kLastTaskKind)) { throw cereal::Exception("the kind of a task is unknown"); }
+  key.kind = static_cast<TaskKind>(kind);
 }
 template <typename Archive>
 void CEREAL_SAVE_FUNCTION_NAME(Archive& archive, const Weight& weight) {

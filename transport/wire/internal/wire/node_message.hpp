@@ -16,7 +16,7 @@
 namespace tributary::internal {
 
 // Counts up with every change of what follows the version in a control message.
-inline constexpr std::uint16_t kWireVersion = 5;
+inline constexpr std::uint16_t kWireVersion = 6;
 
 // Which bytes of the data plane a message means. The receiver knows them by (sending process, id).
 struct PayloadReference {

@@ -28,6 +28,8 @@ enum class Purpose : std::uint32_t {
   kTies = 9,
   kAvailability = 10,
   kDropOut = 11,
+  kHoldout = 12,
+  kEvaluation = 13,
 };
 
 [[nodiscard]] std::uint64_t stream_seed(std::uint64_t run_seed, Purpose purpose, std::uint64_t a = 0,

@@ -196,6 +196,12 @@ struct EvaluationConfig {
   bool at_clients = false;  // each client measures the model it receives on its own samples
   std::uint32_t batch_size = 1000;
   std::optional<double> stop_at_accuracy;
+  struct Clients {            // that measure the model on samples which they hold out of their training
+    double holdout = 0.0;     // share of each client's samples, in [0, 1)
+    std::uint64_t every = 1;  // rounds; after the last round always; 0: never
+    double fraction = 1.0;    // of the clients, in (0, 1]
+    friend bool operator==(const Clients&, const Clients&) = default;
+  } clients;
   friend bool operator==(const EvaluationConfig&, const EvaluationConfig&) = default;
 };
 

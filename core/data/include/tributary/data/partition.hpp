@@ -48,10 +48,17 @@ class Partition {
   static Result<Partition> draw(std::size_t samples, std::uint32_t clients, std::uint32_t per_client,
                                 std::uint64_t seed);
 
+  // From now on each client holds `share`, in [0, 1), of its samples out of training, chosen by `seed`: rounded to
+  // whole samples, but one at least is trained on.
+  void hold_out(double share, std::uint64_t seed) noexcept;
+
   [[nodiscard]] std::uint32_t clients() const noexcept { return clients_; }
+  // What a client trains on: how many samples, and their numbers.
   [[nodiscard]] std::size_t count(ClientIndex client) const;
-  // Sample numbers of one client.
   [[nodiscard]] std::vector<std::uint32_t> samples(ClientIndex client) const;
+  // What it holds out.
+  [[nodiscard]] std::size_t held_out_count(ClientIndex client) const;
+  [[nodiscard]] std::vector<std::uint32_t> held_out(ClientIndex client) const;
   // Label counts of one client, `classes` long.
   [[nodiscard]] std::vector<std::uint32_t> histogram(ClientIndex client, std::span<const std::int32_t> labels,
                                                      std::int32_t classes) const;
@@ -59,12 +66,18 @@ class Partition {
   [[nodiscard]] Digest digest() const;
 
  private:
+  [[nodiscard]] std::size_t count_all(ClientIndex client) const;
+  [[nodiscard]] std::vector<std::uint32_t> all_samples(ClientIndex client) const;
+  [[nodiscard]] std::vector<bool> marks(ClientIndex client) const;
+
   std::uint32_t clients_ = 0;
   std::vector<std::uint32_t> samples_;  // all clients' sample numbers, one after the other
   std::vector<std::uint64_t> offsets_;  // clients + 1 entries into samples_
   std::size_t population_ = 0;          // of draw()
   std::uint32_t per_client_ = 0;        // of draw(); 0 for all others
   std::uint64_t seed_ = 0;
+  double held_out_share_ = 0.0;
+  std::uint64_t holdout_seed_ = 0;
 };
 
 }  // namespace tributary

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// A client: trains when its parent asks, and answers until it is heard.
+// A client: trains, or measures a model, when its parent asks, and answers until it is heard.
 //
-// Where the method gives clients a state, it asks first what has become of the increments that are still undecided, so
-// that it trains with a state that the owner shares.
+// Where the method gives clients a state, it asks before it trains what has become of the increments that are still
+// undecided, so that it trains with a state that the owner shares.
 //
 // Life cycle: made when a message for it arrives, may be dropped whenever idle(): what it remembers between tasks is in
 //             the store behind NodeContext::load_state().
@@ -52,7 +52,7 @@ class ClientNode final : public Node {
   StateInquiry inquiry_;
   std::optional<TaskMessage> task_;  // that waits for answers
   ClientState state_;                // of the task: as it was loaded, and settled since
-  std::uint64_t epoch_ = 0;          // of the task; 0: the method keeps no state
+  std::uint64_t epoch_ = 0;          // of the task; 0: it has nothing to do with a state
 };
 
 }  // namespace tributary

@@ -22,7 +22,7 @@ namespace tributary {
 
 // One client's work, ready to be sent.
 struct ClientUpdate {
-  Payload delta;
+  Payload delta;  // without elements: of an evaluation, whose weight is its samples
   Weight weight;
   std::uint64_t samples = 0;
   Metrics metrics;
@@ -33,6 +33,9 @@ struct ClientUpdate {
 // kInvalidArgument: a model of another size, a weight outside its range, too many metrics; kBadData: a model with
 // values that are not finite.
 Result<ClientUpdate> make_client_update(const ParameterSpec& spec, const ModelValues& base, TrainOutcome outcome);
+
+// kBadData: more samples than can be counted, or none; kInvalidArgument: too many metrics.
+Result<ClientUpdate> make_evaluation_update(Evaluation evaluation);
 
 // after - before.
 [[nodiscard]] std::vector<float> model_difference(std::span<const float> before, std::span<const float> after);

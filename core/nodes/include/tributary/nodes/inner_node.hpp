@@ -6,6 +6,9 @@
 // with more, it moves a model of its own between them (HierFAVG, arXiv 1905.06641) and sends the difference, weighted
 // by the mean weight of its rounds.
 //
+// Where clients hold samples out, the root's model is evaluated by them between the commit and its publication: the
+// same machinery asks and watches over them, and only metrics come up.
+//
 // With a continuous policy (FedBuff, arXiv 2106.06639; FedAsync, 1903.03934) a round ends with a commit too, but tasks
 // outlive it: each child has a task of its own, from the model that was newest when it was asked, and its update is
 // counted, discounted by its staleness, in the round in which it arrives. An aggregator of this kind works on whatever
@@ -44,6 +47,16 @@
 
 namespace tributary {
 
+// The model is measured by clients, on samples that they hold out of their training. Only where all policies go by
+// rounds: a root asks after the round that has made the model, and publishes both together.
+struct EvaluationSettings {
+  std::uint64_t every = 0;               // root: after rounds that it divides, and after the last; 0: never
+  double fraction = 1.0;                 // (0, 1]: of a node's children that are clients, those are asked
+  std::chrono::nanoseconds deadline{0};  // after which a node goes on without those that are late; 0: none
+  // By node: what clients at and below it hold out; nobody is asked that has none. Null: nobody is asked.
+  std::shared_ptr<const std::vector<std::uint64_t>> samples;
+};
+
 struct InnerNodeSettings {
   NodeId self;
   NodeId parent;  // equal to self for the root
@@ -64,11 +77,12 @@ struct InnerNodeSettings {
   bool passes_on = false;           // models come from its parent as they go down to its children: in the same bytes
   std::chrono::nanoseconds way{0};  // what a task down from the parent and an update up to it take; 0: not known
   LivenessSettings liveness;
-  std::uint32_t retries = 2;            // of a task that failed
-  std::uint32_t local_rounds = 1;       // aggregators
-  bool own_model = true;                // aggregators with a continuous policy: not just forwarded sums
-  bool tell_decided = false;            // children are aggregators, which keep what they have sent until it is decided
-  bool evaluate_clients = false;        // root: ask clients to measure what they receive
+  std::uint32_t retries = 2;       // of a task that failed
+  std::uint32_t local_rounds = 1;  // aggregators
+  bool own_model = true;           // aggregators with a continuous policy: not just forwarded sums
+  bool tell_decided = false;       // children are aggregators, which keep what they have sent until it is decided
+  bool evaluate_clients = false;   // root: ask clients to measure what they receive
+  EvaluationSettings evaluation;
   std::uint64_t rounds = 0;             // root: run up to this round
   std::uint32_t largest_abandoned = 3;  // root: give up after so many abandoned rounds in a row
   std::unique_ptr<TierPolicy> policy;
@@ -82,7 +96,8 @@ struct InnerNodeSettings {
   bool keeps_states = false;
   // Where it keeps states: what each node's clients weigh together, by node.
   std::shared_ptr<const std::vector<Weight>> registered;
-  // Where it keeps states: a child speaks for the clients below it alone. Must outlive the node; null: not checked.
+  // Where it keeps states, a child speaks for the clients below it alone; and it says which children are clients. Must
+  // outlive the node; null: not checked, and all are.
   const Tree* tree = nullptr;
 };
 
@@ -184,9 +199,11 @@ class InnerNode final : public Node {
 
   void tell(NodeContext& context, const NodeInput& input) const;
   void begin_epoch(const RootState& root);
+  void begin_task(NodeContext& context, TaskMessage& task);
   void take_task(NodeContext& context, TaskMessage task);
   void open_round(NodeContext& context);
   void choose(NodeContext& context, Cohort cohort);
+  void set_deadlines(NodeContext& context, Cohort cohort);
   void give_own_model();
   void give_parent_model();
   void give(const ModelValues& model);
@@ -233,6 +250,7 @@ class InnerNode final : public Node {
   void remember_failure(Status why);
   [[nodiscard]] Status shortfall() const;
   void cancel_round(NodeContext& context);
+  void stop_task(NodeContext& context);
   void note_cut_off(NodeContext& context) const;
   RoundReport close_round(NodeContext& context, bool commit);
   void publish(NodeContext& context, RoundReport report);
@@ -250,6 +268,15 @@ class InnerNode final : public Node {
   void answer_if_due(NodeContext& context);
   void send_progress(NodeContext& context);
   void send_up(NodeContext& context, Update update);
+
+  // What clients measure of a model (inner_node_evaluation.cpp).
+  [[nodiscard]] bool evaluation_is_due() const;
+  void take_evaluation(NodeContext& context, TaskMessage task);
+  void open_evaluation(NodeContext& context);
+  [[nodiscard]] std::vector<std::uint32_t> evaluation_cohort() const;
+  Status count_measured(NodeId from, const Update& update);
+  void decide_evaluation(NodeContext& context);
+  void finish_evaluation(NodeContext& context);
 
   // Versions of the parent (inner_node_versions.cpp).
   void remember_anchor(Version version);
@@ -328,8 +355,11 @@ class InnerNode final : public Node {
   std::chrono::nanoseconds probe_clock_{0};  // with a continuous policy: the time up to when the timer was set
   std::uint32_t abandoned_in_a_row_ = 0;     // root
   bool publishing_ = false;                  // root: an answer to publish() is out
+  bool evaluating_ = false;                  // what is open is an evaluation
+  EvaluationReport measured_;                // so far
+  RoundReport unevaluated_;                  // root: what is published with it
   std::optional<RoundReport> unpublished_;   // root with a continuous policy: what was committed meanwhile
-  Published published_;                      // likewise: its model may have moved on since
+  Published published_;                      // root: where its model may have moved on since
   Status restored_;                          // root: whether it can go on from its state
   bool done_ = false;                        // root
   Status last_trouble_;                      // why a child last failed, for the message that ends a run

@@ -25,12 +25,20 @@
 
 namespace tributary {
 
-// Names one piece of work: which incarnation of the parent asked for it, and the number it gave it, which is that of
-// its round, or counts its tasks where those outlive rounds. Later keys replace earlier ones; a parent that restarts
-// from a checkpoint repeats numbers under a higher incarnation.
+enum class TaskKind : std::uint8_t {
+  kTrain = 0,    // train from the model, and send what it has changed
+  kEvaluate = 1  // measure the model on the samples that are held out for that, and send what came out
+};
+inline constexpr TaskKind kLastTaskKind = TaskKind::kEvaluate;
+
+// Names one piece of work: which incarnation of the parent asked for it, the number it gave it, which is that of its
+// round, or counts its tasks where those outlive rounds, and its kind. Later keys replace earlier ones: what a round
+// has made is evaluated after it and before the next. A parent that restarts from a checkpoint repeats numbers under a
+// higher incarnation.
 struct TaskKey {
   std::uint32_t incarnation = 0;
   std::uint64_t number = 0;
+  TaskKind kind = TaskKind::kTrain;
   friend auto operator<=>(const TaskKey&, const TaskKey&) = default;
 };
 

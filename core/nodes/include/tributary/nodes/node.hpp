@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -49,6 +50,14 @@ struct NodeEvent {
 
 [[nodiscard]] std::string_view to_string(NodeEvent::Kind kind) noexcept;
 
+// What clients have measured of one model, on samples that they hold out.
+struct EvaluationReport {
+  RoundState state;                // of the children that were asked
+  std::uint32_t contributors = 0;  // clients
+  Weight samples;
+  std::map<std::string, ScalarSum> scalars;  // by samples
+};
+
 // How one round of one inner node ended.
 struct RoundReport {
   Round round;
@@ -67,7 +76,8 @@ struct RoundReport {
   std::map<std::string, ScalarSum> scalars;
   VersionSpread staleness;  // of a continuous node: commits since the models were made that updates came from
   StalenessCounts staleness_counts;
-  std::shared_ptr<const Snapshot> snapshot;  // of the root: what goes with its model; null if nothing does
+  std::optional<EvaluationReport> evaluation;  // of the root's model after the round, where clients were asked
+  std::shared_ptr<const Snapshot> snapshot;    // of the root: what goes with its model; null if nothing does
   // All else that a driver with a virtual clock goes on from, if RunObserver::keeps_world() says that it is wanted:
   // nodes, messages on their way, tasks that are worked on.
   std::shared_ptr<const std::vector<std::byte>> world;
@@ -101,7 +111,8 @@ class NodeContext {
   // depends on more than the seed.
   [[nodiscard]] virtual bool notes_inputs() const noexcept { return false; }
 
-  // Clients: train, then call ClientNode::on_trained() with the same key. A later request replaces an earlier one.
+  // Clients: train, or measure, by the kind of the key, then call ClientNode::on_trained() with the same key. A later
+  // request replaces an earlier one.
   virtual void train(TrainRequest request) = 0;
   virtual void cancel_training() = 0;
   // Clients: what they remember between tasks. save_state(): durable when it returns.

@@ -40,6 +40,8 @@ struct NodeInput {
 };
 
 [[nodiscard]] std::string_view to_string(NodeInput::Kind kind) noexcept;
+// Marks the text of an input that is about a task to evaluate: its last word.
+inline constexpr std::string_view kEvaluateInput = "evaluate";
 // One line without spaces at its ends, and back. kBadData: another text.
 [[nodiscard]] std::string to_text(const NodeInput& input);
 Result<NodeInput> input_from_text(std::string_view text);

@@ -69,9 +69,17 @@ struct TrainOutcome {
   Metrics metrics;             // "loss": mean training loss; at most 256, names of at most 100 bytes
 };
 
+// Measures a model on the samples that one client holds out.
+struct EvaluateTask {
+  ClientIndex client;
+  Round global_round;                         // that made the model
+  ModelValues model;                          // never null
+  const std::atomic<bool>* cancel = nullptr;  // as TrainTask::cancel
+};
+
 struct Evaluation {
   std::uint64_t samples = 0;
-  Metrics metrics;  // "loss", "accuracy"
+  Metrics metrics;  // "loss", "accuracy": means over the samples
 };
 
 class Trainer {
@@ -83,6 +91,11 @@ class Trainer {
   // Measures `model` on part `part` of `parts` of the federation's held-out data: consecutive samples, all of them
   // covered once by the parts together, so that several trainers share the work. kUnsupported: there is none.
   virtual Result<Evaluation> evaluate(std::span<const float> model, std::uint32_t part, std::uint32_t parts) = 0;
+
+  // Called for clients of which TrainerFactory::holdout_samples() says that they hold samples out.
+  virtual Result<Evaluation> evaluate_client(const EvaluateTask& /*task*/) {
+    return unsupported("this trainer does not measure models on samples of single clients");
+  }
 };
 
 class TrainerFactory {
@@ -97,6 +110,10 @@ class TrainerFactory {
   // An upper bound of TrainOutcome::weight for one client: the exact sums' scale follows from it.
   // > 0; 0 if this client has no samples and must never be asked.
   [[nodiscard]] virtual double weight_bound(ClientIndex client) const = 0;
+
+  // How many of this client's samples are held out of its training, for Trainer::evaluate_client(); 0: it is never
+  // asked to evaluate.
+  [[nodiscard]] virtual std::uint64_t holdout_samples(ClientIndex /*client*/) const { return 0; }
 
   [[nodiscard]] virtual Result<std::unique_ptr<Trainer>> create() const = 0;
 

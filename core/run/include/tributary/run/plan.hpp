@@ -52,6 +52,10 @@ class Plan final : public AgreedPlan {
   [[nodiscard]] const TierConfig& tier(std::uint32_t tier) const { return configuration_.tier(tier); }
   [[nodiscard]] bool every_answer_counts() const override { return every_answer_counts_; }
   [[nodiscard]] bool order_decides() const override;
+  // Clients are asked to measure the model on samples that they hold out.
+  [[nodiscard]] bool clients_evaluate() const noexcept { return holdout_samples_ != nullptr; }
+  // Why not, where clients hold samples out; empty: they are asked, or hold none out.
+  [[nodiscard]] const std::string& evaluation_obstacle() const noexcept { return evaluation_obstacle_; }
   // A checkpoint of another digest is not continued.
   [[nodiscard]] const Digest& digest() const noexcept override { return digest_; }
   [[nodiscard]] std::uint64_t seed() const noexcept override { return configuration_.seed; }
@@ -91,6 +95,7 @@ class Plan final : public AgreedPlan {
   [[nodiscard]] bool every_child_sends_one_term(NodeId node) const;
   [[nodiscard]] std::size_t bytes_of_a_way() const;
   Status choose_method(const TrainerFactory& factory);
+  Status choose_evaluation(const TrainerFactory& factory);
   Status bound_weights(const TrainerFactory& factory, std::span<const std::unique_ptr<TierPolicy>> policies);
 
   Configuration configuration_;
@@ -102,6 +107,8 @@ class Plan final : public AgreedPlan {
   std::unordered_map<std::uint32_t, ExactScale> scales_;      // by the node that divides
   std::shared_ptr<const std::vector<Weight>> weight_bounds_;  // by node; shared as spec_ is
   std::shared_ptr<const std::vector<Weight>> registered_;     // likewise; null where the method keeps no states
+  std::shared_ptr<const std::vector<std::uint64_t>> holdout_samples_;  // likewise; null where nobody is asked
+  std::string evaluation_obstacle_;
   double coarsest_resolution_ = 0.0;
   bool every_answer_counts_ = true;
   std::vector<TierParts> parts_;  // by tier

@@ -19,7 +19,7 @@
 
 // Grows whenever a type that crosses this boundary changes: trainer.hpp, trainer_registry.hpp, configuration.hpp,
 // dataset.hpp, partition.hpp, parameter_spec.hpp, status.hpp.
-#define TRIBUTARY_TRAINER_ABI 2U
+#define TRIBUTARY_TRAINER_ABI 3U
 
 #define TRIBUTARY_TRAINER_LIBRARY(registry)                                                                       \
   extern "C" __attribute__((visibility("default"))) const std::uint32_t tributary_trainer_abi;                    \

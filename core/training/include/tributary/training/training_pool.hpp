@@ -46,14 +46,15 @@ class TrainingPool final : public ModelEvaluator {
   };
 
   // A task, what the method of its federation is given with it, and how the change travels: null: as floats. The codec
-  // must outlive the job.
+  // must outlive the job. A task to evaluate measures its base, and makes nothing of the rest.
   struct Work {
     // NOLINTNEXTLINE(google-explicit-constructor,hicpp-explicit-conversions): most methods are given nothing
-    Work(TrainTask of, MethodInput input = {}, const Codec* up = nullptr)
-        : task(std::move(of)), method(std::move(input)), codec(up) {}
+    Work(TrainTask of, MethodInput input = {}, const Codec* up = nullptr, TaskKind as = TaskKind::kTrain)
+        : task(std::move(of)), method(std::move(input)), codec(up), kind(as) {}
     TrainTask task;
     MethodInput method;
     const Codec* codec;
+    TaskKind kind;
   };
 
   // `workers` threads besides the caller's own. `method`: what it makes of outcomes; null: nothing. Both must outlive
@@ -84,6 +85,7 @@ class TrainingPool final : public ModelEvaluator {
   [[nodiscard]] std::chrono::nanoseconds train_time() const noexcept {
     return std::chrono::nanoseconds(train_ns_.load());
   }
+  // Likewise: tasks to train.
   [[nodiscard]] std::uint64_t jobs_done() const noexcept { return jobs_done_.load(); }
   [[nodiscard]] std::uint32_t threads() const noexcept override {
     return static_cast<std::uint32_t>(workers_.size()) + 1;
@@ -96,6 +98,7 @@ class TrainingPool final : public ModelEvaluator {
     TrainTask task;
     MethodInput method;
     const Codec* codec = nullptr;
+    TaskKind kind = TaskKind::kTrain;
     Place place;
     std::atomic<bool> cancelled{false};
     bool started = false;
@@ -114,6 +117,7 @@ class TrainingPool final : public ModelEvaluator {
   // Called and left with the lock held.
   void measure_part(Trainer& trainer, std::unique_lock<std::mutex>& lock);
   void run(std::shared_ptr<Job> job, Trainer& trainer, std::unique_lock<std::mutex>& lock);
+  Result<ClientUpdate> work_on(Trainer& trainer, Job& job);
   Result<ClientUpdate> train(Trainer& trainer, Job& job);
 
   const TrainerFactory& factory_;

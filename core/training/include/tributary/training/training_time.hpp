@@ -20,5 +20,8 @@ namespace tributary {
 // What one task of a client takes: simulation.compute_seconds_per_sample for each sample, times its slowness.
 [[nodiscard]] std::chrono::nanoseconds training_time(const Configuration& configuration, ClientIndex client,
                                                      std::uint64_t samples) noexcept;
+// What it takes the client to measure a model on `samples`: the same for each of them.
+[[nodiscard]] std::chrono::nanoseconds evaluation_time(const Configuration& configuration, ClientIndex client,
+                                                       std::uint64_t samples) noexcept;
 
 }  // namespace tributary

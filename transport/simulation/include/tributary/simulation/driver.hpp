@@ -26,8 +26,10 @@ namespace tributary {
 struct SimulationSettings {
   std::uint32_t threads = 1;
   SimulationConfig simulation;
-  // Virtual time that one task of a client takes; none if empty.
+  // Virtual time that one task of a client to train takes; none if empty.
   std::function<std::chrono::nanoseconds(ClientIndex)> compute_time;
+  // The same of one that measures a model.
+  std::function<std::chrono::nanoseconds(ClientIndex)> evaluation_time;
   // With the virtual clock: from `now` until the client's device is there; at once if empty.
   std::function<std::chrono::nanoseconds(ClientIndex, std::chrono::nanoseconds now)> until_available;
   // Likewise: after which part of a task the device leaves, in [0, 1), and the task fails; nothing, or empty: it stays.
