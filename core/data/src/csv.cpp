@@ -19,8 +19,8 @@
 #include "class_labels.hpp"
 #include "column_values.hpp"
 #include "config/number_advice.hpp"
-#include "csv_records.hpp"
-#include "table_text.hpp"
+#include "data/csv_records.hpp"
+#include "data/table_text.hpp"
 
 namespace tributary {
 namespace {

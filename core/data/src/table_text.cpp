@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "table_text.hpp"
+#include "data/table_text.hpp"
 
 #include <fmt/format.h>
 
