@@ -95,12 +95,8 @@ SimulationSettings simulation_settings(const PreparedRun& run) {
   settings.threads = thread_count(configuration);
   settings.simulation = configuration.simulation;
   if (configuration.simulation.compute_seconds_per_sample > 0.0) {
-    settings.compute_time = [&run](ClientIndex client) {
-      return training_time(run.plan.configuration(), client, run.samples(client));
-    };
-    settings.evaluation_time = [&run](ClientIndex client) {
-      return evaluation_time(run.plan.configuration(), client, run.factory->holdout_samples(client));
-    };
+    settings.compute_time = [&run](ClientIndex client) { return run.training_time(client); };
+    settings.evaluation_time = [&run](ClientIndex client) { return run.evaluation_time(client); };
   }
   if (configuration.simulation.devices.available_share < 1.0) {
     settings.until_available = [&configuration](ClientIndex client, std::chrono::nanoseconds now) {

@@ -25,7 +25,6 @@
 #include "tributary/topology/cost.hpp"
 #include "tributary/topology/place_nodes.hpp"
 #include "tributary/topology/read.hpp"
-#include "tributary/training/training_time.hpp"
 
 namespace tributary::cli {
 namespace {
@@ -73,8 +72,7 @@ CostOptions cost_options(const PreparedRun& composition) {
   }
   if (plan.configuration().simulation.compute_seconds_per_sample > 0.0) {
     options.training_of = [&composition](NodeId node) {
-      const ClientIndex client = composition.plan.tree().client_index(node);
-      return training_time(composition.plan.configuration(), client, composition.samples(client));
+      return composition.training_time(composition.plan.tree().client_index(node));
     };
   }
   return options;
@@ -100,10 +98,7 @@ std::optional<CostEstimate> evaluation_cost(const PreparedRun& run) {
                                .bytes_up = options.bytes_up};
   }
   if (options.training_of) {
-    options.training_of = [&run](NodeId node) {
-      const ClientIndex client = run.plan.tree().client_index(node);
-      return evaluation_time(run.plan.configuration(), client, run.factory->holdout_samples(client));
-    };
+    options.training_of = [&run](NodeId node) { return run.evaluation_time(run.plan.tree().client_index(node)); };
   }
   return estimate_cost(plan.tree(), options);
 }

@@ -161,6 +161,8 @@ CASES = {
     "simulation.devices.available.times_a_day": ([*TIMED, "simulation.devices.available.share=0.2"], [],
                                               ["simulation.devices.available.times_a_day=8640"]),
     "simulation.devices.slowness": ([*TIMED], [], ["simulation.devices.slowness=uniform"]),
+    "simulation.devices.trace": ([*TIMED, "simulation.devices.slowness=trace"], ["simulation.devices.trace=slow.csv"],
+                                 ["simulation.devices.trace=slower.csv"]),
     "simulation.devices.slowest": ([*TIMED, "simulation.devices.slowness=uniform"], [], ["simulation.devices.slowest=50"]),
     "simulation.devices.sigma": ([*TIMED, "simulation.devices.slowness=log-normal"], [], ["simulation.devices.sigma=2"]),
     "simulation.devices.alpha": ([*TIMED, "simulation.devices.slowness=pareto"], [], ["simulation.devices.alpha=1"]),
@@ -204,6 +206,8 @@ class EveryKeyTest(ProgramTest):
         (self.work / "elsewhere").mkdir()
         (self.work / "tree.yaml").write_text("nodes: [{name: root, children: [{count: 3}]}]\n")
         rows = [f"{i % 7},{(i * 5) % 11},{i % 2},{i % 3}" for i in range(60)]
+        (self.work / "slow.csv").write_text("slowness\n1\n4\n")
+        (self.work / "slower.csv").write_text("slowness\n2\n9\n")
         (self.work / "train.csv").write_text("a,b,kind,label\n" + "\n".join(rows) + "\n")
         (self.work / "test.csv").write_text("a,b,kind,label\n" + "\n".join(rows[:30]) + "\n")
         header = json.dumps({"w": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}).encode()

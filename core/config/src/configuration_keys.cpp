@@ -505,9 +505,10 @@ std::vector<Key> last_keys() {
        .meaning =
            "How many times as long as `compute_seconds_per_sample` says a client works: `equal`: once · `uniform`: "
            "from once to `slowest` times · `log-normal`: the median once · `pareto`: once or more, with a heavy "
-           "tail, at most 1,000 times.",
+           "tail, at most 1,000 times · `topology`: as `extra.slowness` of the client, or of a node above it, says · "
+           "`trace`: as a file says.",
        .field = in<kSimulation, kDevices, &SimulationConfig::Devices::slowness>,
-       .choices = {"equal", "uniform", "log-normal", "pareto"},
+       .choices = {"equal", "uniform", "log-normal", "pareto", "topology", "trace"},
        .printed =
            [](const Target& target) { return target.configuration.simulation.compute_seconds_per_sample > 0.0; }},
       {.path = "simulation.devices.slowest",
@@ -525,6 +526,14 @@ std::vector<Key> last_keys() {
        .field = in<kSimulation, kDevices, &SimulationConfig::Devices::alpha>,
        .range = {.least = 0.5, .most = 20.0},
        .when = "simulation.devices.slowness=pareto"},
+      {.path = "simulation.devices.trace",
+       .meaning =
+           "A table with commas and a column `slowness`. With a column `client`, its rows belong to clients by their "
+           "names; without, each client draws one of them.",
+       .field = in<kSimulation, kDevices, &SimulationConfig::Devices::trace>,
+       .when = "simulation.devices.slowness=trace",
+       .required = true,
+       .example = "devices.csv"},
       {.path = "simulation.devices.drop_out",
        .meaning =
            "Probability, per task, that the device leaves before the end: the task fails then, and is handed out "

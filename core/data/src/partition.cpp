@@ -277,6 +277,7 @@ std::size_t Partition::count(ClientIndex client) const {
 }
 
 std::size_t Partition::held_out_count(ClientIndex client) const {
+  if (held_out_share_ == 0.0) { return 0; }
   const std::size_t all = count_all(client);
   if (all == 0) { return 0; }
   return std::min(all - 1, static_cast<std::size_t>(std::llround(held_out_share_ * static_cast<double>(all))));

@@ -317,18 +317,22 @@ bool Federation::stop_is_wished() const {
 
 // Where all that matters is in the root when it publishes, a world is not needed: every answer counts, and nothing goes
 // wrong by a generator that would have to go on too.
-bool Federation::keeps_world(const RoundReport& report) {
+bool Federation::may_keep_worlds() const {
   const Configuration& configuration = plan_.configuration();
   const SimulationConfig::Faults& faults = configuration.simulation.faults;
   const bool faulty = faults.drop > 0.0 || faults.duplicate > 0.0 || faults.delay > 0.0 || faults.kill > 0.0 ||
                       configuration.simulation.devices.drop_out > 0.0;
   const LocalMethod* const method = plan_.local_method();
   const bool all_in_root = method == nullptr || !method->parents_own_states();
-  if (all_in_root && plan_.every_answer_counts() && !faulty) { return false; }
+  return !all_in_root || !plan_.every_answer_counts() || faulty;
+}
+
+bool Federation::keeps_world(const RoundReport& report) {
+  if (!may_keep_worlds()) { return false; }
   if (options_.client_states != nullptr) { states_ = options_.client_states->mark(); }
   // One that comes between this and published() waits for the next round: it would be saved without its world.
   asked_to_stop_ = stop_is_wished();
-  const bool due = report.committed && crosses(round_, report.round, configuration.checkpoint.every);
+  const bool due = report.committed && crosses(round_, report.round, plan_.configuration().checkpoint.every);
   return *asked_to_stop_ || due;
 }
 

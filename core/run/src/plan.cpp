@@ -87,6 +87,14 @@ Digest result_digest(Configuration configuration, const Tree& tree, const Parame
     const Link& link = tree.attributes(NodeId{node}).link;
     if (link != Link{}) { hasher.update(fmt::format("{}:{}:{};", node, link.bytes_per_second, link.latency.count())); }
   }
+  if (configuration.simulation.devices.slowness == SimulationConfig::Devices::Slowness::kTopology) {
+    for (std::uint32_t node = 0; node < tree.size(); ++node) {
+      const auto& extra = tree.attributes(NodeId{node}).extra;
+      if (const auto found = extra.find("slowness"); found != extra.end()) {
+        hasher.update(fmt::format("{}:{};", node, found->second));
+      }
+    }
+  }
   // Samples with ids go to the clients, or below the nodes and sites, that have the name of their id.
   const DataConfig& data = configuration.data;
   if (data.source != DataConfig::Source::kNone && data.partition == DataConfig::Partition::kNatural) {
@@ -482,15 +490,18 @@ Status Plan::choose_method(const TrainerFactory& factory) {
 // What clients hold out, by node: who is asked to measure the model, and on how many samples at most.
 Status Plan::choose_evaluation(const TrainerFactory& factory) {
   const EvaluationConfig::Clients& wanted = configuration_.evaluation.clients;
-  auto samples = std::make_shared<std::vector<std::uint64_t>>(tree_.size(), 0);
-  for (std::uint32_t n = tree_.size(); n-- > 0;) {
-    const NodeId node{n};
-    if (tree_.is_client(node)) { (*samples)[n] = factory.holdout_samples(tree_.client_index(node)); }
-    if (node == tree_.root()) { continue; }
-    std::uint64_t& above = (*samples)[tree_.parent(node).value];
-    above = std::min(above + std::min((*samples)[n], kLargestUnits), kLargestUnits);
+  auto samples = std::make_shared<std::vector<std::uint64_t>>();
+  for (std::uint32_t client = 0; client < tree_.clients(); ++client) {
+    const std::uint64_t held_out = factory.holdout_samples(ClientIndex{client});
+    if (held_out == 0) { continue; }
+    samples->resize(tree_.size(), 0);
+    for (NodeId node = tree_.client_node(ClientIndex{client});; node = tree_.parent(node)) {
+      std::uint64_t& here = (*samples)[node.value];
+      here = std::min(here + std::min(held_out, kLargestUnits), kLargestUnits);
+      if (node == tree_.root()) { break; }
+    }
   }
-  const std::uint64_t all = samples->at(tree_.root().value);
+  const std::uint64_t all = samples->empty() ? 0 : samples->at(tree_.root().value);
   if (all == 0) {
     if (wanted == EvaluationConfig::Clients()) { return {}; }
     return configuration_error(

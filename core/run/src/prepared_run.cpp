@@ -31,12 +31,12 @@ Status check_virtual_time(const PreparedRun& made) {
   const Tree& tree = made.plan.tree();
   for (std::uint32_t client = 0; per_sample > 0.0 && client < tree.clients(); ++client) {
     const std::uint64_t samples = made.samples(ClientIndex{client});
-    if (training_time(configuration, ClientIndex{client}, samples) < kEndOfTime) { continue; }
+    if (made.training_time(ClientIndex{client}) < kEndOfTime) { continue; }
     return configuration_error(fmt::format(
         "simulation.compute_seconds_per_sample is {:g}: with it one task of {} ({} samples) would take {:g} s, and the "
         "virtual clock ends after {:g} s, which is 292 years: lower it",
         per_sample, tree.name(tree.client_node(ClientIndex{client})), samples,
-        per_sample * slowness(configuration, ClientIndex{client}) * samples_of_task(configuration, samples),
+        per_sample * made.speeds.slowness(ClientIndex{client}) * samples_of_task(configuration, samples),
         std::chrono::duration<double>(kEndOfTime).count()));
   }
   return {};
@@ -80,6 +80,14 @@ void add_label_records(const PreparedRun& made, std::vector<Record>& records) {
 }
 
 }  // namespace
+
+std::chrono::nanoseconds PreparedRun::training_time(ClientIndex client) const {
+  return tributary::training_time(plan.configuration(), speeds.slowness(client), samples(client));
+}
+
+std::chrono::nanoseconds PreparedRun::evaluation_time(ClientIndex client) const {
+  return tributary::evaluation_time(plan.configuration(), speeds.slowness(client), factory->holdout_samples(client));
+}
 
 std::uint64_t PreparedRun::samples(ClientIndex client) const {
   return partition ? partition->count(client) : 0;
@@ -163,6 +171,7 @@ Result<PreparedRun> prepare_run(Configuration configuration, Tree tree, const Ex
   }
   TRIBUTARY_ASSIGN_OR_RETURN(made.plan,
                              Plan::create(std::move(configuration), std::move(tree), *made.factory, extensions));
+  TRIBUTARY_ASSIGN_OR_RETURN(made.speeds, DeviceSpeeds::create(made.plan.configuration(), made.plan.tree()));
   TRIBUTARY_RETURN_IF_ERROR(check_virtual_time(made));
   if (const std::string& why = made.plan.evaluation_obstacle(); !why.empty()) {
     made.warnings.push_back("what clients hold out is not used: " + why);
@@ -178,6 +187,7 @@ Result<PreparedRun> prepare_run(Configuration configuration, Tree tree, const Ex
   made.factory = std::move(factory);
   TRIBUTARY_ASSIGN_OR_RETURN(made.plan,
                              Plan::create(std::move(configuration), std::move(tree), *made.factory, extensions));
+  TRIBUTARY_ASSIGN_OR_RETURN(made.speeds, DeviceSpeeds::create(made.plan.configuration(), made.plan.tree()));
   return made;
 }
 

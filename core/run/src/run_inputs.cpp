@@ -141,6 +141,7 @@ std::vector<InputFile> input_files(const Configuration& configuration) {
   collector.add("model.torchscript", configuration.model.torchscript);
   collector.add("model.initial", configuration.model.initial);
   collector.add("trainer.library", configuration.trainer.library);
+  collector.add("simulation.devices.trace", configuration.simulation.devices.trace);
   collector.add_command();
   return std::move(collector).found();
 }

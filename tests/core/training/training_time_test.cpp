@@ -5,10 +5,7 @@
 
 #include <gtest/gtest.h>
 
-#include <algorithm>
-#include <cmath>
 #include <limits>
-#include <vector>
 
 namespace tributary {
 namespace {
@@ -41,83 +38,32 @@ TEST(SimulatedTime, TrainingTakesWhatTheTaskGoesThrough) {
   configuration.simulation.compute_seconds_per_sample = 0.001;
   configuration.trainer.batch_size = 32;
   configuration.trainer.epochs = 3;
-  EXPECT_EQ(training_time(configuration, ClientIndex{7}, 100), milliseconds(300));
+  EXPECT_EQ(training_time(configuration, 1.0, 100), milliseconds(300));
 
   // 100 samples are four batches: 32, 32, 32 and 4.
   configuration.trainer.steps = 2;
-  EXPECT_EQ(training_time(configuration, ClientIndex{7}, 100), milliseconds(64));
+  EXPECT_EQ(training_time(configuration, 1.0, 100), milliseconds(64));
   configuration.trainer.steps = 9;
-  EXPECT_EQ(training_time(configuration, ClientIndex{7}, 100), milliseconds(2 * 100 + 32));
+  EXPECT_EQ(training_time(configuration, 1.0, 100), milliseconds(2 * 100 + 32));
   configuration.trainer.steps = 5;
-  EXPECT_EQ(training_time(configuration, ClientIndex{7}, 10), milliseconds(50));
-  EXPECT_EQ(training_time(configuration, ClientIndex{7}, 0), milliseconds(0));
+  EXPECT_EQ(training_time(configuration, 1.0, 10), milliseconds(50));
+  EXPECT_EQ(training_time(configuration, 1.0, 0), milliseconds(0));
 
   configuration.algorithm.kind = AlgorithmConfig::Kind::kFedSgd;
-  EXPECT_EQ(training_time(configuration, ClientIndex{7}, 100), milliseconds(100));
+  EXPECT_EQ(training_time(configuration, 1.0, 100), milliseconds(100));
 
   configuration.simulation.compute_seconds_per_sample = 1e300;
-  EXPECT_EQ(training_time(configuration, ClientIndex{7}, 100), kEndOfTime);
+  EXPECT_EQ(training_time(configuration, 1.0, 100), kEndOfTime);
 }
 
-using Slowness = SimulationConfig::Devices::Slowness;
-
-std::vector<double> slownesses(const Configuration& configuration) {
-  std::vector<double> all;
-  for (std::uint32_t client = 0; client < 20'000; ++client) {
-    all.push_back(slowness(configuration, ClientIndex{client}));
-  }
-  std::ranges::sort(all);
-  return all;
-}
-
-TEST(Slowness, IsOneForEqualDevices) {
-  const std::vector<double> all = slownesses({});
-
-  EXPECT_EQ(all.front(), 1.0);
-  EXPECT_EQ(all.back(), 1.0);
-}
-
-TEST(Slowness, OfUniformDevicesFillsItsRange) {
+TEST(SimulatedTime, SlowDevicesTakeLongerToTrainAndToMeasure) {
   Configuration configuration;
-  configuration.simulation.devices = {.slowness = Slowness::kUniform, .slowest = 9.0};
-  const std::vector<double> all = slownesses(configuration);
-
-  EXPECT_GE(all.front(), 1.0);
-  EXPECT_LE(all.back(), 9.0);
-  EXPECT_NEAR(all[10'000], 5.0, 0.15);
-  EXPECT_NEAR(all[2'000], 1.8, 0.1);
-}
-
-TEST(Slowness, OfLogNormalDevicesHasMedianOneAndItsSpread) {
-  Configuration configuration;
-  configuration.simulation.devices = {.slowness = Slowness::kLogNormal, .sigma = 0.8};
-  const std::vector<double> all = slownesses(configuration);
-
-  EXPECT_NEAR(all[10'000], 1.0, 0.03);
-  EXPECT_NEAR(std::log(all[16'827]), 0.8, 0.03) << "one standard deviation above the median: 84.1 %";
-}
-
-TEST(Slowness, OfParetoDevicesHasAHeavyTailThatEnds) {
-  Configuration configuration;
-  configuration.simulation.devices = {.slowness = Slowness::kPareto, .alpha = 1.0};
-  const std::vector<double> all = slownesses(configuration);
-
-  EXPECT_GE(all.front(), 1.0);
-  EXPECT_EQ(all.back(), 1000.0);
-  EXPECT_NEAR(all[18'000], 10.0, 1.0) << "one in ten is slower than 10^(1/alpha)";
-}
-
-TEST(Slowness, StaysTheSameForAClientAndChangesWithTheSeed) {
-  Configuration configuration;
-  configuration.simulation.devices.slowness = Slowness::kLogNormal;
   configuration.simulation.compute_seconds_per_sample = 0.001;
-  const double first = slowness(configuration, ClientIndex{3});
-  EXPECT_EQ(slowness(configuration, ClientIndex{3}), first);
-  EXPECT_NE(slowness(configuration, ClientIndex{4}), first);
-  EXPECT_EQ(training_time(configuration, ClientIndex{3}, 100), to_nanoseconds(0.001 * first * 100.0));
-
-  configuration.seed = 2;
-  EXPECT_NE(slowness(configuration, ClientIndex{3}), first);
+  configuration.trainer.epochs = 3;
+  EXPECT_EQ(training_time(configuration, 2.5, 100), milliseconds(750));
+  EXPECT_EQ(evaluation_time(configuration, 2.5, 100), milliseconds(250)) << "each sample once";
+  configuration.simulation.compute_seconds_per_sample = 0.0;
+  EXPECT_EQ(evaluation_time(configuration, 2.5, 100), milliseconds(0));
 }
 
 }  // namespace

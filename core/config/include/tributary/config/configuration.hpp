@@ -217,10 +217,11 @@ struct SimulationConfig {
   Clock clock = Clock::kVirtual;
   double compute_seconds_per_sample = 0.0;  // virtual time a client works, per sample and epoch
   struct Devices {                          // how many times as long as that each client takes
-    enum class Slowness { kEqual, kUniform, kLogNormal, kPareto };
+    enum class Slowness { kEqual, kUniform, kLogNormal, kPareto, kTopology, kTrace };
     Slowness slowness = Slowness::kEqual;
     double slowest = 5.0;                // uniform: from 1 to this
     double sigma = 0.5;                  // log-normal, with median 1: standard deviation of the logarithm
+    std::string trace;                   // file
     double alpha = 1.5;                  // pareto, from 1 on: the smaller, the heavier the tail
     double drop_out = 0.0;               // per task: the device leaves before its end
     double available_share = 1.0;        // of each period, that a device is there

@@ -79,6 +79,7 @@ class Federation final : private RunObserver {
   Result<RootState> restore() override;
   Result<bool> published(const RoundReport& report, const ModelValues& model, ModelEvaluator& evaluator,
                          const DriverStatistics& statistics) override;
+  [[nodiscard]] bool may_keep_worlds() const override;
   bool keeps_world(const RoundReport& report) override;
   [[nodiscard]] Version durable() const override;
   void trained(std::uint64_t tasks) override;

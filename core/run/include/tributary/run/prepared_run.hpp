@@ -16,6 +16,7 @@
 #include "tributary/run/plan.hpp"
 #include "tributary/run/record.hpp"
 #include "tributary/run/run_inputs.hpp"
+#include "tributary/training/device_speeds.hpp"
 #include "tributary/training/trainer_registry.hpp"
 
 namespace tributary {
@@ -29,10 +30,14 @@ struct PreparedRun {
   std::vector<std::string> warnings;  // of the data and how it is spread, for people
   std::unique_ptr<TrainerFactory> factory;
   Plan plan;
+  DeviceSpeeds speeds;
 
   // `warnings`, and what the trainer has to say of its model.
   [[nodiscard]] std::vector<std::string> all_warnings() const;
 
+  // What one task of a client takes on the virtual clock: to train, and to measure a model.
+  [[nodiscard]] std::chrono::nanoseconds training_time(ClientIndex client) const;
+  [[nodiscard]] std::chrono::nanoseconds evaluation_time(ClientIndex client) const;
   // Samples of one client; 0 without data.
   [[nodiscard]] std::uint64_t samples(ClientIndex client) const;
   // Of all samples, which are read for it once; zero without data. Processes whose data differ do not work together.

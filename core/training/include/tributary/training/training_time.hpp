@@ -15,13 +15,12 @@ namespace tributary {
 
 // How many samples a client goes through in one task, of `samples` that it has.
 [[nodiscard]] double samples_of_task(const Configuration& configuration, std::uint64_t samples) noexcept;
-// How many times as long as others a client works: simulation.devices. The same in every run of the same seed.
-[[nodiscard]] double slowness(const Configuration& configuration, ClientIndex client) noexcept;
-// What one task of a client takes: simulation.compute_seconds_per_sample for each sample, times its slowness.
-[[nodiscard]] std::chrono::nanoseconds training_time(const Configuration& configuration, ClientIndex client,
+// What one task of a client takes: simulation.compute_seconds_per_sample for each sample, times how slow it is
+// (DeviceSpeeds).
+[[nodiscard]] std::chrono::nanoseconds training_time(const Configuration& configuration, double slowness,
                                                      std::uint64_t samples) noexcept;
 // What it takes the client to measure a model on `samples`: the same for each of them.
-[[nodiscard]] std::chrono::nanoseconds evaluation_time(const Configuration& configuration, ClientIndex client,
+[[nodiscard]] std::chrono::nanoseconds evaluation_time(const Configuration& configuration, double slowness,
                                                        std::uint64_t samples) noexcept;
 
 }  // namespace tributary
