@@ -148,8 +148,9 @@ class DriverContract : public ::testing::TestWithParam<DriverCase> {
   }
 
   static Simulated reference(const Scenario& scenario, const Prepare& prepare = nullptr) {
-    return simulate(scenario.configuration, scenario.tree, scenario.factory, {.compute_time = scenario.compute_time},
-                    prepare);
+    SimulationSettings settings;
+    settings.compute_time = scenario.compute_time;
+    return simulate(scenario.configuration, scenario.tree, scenario.factory, std::move(settings), prepare);
   }
 
   // Where the root is, every round from the first to the last was published: what follows of each of them is not said

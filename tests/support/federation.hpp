@@ -61,6 +61,7 @@ class MemoryObserver final : public RunObserver {
                      done_,        saved_tasks_,   saved_snapshot_,
                      /*epoch=*/0,  saved_world_};
   }
+  [[nodiscard]] bool may_keep_worlds() const override { return keeps_worlds; }
   bool keeps_world(const RoundReport& report) override { return keeps_worlds && report.round.value % every_ == 0; }
   Result<bool> published(const RoundReport& report, const ModelValues& model, ModelEvaluator& evaluator,
                          const DriverStatistics& statistics) override {

@@ -53,7 +53,7 @@ class World final : public RuntimeEnvironment {
   };
 
   [[nodiscard]] Instant now() const override { return time; }
-  bool send(NodeId from, NodeId to, Message message, std::uint64_t /*bytes*/) override {
+  bool send(NodeId from, NodeId to, Message&& message, std::uint64_t /*bytes*/) override {
     sent.push_back({from, to, std::move(message)});
     return counts;
   }

@@ -11,7 +11,7 @@ constexpr std::size_t kLongestReason = 4096;
 }  // namespace
 
 ClientNode::ClientNode(NodeId self, NodeId parent, const ParameterSpec& spec, LivenessSettings liveness)
-    : self_(self), link_(self, parent, liveness), spec_(spec), inquiry_(self, parent, liveness) {}
+    : self_(self), link_(self, parent, liveness), spec_(spec), liveness_(liveness) {}
 
 void ClientNode::on_start(NodeContext& context) {
   link_.start(context);
@@ -38,26 +38,28 @@ void ClientNode::on_message(NodeContext& context, NodeId from, Message message) 
 }
 
 void ClientNode::begin(NodeContext& context, TaskMessage task) {
-  epoch_ = task.key.kind == TaskKind::kTrain ? task.epoch : 0;
-  task_ = std::move(task);
-  if (epoch_ == 0) {
-    train(context);
+  stateful_.reset();
+  if (task.epoch == 0 || task.key.kind == TaskKind::kEvaluate) {
+    train(context, std::move(task));
     return;
   }
+  const std::uint64_t epoch = task.epoch;
+  stateful_ = std::make_unique<Stateful>(
+      Stateful{.inquiry = StateInquiry(self_, link_.parent(), liveness_), .task = std::move(task), .epoch = epoch});
   Result<std::shared_ptr<const ClientState>> known = context.load_state();
   if (!known.ok()) {
     fail(context, known.status());
     return;
   }
-  state_ = **known;
+  ClientState& state = stateful_->state = **known;
   // One of a later beginning than the task's is told of, too: whoever owns the states has to know.
-  if (state_.epoch() < epoch_) { state_.begin(epoch_); }
-  inquiry_.begin(context, state_);
+  if (state.epoch() < epoch) { state.begin(epoch); }
+  stateful_->inquiry.begin(context, state);
 }
 
 void ClientNode::stop(NodeContext& context) {
-  if (std::exchange(task_, std::nullopt)) {
-    inquiry_.stop(context);
+  if (stateful_ && std::exchange(stateful_->task, std::nullopt)) {
+    stateful_->inquiry.stop(context);
   } else {
     context.cancel_training();
   }
@@ -65,12 +67,15 @@ void ClientNode::stop(NodeContext& context) {
 
 void ClientNode::on_timer(NodeContext& context, TimerId timer) {
   if (timer == TimerId::kResend) { link_.on_resend(context); }
-  if (timer == TimerId::kProbe && inquiry_.waits()) { go_on(context, inquiry_.on_timer(context)); }
+  if (timer == TimerId::kProbe && stateful_ && stateful_->inquiry.waits()) {
+    go_on(context, stateful_->inquiry.on_timer(context));
+  }
 }
 
 void ClientNode::on_decision(NodeContext& context, const DecisionMessage& decision) {
+  if (!stateful_) { return; }
   // What is settled now is kept with the next increment: until then it can be asked for again.
-  go_on(context, inquiry_.on_decision(context, decision, state_));
+  go_on(context, stateful_->inquiry.on_decision(context, decision, stateful_->state));
 }
 
 void ClientNode::go_on(NodeContext& context, StateInquiry::Result result) {
@@ -78,7 +83,7 @@ void ClientNode::go_on(NodeContext& context, StateInquiry::Result result) {
     case StateInquiry::Result::kWaits:
       return;
     case StateInquiry::Result::kSettled:
-      train(context);
+      train(context, *std::exchange(stateful_->task, std::nullopt));
       return;
     case StateInquiry::Result::kDiffers:
       fail(context, bad_data("the state of this client is not the one that has been counted: its "
@@ -92,13 +97,12 @@ void ClientNode::go_on(NodeContext& context, StateInquiry::Result result) {
 }
 
 void ClientNode::fail(NodeContext& context, const Status& why) {
-  if (std::exchange(task_, std::nullopt)) { inquiry_.stop(context); }
+  if (stateful_ && std::exchange(stateful_->task, std::nullopt)) { stateful_->inquiry.stop(context); }
   // It travels, and is recorded: a trainer's text may be as long as it likes.
   link_.fail(context, Status(why.code(), why.message().substr(0, kLongestReason)));
 }
 
-void ClientNode::train(NodeContext& context) {
-  TaskMessage task = *std::exchange(task_, std::nullopt);
+void ClientNode::train(NodeContext& context, TaskMessage task) {
   TrainRequest request{.key = task.key,
                        .attempt = task.attempt,
                        .global_round = task.global_round,
@@ -106,16 +110,17 @@ void ClientNode::train(NodeContext& context) {
                        .evaluate_first = task.evaluate_first,
                        .broadcast = std::move(task.broadcast),
                        .state = nullptr};
-  if (epoch_ != 0) { request.state = std::make_shared<const ClientState>(state_); }
+  if (stateful_) { request.state = std::make_shared<const ClientState>(stateful_->state); }
   context.train(std::move(request));
 }
 
 Status ClientNode::keep(NodeContext& context, const ClientState::Increment& increment, Update& update) {
   if (increment == nullptr) { return internal_error("the method made no increment of the client's state"); }
-  update.members = {{self_, state_.next()}};
-  update.epoch = epoch_;
-  state_.add(increment);
-  return context.save_state(std::make_shared<const ClientState>(std::exchange(state_, ClientState())));
+  ClientState& state = stateful_->state;
+  update.members = {{self_, state.next()}};
+  update.epoch = stateful_->epoch;
+  state.add(increment);
+  return context.save_state(std::make_shared<const ClientState>(std::exchange(state, ClientState())));
 }
 
 void ClientNode::on_trained(NodeContext& context, const TaskKey& key, Result<ClientUpdate> result) {
@@ -126,7 +131,7 @@ void ClientNode::on_trained(NodeContext& context, const TaskKey& key, Result<Cli
   }
   const ClientState::Increment increment = result->state;
   Update update = make_update(spec_, std::move(result).value());
-  if (epoch_ != 0) {
+  if (stateful_) {
     // Before it is sent: a client that is killed in between must know what it has sent.
     if (const Status kept = keep(context, increment, update); !kept.ok()) {
       fail(context, kept);

@@ -460,8 +460,10 @@ void InnerNode::move_model() {
   } else if (!settings_.down) {
     // What it was is gone, and must not be taken for the model of an open task that was given it.
     for (auto& [position, task] : tasks_) {
-      const bool given_this = !task.model.owner_before(own_model_) && !own_model_.owner_before(task.model);
-      if (given_this) { task.model.reset(); }
+      if (!task.continuing) { continue; }
+      auto& model = task.continuing->model;
+      const bool given_this = !model.owner_before(own_model_) && !own_model_.owner_before(model);
+      if (given_this) { model.reset(); }
     }
   }
   const double scale = settings_.method ? settings_.method->scale(*settings_.rule) : 1.0;

@@ -79,17 +79,19 @@ void InnerNode::give_present_model(const NodeContext& context, ChildTask& task) 
   task.attempt = Attempt{1};
   task.version = version_;
   task.global_round = global_round_;
-  task.model = model_;
-  task.kept_model = context.keeps_models() || settings_.policy->mixes() ? model_ : nullptr;
-  task.broadcast = broadcast_;
-  task.kept_broadcast = context.keeps_models() ? broadcast_ : nullptr;
+  if (!task.continuing) { task.continuing = std::make_unique<Continuing>(); }
+  Continuing& own = *task.continuing;
+  own.model = model_;
+  own.kept_model = context.keeps_models() || settings_.policy->mixes() ? model_ : nullptr;
+  own.broadcast = broadcast_;
+  own.kept_broadcast = context.keeps_models() ? broadcast_ : nullptr;
 }
 
 // A task of a continuous policy that has to be sent again goes with its model as long as anybody holds that: whoever
 // works on it, or whatever carries it there. Otherwise it is replaced by one that starts from the present model.
 InnerNode::Given InnerNode::given_to(const NodeContext& context, ChildTask& task) {
   if (continuous() && task.version != version_) {
-    Given given{task.model.lock(), {}, task.broadcast.lock()};
+    Given given{task.continuing->model.lock(), {}, task.continuing->broadcast.lock()};
     if (given.model && (given.broadcast || !broadcast_)) {
       if (settings_.down) { given.coded = encoded(*settings_.down, *settings_.spec, *given.model); }
       return given;
@@ -163,8 +165,10 @@ void InnerNode::mark(ChildTask& task, TaskState state) {
   if (std::uint32_t* const after = count(state)) { ++*after; }
   task.state = state;
   if (state == TaskState::kReported || state == TaskState::kFailed) {
-    task.kept_model.reset();
-    task.kept_broadcast.reset();
+    if (task.continuing) {
+      task.continuing->kept_model.reset();
+      task.continuing->kept_broadcast.reset();
+    }
   }
 }
 
@@ -249,7 +253,7 @@ Status InnerNode::count(NodeId from, ChildTask& task, const Update& update) {
   }
   TRIBUTARY_RETURN_IF_ERROR(settings_.rule->add(update, factor));
   if (settings_.policy->mixes()) {
-    mixed_base_ = task.kept_model;
+    mixed_base_ = task.continuing->kept_model;
     mixing_ = std::ldexp(static_cast<double>(factor), -settings_.policy->discount_bits());
   }
   members_.insert(update.members.begin(), update.members.end());
@@ -347,12 +351,13 @@ std::chrono::nanoseconds InnerNode::probe_now(const NodeContext& context) const 
 
 void InnerNode::watch(NodeContext& context, ChildTask& task) {
   const std::chrono::nanoseconds now = probe_now(context);
-  task.probe_pause = settings_.liveness.first_probe;
-  task.probe_at = now + task.probe_pause;
+  Continuing& own = *task.continuing;
+  own.probe_pause = settings_.liveness.first_probe;
+  own.probe_at = now + own.probe_pause;
   const std::chrono::nanoseconds left = context.time_left(TimerId::kProbe);
-  if (left.count() > 0 && left <= task.probe_pause) { return; }
+  if (left.count() > 0 && left <= own.probe_pause) { return; }
   probe_clock_ = now;
-  probe_pause_ = task.probe_pause;
+  probe_pause_ = own.probe_pause;
   context.set_timer(TimerId::kProbe, probe_pause_);
 }
 
@@ -361,11 +366,12 @@ void InnerNode::set_next_probe(NodeContext& context) {
   std::optional<std::chrono::nanoseconds> next;
   for (auto& [position, task] : tasks_) {
     if (task.state != TaskState::kAsked && task.state != TaskState::kLost) { continue; }
-    if (task.probe_at <= probe_clock_) {
-      task.probe_pause = std::min(task.probe_pause * 2, settings_.liveness.largest_probe);
-      task.probe_at = probe_clock_ + task.probe_pause;
+    Continuing& own = *task.continuing;
+    if (own.probe_at <= probe_clock_) {
+      own.probe_pause = std::min(own.probe_pause * 2, settings_.liveness.largest_probe);
+      own.probe_at = probe_clock_ + own.probe_pause;
     }
-    next = next ? std::min(*next, task.probe_at) : task.probe_at;
+    next = next ? std::min(*next, own.probe_at) : own.probe_at;
   }
   probe_pause_ = next ? *next - probe_clock_ : std::chrono::nanoseconds{0};
   if (next) { context.set_timer(TimerId::kProbe, probe_pause_); }
@@ -376,7 +382,7 @@ void InnerNode::probe(NodeContext& context) {
   std::vector<std::uint32_t> lost;
   for (auto& [position, task] : tasks_) {
     if (task.state != TaskState::kAsked && task.state != TaskState::kLost) { continue; }
-    if (continuous() && task.probe_at > now) { continue; }
+    if (continuous() && task.continuing->probe_at > now) { continue; }
     const NodeId child = child_at(position);
     if (task.state == TaskState::kAsked && task.unanswered++ >= settings_.liveness.silent_probes) {
       tell(context, {.kind = NodeInput::Kind::kLost, .peer = child, .key = task.key});

@@ -17,16 +17,16 @@ NodeRuntime::NodeRuntime(const AgreedPlan& plan, RuntimeEnvironment& environment
 NodeRuntime::~NodeRuntime() = default;
 
 void NodeRuntime::start_root(RootState state) {
-  current_ = plan_.tree().root();
+  enter(plan_.tree().root());
   Slot& here = slot();
   here.down = false;
   here.inner = std::make_unique<InnerNode>(plan_.inner_node(current_, here.incarnation), std::move(state));
   on_inner([&](InnerNode& node) { node.on_start(*this); });
 }
 
-void NodeRuntime::on_message(NodeId from, NodeId to, Message message) {
+void NodeRuntime::on_message(NodeId from, NodeId to, Message&& message) {
   if (is_root(to) && find(to) == nullptr) { return; }
-  current_ = to;
+  enter(to);
   Slot& here = slot();
   if (here.down) { return; }
   if (!here.inner && !here.client) { make(to, here); }
@@ -42,7 +42,7 @@ void NodeRuntime::on_message(NodeId from, NodeId to, Message message) {
 void NodeRuntime::on_timer(NodeId node, TimerId timer) {
   const auto found = slots_.find(node.value);
   if (found == slots_.end() || found->second.down) { return; }
-  current_ = node;
+  enter(node);
   Slot& here = found->second;
   here.timers[static_cast<std::size_t>(timer)].reset();
   if (here.client) {
@@ -55,7 +55,7 @@ void NodeRuntime::on_timer(NodeId node, TimerId timer) {
 
 void NodeRuntime::on_trained(NodeId node, TrainingPool::JobId job) {
   if (!awaits(node, job)) { return; }
-  current_ = node;
+  enter(node);
   Slot& here = slot();
   here.job.reset();
   --jobs_;
@@ -66,7 +66,7 @@ void NodeRuntime::on_trained(NodeId node, TrainingPool::JobId job) {
 
 void NodeRuntime::on_published(bool stop, Version durable) {
   if (!awaits_publication()) { return; }
-  current_ = plan_.tree().root();
+  enter(plan_.tree().root());
   slot().publishing = false;
   on_inner([&](InnerNode& node) { node.on_published(*this, stop, durable); });
 }
@@ -74,12 +74,12 @@ void NodeRuntime::on_published(bool stop, Version durable) {
 void NodeRuntime::on_unreachable(NodeId node, NodeId peer, const std::string& why) {
   const Slot* const here = find(node);
   if (here == nullptr || !here->inner) { return; }
-  current_ = node;
+  enter(node);
   on_inner([&](InnerNode& inner) { inner.on_unreachable(*this, peer, why); });
 }
 
 void NodeRuntime::kill(NodeId node) {
-  current_ = node;
+  enter(node);
   Slot& here = slot();
   for (std::size_t timer = 0; timer < kTimers; ++timer) { cancel_timer(static_cast<TimerId>(timer)); }
   cancel_training();
@@ -93,7 +93,7 @@ void NodeRuntime::kill(NodeId node) {
 }
 
 void NodeRuntime::restart(NodeId node) {
-  current_ = node;
+  enter(node);
   Slot& here = slot();
   here.down = false;
   make(node, here);
@@ -167,9 +167,8 @@ void NodeRuntime::on_inner(const Call& call) {
 
 // Drops a client that has nothing to do: a population costs nothing, a cohort does.
 void NodeRuntime::settle(NodeId node) {
-  const auto found = slots_.find(node.value);
-  if (found == slots_.end() || !found->second.client) { return; }
-  Slot& here = found->second;
+  Slot& here = slot();
+  if (!here.client) { return; }
   const bool idle = here.client->idle();
   const bool answering = !idle && !here.job;
   if (answering != here.answering) {
@@ -177,18 +176,28 @@ void NodeRuntime::settle(NodeId node) {
     answering_ -= answering ? 0U : 1U;
     here.answering = answering;
   }
-  if (idle) { slots_.erase(found); }
+  if (idle) {
+    slots_.erase(node.value);
+    here_ = nullptr;
+  }
 }
 
 // How long parents wait for their children, by the clock of the run.
 
 void NodeRuntime::begin_waiting(NodeId child, const TaskKey& key) {
-  const auto [waiting, fresh] = asked_.try_emplace(child, Asked{.key = key, .since = environment_.now()});
-  Asked& asked = waiting->second;
-  if (!fresh) {
-    if (asked.key == key) { return; }
-    stop_waiting(child, asked);
-    asked = {.key = key, .since = environment_.now()};
+  const Asked asked{.key = key, .since = environment_.now()};
+  if (const auto waiting = asked_.find(child); waiting != asked_.end()) {
+    if (waiting->second.key == key) { return; }
+    stop_waiting(child, waiting->second);
+    waiting->second = asked;
+  } else if (spare_.empty()) {
+    asked_.emplace(child, asked);
+  } else {
+    auto node = std::move(spare_.back());
+    spare_.pop_back();
+    node.key() = child;
+    node.mapped() = asked;
+    asked_.insert(std::move(node));
   }
   statistics_.busy_by_tier[plan_.tree().tier(child)].begin(environment_.now());
 }
@@ -199,7 +208,7 @@ void NodeRuntime::end_waiting(NodeId child, const TaskKey& key) {
   if (waiting == asked_.end() || waiting->second.key != key) { return; }
   const nanoseconds waited = environment_.now() - waiting->second.since;
   stop_waiting(child, waiting->second);
-  asked_.erase(waiting);
+  spare_.push_back(asked_.extract(waiting));
   statistics_.traffic.edges[child].wait_time += waited;
   statistics_.traffic.tiers[plan_.tree().tier(child)].wait_time += waited;
 }
@@ -243,7 +252,7 @@ void NodeRuntime::cancel_timer(TimerId timer) {
 }
 
 nanoseconds NodeRuntime::time_left(TimerId timer) const {
-  const Slot* const here = find(current_);
+  const Slot* const here = here_ != nullptr ? here_ : find(current_);
   if (here == nullptr) { return nanoseconds{0}; }
   const auto& key = here->timers[static_cast<std::size_t>(timer)];
   return key ? std::max(nanoseconds{0}, key->at - environment_.now()) : nanoseconds{0};

@@ -79,8 +79,7 @@ bool RealTimeLoop::run_one() {
     messages_.pop_front();
     nodes_.on_message(delivery.from, delivery.to, std::move(delivery.message));
   } else if (next_timer() <= now()) {
-    const TimerFired fired = timers_.pop().second;
-    nodes_.on_timer(fired.node, fired.timer);
+    timers_.pop([this](Instant /*at*/, const TimerFired& fired) { nodes_.on_timer(fired.node, fired.timer); });
   } else if (!trained_.empty() && may_answer()) {
     const Trained trained = trained_.front();
     trained_.pop_front();
@@ -109,7 +108,7 @@ void RealTimeLoop::wake() {
 
 // RuntimeEnvironment
 
-bool RealTimeLoop::send(NodeId from, NodeId to, Message message, std::uint64_t /*bytes*/) {
+bool RealTimeLoop::send(NodeId from, NodeId to, Message&& message, std::uint64_t /*bytes*/) {
   if (network_.lives_here(to)) {
     messages_.push_back({from, to, std::move(message)});
     return true;

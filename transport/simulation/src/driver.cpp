@@ -55,17 +55,20 @@ struct Trained {
 struct Restart {
   NodeId node;
 };
-// What the root publishes is dealt with, and then the root hears of it.
+// What the root publishes is dealt with, and then the root hears of it. Large beside other events, and rare.
 struct Publication {
-  RoundReport report;
-  ModelValues model;
-  std::uint32_t incarnation = 0;
+  struct Content {
+    RoundReport report;
+    ModelValues model;
+    std::uint32_t incarnation = 0;
+  };
+  std::shared_ptr<Content> content = std::make_shared<Content>();
 };
 // A client's device is there, and the job that waited for it begins.
 struct DeviceReady {
   JobId job = 0;
 };
-using Event = std::variant<Delivery, TimerFired, Trained, Restart, Publication, DeviceReady>;
+using Event = std::variant<Trained, Delivery, Restart, Publication, DeviceReady>;
 using CompletionList = internal::CompletionList<Trained>;
 
 template <typename Archive>
@@ -86,7 +89,7 @@ void serialize(Archive& archive, Restart& restart) {
 }
 template <typename Archive>
 void serialize(Archive& archive, Publication& publication) {
-  archive(publication.report, publication.model, publication.incarnation);
+  archive(publication.content->report, publication.content->model, publication.content->incarnation);
 }
 template <typename Archive>
 void serialize(Archive& archive, DeviceReady& ready) {
@@ -97,9 +100,9 @@ void serialize(Archive& archive, DeviceReady& ready) {
 // is merged, and a round is closed, before the next result is taken from the pool. Of updates that arrive together the
 // seed says which is first: low numbers must not always be.
 constexpr std::uint64_t kAtOnce = 0;
-constexpr std::uint64_t kTraining = UINT64_MAX;
+constexpr std::uint64_t kTraining = internal::EventQueue<int>::kLast;
 // Rises with every change of what a world holds, and of how it is laid out.
-constexpr std::uint32_t kWorldLayout = 1;
+constexpr std::uint32_t kWorldLayout = 2;
 // Whoever keeps a world may fill it up to a multiple of so many bytes.
 constexpr std::size_t kMostPadding = 8;
 
@@ -124,6 +127,7 @@ class Simulation final : private internal::RuntimeEnvironment {
         statistics_(statistics),
         faults_(settings.simulation.faults),
         network_(plan.tree(), faults_),
+        keeps_worlds_(settings.simulation.clock == SimulationConfig::Clock::kVirtual && observer.may_keep_worlds()),
         mortal_(settings.simulation.faults.kill > 0.0),
         all_count_(plan.every_answer_counts()),
         nodes_(plan, *this, settings.client_states) {}
@@ -143,14 +147,19 @@ class Simulation final : private internal::RuntimeEnvironment {
       if (queue_.empty()) {
         return internal_error("the simulation has nothing left to do and the root has not finished");
       }
-      auto [at, event] = queue_.pop();
-      // In real time what is due is done now, which may be long after: timers run from here.
-      now_ = real_clock() ? elapsed() : at;
-      ++statistics_.events;
-      if (settings_.largest_events != 0 && statistics_.events > settings_.largest_events) {
+      if (settings_.largest_events != 0 && statistics_.events >= settings_.largest_events) {
         return internal_error(fmt::format("no end after {} events", settings_.largest_events));
       }
-      std::visit([this](auto& happened) { handle(happened); }, event);
+      ++statistics_.events;
+      queue_.pop([this](Instant at, auto& event) {
+        // In real time what is due is done now, which may be long after: timers run from here.
+        now_ = real_clock() ? elapsed() : at;
+        if constexpr (std::is_same_v<std::remove_reference_t<decltype(event)>, TimerFired>) {
+          handle(event);
+        } else {
+          std::visit([this](auto& happened) { handle(happened); }, event);
+        }
+      });
     }
     return *outcome_;
   }
@@ -159,7 +168,7 @@ class Simulation final : private internal::RuntimeEnvironment {
 
   [[nodiscard]] Instant now() const override { return now_; }
 
-  bool send(NodeId from, NodeId to, Message message, std::uint64_t bytes) override {
+  bool send(NodeId from, NodeId to, Message&& message, std::uint64_t bytes) override {
     const bool down = to != plan_.tree().root() && plan_.tree().parent(to) == from;
     const SimulatedNetwork::Journey journey = network_.send(down ? to : from, down, message, bytes, now_);
     if (journey.under_way) { return false; }
@@ -190,9 +199,8 @@ class Simulation final : private internal::RuntimeEnvironment {
     job.node = node;
     job.leaves = part.has_value();
     job.due = in(later_by(wait, part ? to_nanoseconds(*part * seconds(takes)) : takes));
+    if (keeps_worlds_) { job.begun = std::make_unique<Job::Begun>(Job::Begun{work.task, work.method}); }
     job.kind = work.kind;
-    job.task = work.task;
-    job.method = work.method;
     if (!job.leaves) { job.pooled = pool_.submit(std::move(work), {.due = job.due, .longest_first = all_count_}); }
     if (wait.count() > 0) {
       job.waits = true;
@@ -219,7 +227,9 @@ class Simulation final : private internal::RuntimeEnvironment {
   // Between events: whatever is saved of the world is saved whole.
   void publish(const RoundReport& report, ModelValues model) override {
     measure();
-    queue_.push(now_, Publication{report, std::move(model), nodes_.incarnation(plan_.tree().root())});
+    Publication publication;
+    *publication.content = {report, std::move(model), nodes_.incarnation(plan_.tree().root())};
+    queue_.push(now_, std::move(publication));
   }
 
   void finished(Status status) override { outcome_ = std::move(status); }
@@ -230,7 +240,7 @@ class Simulation final : private internal::RuntimeEnvironment {
 
   // Jobs
 
-  // A task that a client works on. By the virtual clock all is kept that it takes to begin it again.
+  // A task that a client works on, and where worlds are kept all that it takes to begin it again.
   struct Job {
     JobId pooled = 0;     // the pool's number
     bool leaves = false;  // the device will, and nobody trains it
@@ -238,11 +248,15 @@ class Simulation final : private internal::RuntimeEnvironment {
     NodeId node;
     Instant due{0};
     TaskKind kind = TaskKind::kTrain;
-    TrainTask task{};
-    MethodInput method;
+    struct Begun {
+      TrainTask task{};
+      MethodInput method;
+    };
+    std::unique_ptr<Begun> begun;
     template <typename Archive>
     void serialize(Archive& archive) {
-      archive(leaves, waits, node, due, kind, task, method);
+      if (!begun) { begun = std::make_unique<Begun>(); }
+      archive(leaves, waits, node, due, kind, begun->task, begun->method);
     }
   };
 
@@ -397,7 +411,7 @@ class Simulation final : private internal::RuntimeEnvironment {
     std::ranges::sort(order);
     for (const auto& [due, number] : order) {
       Job& job = jobs_.at(number);
-      job.pooled = pool_.submit({job.task, job.method, plan_.codec_up(job.node), job.kind},
+      job.pooled = pool_.submit({job.begun->task, job.begun->method, plan_.codec_up(job.node), job.kind},
                                 {.due = due, .longest_first = all_count_});
     }
   }
@@ -457,8 +471,9 @@ class Simulation final : private internal::RuntimeEnvironment {
     forget(restart.node);
   }
 
-  void handle(Publication& published) {
-    if (!real_clock() && observer_.keeps_world(published.report)) {
+  void handle(Publication& publication) {
+    Publication::Content& published = *publication.content;
+    if (keeps_worlds_ && observer_.keeps_world(published.report)) {
       published.report.world = save_world(published.model);
     }
     const Result<bool> stop = observer_.published(published.report, published.model, pool_, statistics_);
@@ -489,7 +504,8 @@ class Simulation final : private internal::RuntimeEnvironment {
   DriverStatistics& statistics_;
   FaultInjector faults_;
   SimulatedNetwork network_;
-  internal::EventQueue<Event> queue_;
+  internal::EventQueue<Event, TimerFired> queue_;
+  const bool keeps_worlds_;
   const bool mortal_;                                 // nodes may die
   std::unordered_map<NodeId, std::uint64_t> doomed_;  // events that a node sees before it dies
   const bool all_count_;                              // every answer is counted, so no job is begun in vain

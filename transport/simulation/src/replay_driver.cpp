@@ -69,7 +69,7 @@ class Replay final : private internal::RuntimeEnvironment {
 
   [[nodiscard]] Instant now() const override { return {}; }
 
-  bool send(NodeId from, NodeId to, Message message, std::uint64_t /*bytes*/) override {
+  bool send(NodeId from, NodeId to, Message&& message, std::uint64_t /*bytes*/) override {
     const bool down = to != plan_.tree().root() && plan_.tree().parent(to) == from;
     if (std::holds_alternative<ProbeMessage>(message) || std::holds_alternative<WorkingMessage>(message) ||
         std::holds_alternative<HelloMessage>(message)) {

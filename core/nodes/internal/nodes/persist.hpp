@@ -153,10 +153,21 @@ void StateInquiry::persist(Archive& archive) {
 }
 
 template <typename Archive>
+void ClientNode::Stateful::persist(Archive& archive) {
+  inquiry.persist(archive);
+  archive(task, state, epoch);
+}
+
+template <typename Archive>
 void ClientNode::persist(Archive& archive) {
   link_.persist(archive);
-  inquiry_.persist(archive);
-  archive(task_, state_, epoch_);
+  bool stateful = stateful_ != nullptr;
+  archive(stateful);
+  if (!stateful) { return; }
+  if constexpr (Archive::is_loading::value) {
+    stateful_ = std::make_unique<Stateful>(Stateful{.inquiry = StateInquiry(self_, link_.parent(), liveness_)});
+  }
+  stateful_->persist(archive);
 }
 
 // What its extensions go on from. The rule holds something in an open round alone.
@@ -214,8 +225,11 @@ void InnerNode::persist(Archive& archive) {
     // What a continuous policy's open task was given is kept until it is settled.
     for (auto& [position, task] : tasks_) {
       archive.require(position < settings_.children.size() ? ok_status() : bad_data("a task of nobody's"));
-      task.model = task.kept_model;
-      task.broadcast = task.kept_broadcast;
+      archive.require(continuous() == (task.continuing != nullptr) ? ok_status()
+                                                                   : bad_data("a task of another policy"));
+      if (!task.continuing) { continue; }
+      task.continuing->model = task.continuing->kept_model;
+      task.continuing->broadcast = task.continuing->kept_broadcast;
     }
   }
   persist_extensions(archive);

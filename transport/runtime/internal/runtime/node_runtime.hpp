@@ -16,6 +16,7 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 #include "runtime/event_queue.hpp"
 #include "tributary/nodes/agreed_plan.hpp"
@@ -34,7 +35,7 @@ class RuntimeEnvironment {
 
   [[nodiscard]] virtual Instant now() const = 0;
   // `bytes`: of the message, payload and all. False: the same is on its way already, and nothing was sent.
-  virtual bool send(NodeId from, NodeId to, Message message, std::uint64_t bytes) = 0;
+  virtual bool send(NodeId from, NodeId to, Message&& message, std::uint64_t bytes) = 0;
   // Answered by NodeRuntime::on_timer(), unless it is taken back.
   virtual EventKey set_timer(NodeId node, TimerId timer, Instant at) = 0;
   virtual void cancel_timer(const EventKey& key) = 0;
@@ -87,7 +88,7 @@ class NodeRuntime final : private NodeContext {
   // Also when it comes back after kill().
   void start_root(RootState state);
   // A message for a node here that is up.
-  void on_message(NodeId from, NodeId to, Message message);
+  void on_message(NodeId from, NodeId to, Message&& message);
   void on_timer(NodeId node, TimerId timer);
   // A job that was cancelled, or whose client died, is nobody's any more and changes nothing.
   void on_trained(NodeId node, TrainingPool::JobId job);
@@ -157,7 +158,16 @@ class NodeRuntime final : private NodeContext {
   [[nodiscard]] bool keeps_models() const noexcept override { return environment_.keeps_models(); }
   [[nodiscard]] bool notes_inputs() const noexcept override { return environment_.notes_inputs(); }
 
-  Slot& slot() { return slots_[current_.value]; }
+  // `node` is called from now on.
+  void enter(NodeId node) {
+    current_ = node;
+    here_ = nullptr;
+  }
+  // Of the node that is being called.
+  Slot& slot() {
+    if (here_ == nullptr) { here_ = &slots_[current_.value]; }
+    return *here_;
+  }
   [[nodiscard]] const Slot* find(NodeId node) const;
   [[nodiscard]] bool is_root(NodeId node) const { return node == plan_.tree().root(); }
   void make(NodeId node, Slot& here);
@@ -184,7 +194,9 @@ class NodeRuntime final : private NodeContext {
   ClientStateStore* const states_;
   std::unordered_map<std::uint32_t, Slot> slots_;
   NodeId current_;
+  Slot* here_ = nullptr;  // the current node's, once it was asked for
   std::unordered_map<NodeId, Asked> asked_;
+  std::vector<std::unordered_map<NodeId, Asked>::node_type> spare_;  // for asked_, which changes with every message
   std::size_t jobs_ = 0;
   std::size_t answering_ = 0;
   std::chrono::nanoseconds publish_time_{0};  // within the present call

@@ -28,22 +28,26 @@ void serialize(Archive& archive, EventKey& key) {
   archive(key.at, key.rank, key.number);
 }
 
-template <typename Event>
+template <typename Event, typename Timer>
 template <typename Archive>
-void EventQueue<Event>::persist(Archive& archive) {
+void EventQueue<Event, Timer>::persist(Archive& archive) {
   std::vector<std::pair<EventKey, Event>> waiting;
-  for (const auto& [key, slot] : heap_) { waiting.emplace_back(key, events_[slot]); }
-  std::ranges::sort(waiting, {}, &std::pair<EventKey, Event>::first);
+  const auto copy = [&](const auto& entries) {
+    for (const Entry& entry : entries) { waiting.emplace_back(entry.key, at(entry.slot)); }
+  };
+  copy(heap_);
+  copy(first_);
+  copy(last_);
+  std::ranges::sort(waiting, [](const auto& a, const auto& b) { return a.first < b.first; });
   archive(waiting, timers_, next_);
   if constexpr (Archive::is_loading::value) {
     heap_.clear();
-    events_.clear();
+    first_.clear();
+    last_.clear();
+    chunks_.clear();
     free_.clear();
-    for (auto& [key, event] : waiting) {
-      heap_.emplace_back(key, events_.size());
-      events_.push_back(std::move(event));
-    }
-    std::ranges::make_heap(heap_, std::greater<>());
+    for (auto& [key, event] : waiting) { heap_.push_back({key, store(std::move(event))}); }
+    std::ranges::make_heap(heap_, later);
   }
 }
 
@@ -55,7 +59,7 @@ void NodeRuntime::persist(Archive& archive, RootState& root) {
   std::ranges::sort(numbers);
   archive(numbers);
   for (const std::uint32_t number : numbers) {
-    current_ = NodeId{number};
+    enter(NodeId{number});
     if constexpr (Archive::is_loading::value) { archive.check(current_); }
     Slot& here = slots_[number];
     bool alive = here.inner || here.client;

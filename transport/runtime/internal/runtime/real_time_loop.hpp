@@ -93,7 +93,7 @@ class RealTimeLoop final : private RuntimeEnvironment {
 
   // RuntimeEnvironment
   [[nodiscard]] Instant now() const override { return std::chrono::steady_clock::now() - start_; }
-  bool send(NodeId from, NodeId to, Message message, std::uint64_t bytes) override;
+  bool send(NodeId from, NodeId to, Message&& message, std::uint64_t bytes) override;
   EventKey set_timer(NodeId node, TimerId timer, Instant at) override;
   void cancel_timer(const EventKey& key) override;
   TrainingPool::JobId begin_training(NodeId node, TrainingPool::Work work) override;

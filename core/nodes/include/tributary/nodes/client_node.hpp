@@ -10,6 +10,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 
 #include "tributary/nodes/client_update.hpp"
@@ -37,11 +38,21 @@ class ClientNode final : public Node {
   void persist(Archive& archive);
 
  private:
+  // What a task needs of a method that keeps a state.
+  struct Stateful {
+    StateInquiry inquiry;
+    std::optional<TaskMessage> task;  // that waits for answers
+    ClientState state;                // as it was loaded, and settled since
+    std::uint64_t epoch = 0;
+    template <typename Archive>
+    void persist(Archive& archive);
+  };
+
   void begin(NodeContext& context, TaskMessage task);
   void stop(NodeContext& context);
   void go_on(NodeContext& context, StateInquiry::Result result);
   void on_decision(NodeContext& context, const DecisionMessage& decision);
-  void train(NodeContext& context);
+  void train(NodeContext& context, TaskMessage task);
   void fail(NodeContext& context, const Status& why);
   // Adds the update's increment to the state, and names it in `update`.
   Status keep(NodeContext& context, const ClientState::Increment& increment, Update& update);
@@ -49,10 +60,9 @@ class ClientNode final : public Node {
   NodeId self_;
   ParentLink link_;
   const ParameterSpec& spec_;
-  StateInquiry inquiry_;
-  std::optional<TaskMessage> task_;  // that waits for answers
-  ClientState state_;                // of the task: as it was loaded, and settled since
-  std::uint64_t epoch_ = 0;          // of the task; 0: it has nothing to do with a state
+  LivenessSettings liveness_;
+  // Of the task; null where it has nothing to do with a state: a large federation makes a node for each of its tasks.
+  std::unique_ptr<Stateful> stateful_;
 };
 
 }  // namespace tributary

@@ -63,6 +63,8 @@ class RunObserver {
   // Before published(), which gets the same report: whether the state of the driver's world, as it is now, is to come
   // with it.
   virtual bool keeps_world(const RoundReport& /*report*/) { return false; }
+  // Whether that may be so for any round. Asked once, before the first.
+  [[nodiscard]] virtual bool may_keep_worlds() const { return false; }
   // Of the models that were published, the newest that restore() would give, if a part of the run died now. Called
   // after published(), where it was.
   [[nodiscard]] virtual Version durable() const { return Version{UINT64_MAX}; }

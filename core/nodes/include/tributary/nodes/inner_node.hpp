@@ -163,32 +163,41 @@ class InnerNode final : public Node {
   static constexpr std::uint32_t kGenerationsPerIncarnation = 1U << 16U;
 
   enum class TaskState : std::uint8_t { kAsked, kReported, kFailed, kLost };
-  // The task of one child, until the round in which it is settled has closed.
-  struct ChildTask {
-    TaskState state = TaskState::kAsked;
-    TaskKey key;
-    Attempt attempt{1};
-    Version version;                                      // of its model
-    Round global_round;                                   // when it was asked
-    std::weak_ptr<const std::vector<float>> model;        // of a continuous policy: gone once nobody works on it
+  // What a task of a continuous policy has for itself, where those of a round have the same.
+  struct Continuing {
+    std::weak_ptr<const std::vector<float>> model;        // gone once nobody works on it
     ModelValues kept_model;                               // the same, where NodeContext::keeps_models()
     std::weak_ptr<const std::vector<Segment>> broadcast;  // what goes with it, likewise
     Broadcast kept_broadcast;
-    std::chrono::nanoseconds probe_at{0};  // likewise, by probe_clock_
+    std::chrono::nanoseconds probe_at{0};  // by probe_clock_
     std::chrono::nanoseconds probe_pause{0};
+  };
+  // The task of one child, until the round in which it is settled has closed.
+  struct ChildTask {
+    TaskState state = TaskState::kAsked;
+    bool working = false;        // it has said that it knows the task
+    bool state_differs = false;  // it was told that its state is not the one that was counted here
+    Attempt attempt{1};
+    TaskKey key;
+    Version version;     // of its model
+    Round global_round;  // when it was asked
+    std::unique_ptr<Continuing> continuing;
     std::uint32_t unanswered = 0;
     std::uint32_t failures = 0;      // of its training; `attempt` also rises when a task was lost
     std::uint32_t restarts = 0;      // times that it has forgotten the task after it had it
-    bool working = false;            // it has said that it knows the task
-    bool state_differs = false;      // it was told that its state is not the one that was counted here
-    VersionSpread bases;             // of its counted update
-    std::uint32_t contributors = 0;  // likewise
+    std::uint32_t contributors = 0;  // of its counted update
     std::uint32_t terms = 0;         // the same, where one that holds a mean of its own counts for one
+    VersionSpread bases;             // of its counted update
 
     template <typename Archive>
     void serialize(Archive& archive) {
-      archive(state, key, attempt, version, global_round, kept_model, kept_broadcast, probe_at, probe_pause, unanswered,
-              failures, restarts, working, state_differs, bases, contributors, terms);
+      bool continues = continuing != nullptr;
+      archive(state, key, attempt, version, global_round, unanswered, failures, restarts, working, state_differs, bases,
+              contributors, terms, continues);
+      if (!continues) { return; }
+      if (!continuing) { continuing = std::make_unique<Continuing>(); }
+      Continuing& own = *continuing;
+      archive(own.kept_model, own.kept_broadcast, own.probe_at, own.probe_pause);
     }
   };
 
