@@ -26,7 +26,10 @@ target_compile_options(tributary_build_flags INTERFACE
   # Designated initializers name what differs from the default; that is their point.
   -Wno-missing-field-initializers
   # A fused multiply-add rounds once where two operations round twice: results would depend on the processor.
-  -ffp-contract=off)
+  -ffp-contract=off
+  # Nobody puts other functions in the place of those of a library of ours: within one they may be called directly.
+  -fno-semantic-interposition)
+target_link_options(tributary_build_flags INTERFACE -Wl,-Bsymbolic-functions)
 if(TRIBUTARY_WERROR)
   target_compile_options(tributary_build_flags INTERFACE -Werror)
 endif()

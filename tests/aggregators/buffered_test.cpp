@@ -179,13 +179,13 @@ TEST(Buffered, EveryDiscountBeginsAtOneAndNeverRises) {
                               Discount::kExponential, Discount::kHarmonic}) {
     const BufferedPolicy policy({.discount = kind, .discount_a = 0.7, .discount_b = 2.0}, 1);
     const double whole = std::ldexp(1.0, policy.discount_bits());
-    EXPECT_EQ(policy.factor(0.0), whole);
+    EXPECT_EQ(policy.factor({}), whole);
     double last = 1.0;
     for (double staleness = 0.0; staleness < 50.0; staleness += 0.25) {
       const double now = policy.discount(staleness);
       EXPECT_LE(now, last);
       EXPECT_GT(now, 0.0);
-      EXPECT_NEAR(policy.factor(staleness) / whole, now, 0x1p-13);
+      EXPECT_NEAR(policy.factor({.staleness = staleness}) / whole, now, 0x1p-13);
       last = now;
     }
   }
@@ -195,16 +195,72 @@ TEST(Buffered, EveryDiscountBeginsAtOneAndNeverRises) {
 TEST(Buffered, MixingGoesWithTheDiscount) {
   const BufferedPolicy policy({.discount = Discount::kPolynomial, .discount_a = 0.5, .mixing = 0.6}, 1);
   EXPECT_TRUE(policy.mixes());
-  EXPECT_NEAR(std::ldexp(policy.factor(3.0), -policy.discount_bits()), 0.3, 0x1p-17);
+  EXPECT_NEAR(std::ldexp(policy.factor({.staleness = 3.0}), -policy.discount_bits()), 0.3, 0x1p-17);
   const BufferedPolicy constant({.discount = Discount::kConstant, .mixing = 1.0}, 1);
-  EXPECT_EQ(std::ldexp(constant.factor(9.0), -constant.discount_bits()), 1.0);
+  EXPECT_EQ(std::ldexp(constant.factor({.staleness = 9.0}), -constant.discount_bits()), 1.0);
   EXPECT_FALSE(BufferedPolicy({.mixing = 0.6}, 2).mixes()) << "a buffer of several has no one model";
 }
 
 TEST(Buffered, RefusesWhatIsTooOld) {
   const BufferedPolicy policy({.discount = Discount::kConstant, .max_staleness = 4}, 1);
-  EXPECT_EQ(policy.factor(4.0), 1U);
-  EXPECT_EQ(policy.factor(5.0), 0U);
+  EXPECT_EQ(policy.factor({.staleness = 4.0}), 1U);
+  EXPECT_EQ(policy.factor({.staleness = 5.0}), 0U);
+}
+
+// A policy that is told of updates of `child`, with nobody to ask.
+void tell(BufferedPolicy& policy, Node& tier, std::uint32_t child, double weight = 1.0) {
+  static_cast<void>(policy.on_event(tier, {TierEvent::Kind::kCounted, child, Weight::from(weight).value()}));
+}
+
+double part(const BufferedPolicy& policy, std::uint32_t child, double weight = 1.0) {
+  return std::ldexp(policy.factor({.child = child, .weight = Weight::from(weight).value()}), -policy.discount_bits());
+}
+
+// Child 0 answers four times for each time that child 1 does.
+TEST(Buffered, WhoAnswersMoreOftenCountsForLess) {
+  BufferedPolicy policy({.discount = Discount::kConstant, .rate_correction = 8.0}, 2);
+  EXPECT_EQ(policy.discount_bits(), 12);
+  EXPECT_EQ(part(policy, 0), 1.0) << "nothing is known yet";
+  Node tier(0);
+  for (int times = 0; times < 60; ++times) { tell(policy, tier, times % 5 == 4 ? 1 : 0); }
+
+  // From one update of child 0 to its next are 1, 1, 1 and 2 counted updates, of child 1 always 5.
+  EXPECT_NEAR(part(policy, 0), 1.25 / 5.0, 0.03);
+  EXPECT_EQ(part(policy, 1), 1.0);
+  EXPECT_EQ(part(policy, 0), part(policy, 0, 7.0)) << "weights show in the mean of a buffer";
+  for (int times = 0; times < 100; ++times) { tell(policy, tier, 0); }
+  tell(policy, tier, 1);
+  EXPECT_EQ(part(policy, 0), 1.0 / 8.0) << "no less than that";
+}
+
+TEST(Buffered, OfSingleUpdatesTheWeightCountsToo) {
+  BufferedPolicy policy({.discount = Discount::kConstant, .rate_correction = 8.0}, 1);
+  Node tier(0);
+  for (int times = 0; times < 20; ++times) { tell(policy, tier, times % 2, times % 2 == 0 ? 1.0 : 4.0); }
+  EXPECT_NEAR(part(policy, 0, 1.0), 0.25, 0.02);
+  EXPECT_NEAR(part(policy, 1, 4.0), 1.0, 0.02);
+  EXPECT_NEAR(part(policy, 1, 5.0), 1.0, 0.02) << "never more than whole";
+}
+
+TEST(Buffered, RatesGoOnFromASnapshot) {
+  const PolicySettings settings{.discount = Discount::kConstant, .rate_correction = 8.0};
+  BufferedPolicy policy(settings, 1);
+  Node tier(0);
+  for (int times = 0; times < 37; ++times) { tell(policy, tier, times % 7 % 3, 1.0 + times % 3); }
+  BufferedPolicy again(settings, 1);
+  ASSERT_TRUE(again.restore(policy.save()).ok());
+  for (int times = 0; times < 20; ++times) {
+    for (std::uint32_t child = 0; child < 4; ++child) { EXPECT_EQ(part(again, child), part(policy, child)); }
+    tell(policy, tier, times % 4);
+    tell(again, tier, times % 4);
+  }
+  EXPECT_TRUE(BufferedPolicy({}, 2).save().empty());
+  Snapshot damaged = policy.save();
+  damaged.vectors["rates"] = std::make_shared<const std::vector<double>>(std::vector<double>{1.0, 1.0, 0.0, 2.0, 1.0});
+  EXPECT_EQ(again.restore(damaged).code(), Code::kBadData) << "counted after the last";
+  damaged.vectors["rates"] = std::make_shared<const std::vector<double>>(std::vector<double>{1.0, 1.0, 0.0});
+  EXPECT_EQ(again.restore(damaged).code(), Code::kBadData);
+  EXPECT_EQ(BufferedPolicy({}, 2).restore(policy.save()).code(), Code::kBadData);
 }
 
 }  // namespace

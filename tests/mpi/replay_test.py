@@ -14,7 +14,7 @@ TREE = {"topology": "{widths: [3, 12]}", "rounds": 20}
 KINDS = {
     "fedbuff": {"topology": "{star: 12}", "rounds": 20,
                 "tiers.0": "{policy: buffered, buffer: 3, concurrency: 8}"},
-    "fedasync": {"topology": "{star: 12}", "rounds": 40, "tiers.0": "{policy: asynchronous, max_staleness: 6}"},
+    "fedasync": {"topology": "{star: 12}", "rounds": 40, "tiers.0": "{policy: asynchronous, max_staleness: 6, rate_correction: 8}"},
     "mixing": {"topology": "{star: 12}", "rounds": 40, "tiers.0": "{policy: asynchronous, form: mix}"},
     "mixed": {**TREE, "tiers": "{0: {policy: asynchronous}, 1: {policy: buffered, buffer: 2, local_rounds: 2}}",
               "server_optimizer": "{kind: fedyogi}"},

@@ -150,6 +150,7 @@ CASES = {
     "tiers.*.discount": ([*BUFFERED], [], ["tiers.0.discount=constant"]),
     "tiers.*.discount_a": ([*BUFFERED, "tiers.0.discount=polynomial"], [], ["tiers.0.discount_a=2"]),
     "tiers.*.discount_b": ([*BUFFERED, "tiers.0.discount=hinge"], ["tiers.0.discount_b=0"], ["tiers.0.discount_b=1"]),
+    "tiers.*.rate_correction": ([*BUFFERED], [], ["tiers.0.rate_correction=8"]),
     "tiers.*.max_staleness": ([*BUFFERED], [], ["tiers.0.max_staleness=0"]),
     "tiers.*.rule": ([], [], ["tiers.1.rule=median"]),
     "tiers.*.codec.down": ([], [], ["tiers.1.codec.down=fp16"]),

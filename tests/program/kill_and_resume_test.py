@@ -89,7 +89,7 @@ class KillAndResumeTest(ProgramTest):
                    "simulation.devices.sigma": 1.0, "threads": 2}
         kinds = {
             "fedbuff": {"tiers": "{default: {policy: buffered, buffer: 2}}"},
-            "fedasync": {"tiers": "{0: {policy: asynchronous}}", "checkpoint.every": 3},
+            "fedasync": {"tiers": "{0: {policy: asynchronous, rate_correction: 8}}", "checkpoint.every": 3},
             "scaffold": {"algorithm.kind": "scaffold", "algorithm.weighting": "uniform", "evaluation.stop_at_accuracy": 1,
                          "tiers": "{default: {policy: buffered, buffer: 2}}", "checkpoint.every": 2},
             "fedyogi": {"server_optimizer.kind": "fedyogi", "simulation.devices.drop_out": 0.1,

@@ -99,6 +99,38 @@ TEST(Continuous, AFullBufferOfEquallyFastClientsIsARoundOfFedAvg) {
   EXPECT_EQ(buffered.statistics.clock, synchronous.statistics.clock);
 }
 
+// Clients of even numbers draw the model to 0 and answer five times for each time that those of odd numbers draw it
+// to 1. Where it comes to rest says for how much each of the two sides counts.
+TEST(Continuous, WithRatesCorrectedTheFastDoNotDecideWhereTheModelEnds) {
+  const auto rest = [](const std::string& policy, const TierConfig& settings, double weight_of_odd) {
+    const auto weight = [weight_of_odd](ClientIndex client) { return client.value % 2 == 0 ? 1.0 : weight_of_odd; };
+    const FunctionTrainerFactory factory(
+        1,
+        [weight](const TrainTask& task) -> Result<TrainOutcome> {
+          const float target = task.client.value % 2 == 0 ? 0.0F : 1.0F;
+          const float x = task.base->front();
+          auto model = std::make_shared<std::vector<float>>(1, x + 0.01F * (target - x));
+          return TrainOutcome{.model = std::move(model), .weight = weight(task.client), .samples = 1};
+        },
+        weight);
+    SimulationSettings speeds;
+    speeds.compute_time = [](ClientIndex client) { return milliseconds(client.value % 2 == 0 ? 1000 : 5003); };
+    const Simulated run =
+        simulate(continuous(6000, policy, settings), make_tree(balanced_counts(6, 1)), factory, speeds);
+    EXPECT_TRUE(run.status.ok()) << run.status.to_string();
+    return static_cast<double>(run.observer.model().front());
+  };
+  const TierConfig plain{.buffer = 2, .discount = Discount::kConstant};
+  TierConfig corrected = plain;
+  corrected.rate_correction = 10.0;
+  EXPECT_NEAR(rest("asynchronous", plain, 1.0), 1.0 / 6.0, 0.03);
+  EXPECT_NEAR(rest("asynchronous", corrected, 1.0), 0.5, 0.03);
+  EXPECT_NEAR(rest("asynchronous", plain, 3.0), 1.0 / 6.0, 0.03) << "weights do not show in single updates";
+  EXPECT_NEAR(rest("asynchronous", corrected, 3.0), 0.75, 0.03);
+  EXPECT_NEAR(rest("buffered", plain, 1.0), 1.0 / 6.0, 0.06) << "the fast wait for a buffer now and then";
+  EXPECT_NEAR(rest("buffered", corrected, 1.0), 0.5, 0.03);
+}
+
 // The same by a loop of a few lines: who is ready first commits, and starts again from the new model.
 TEST(Continuous, EqualsAReplayOfItsUpdatesInTheOrderOfTheirArrival) {
   const std::vector<nanoseconds> speeds{milliseconds(1000), milliseconds(1710), milliseconds(5303)};

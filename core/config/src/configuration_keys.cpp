@@ -391,6 +391,14 @@ std::vector<Key> last_keys() {
        .when = "tiers.*.policy=buffered|asynchronous",
        .example = "20",
        .fallback = "none"},
+      {.path = "tiers.*.rate_correction",
+       .meaning =
+           "Children that answer more often count for less each time, so that the model does not end where the fast "
+           "would have it: down to one part in so many of what the slowest count for. 1: all count alike.",
+       .field = tier<&TierConfig::rate_correction>,
+       .range = {.least = 1.0, .most = 1000.0},
+       .when = "tiers.*.policy=buffered|asynchronous",
+       .example = "8"},
       {.path = "tiers.*.rule",
        .meaning = "How a node combines the updates of its children: their exact weighted mean, or in each value the "
                   "median of what they say, whatever they weigh. Another name is that of a rule of your own.",

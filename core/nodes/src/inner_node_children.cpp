@@ -44,7 +44,7 @@ InnerNode::ChildTask* InnerNode::find_task(NodeId child, const TaskKey& key) {
 void InnerNode::forget_settled() {
   state_ = {};
   if (!continuous()) {
-    tasks_.clear();
+    while (!tasks_.empty()) { spare_tasks_.push_back(tasks_.extract(tasks_.begin())); }
     return;
   }
   std::erase_if(tasks_, [this](const auto& entry) {
@@ -57,9 +57,17 @@ void InnerNode::forget_settled() {
 }
 
 void InnerNode::ask(NodeContext& context, std::uint32_t position) {
-  const auto [at, fresh] = tasks_.try_emplace(position);
-  if (!fresh) { return; }
-  ChildTask& task = at->second;
+  if (tasks_.contains(position)) { return; }
+  if (spare_tasks_.empty()) {
+    tasks_.try_emplace(position);
+  } else {
+    auto node = std::move(spare_tasks_.back());
+    spare_tasks_.pop_back();
+    node.key() = position;
+    node.mapped() = ChildTask();
+    tasks_.insert(tasks_.end(), std::move(node));
+  }
+  ChildTask& task = tasks_.at(position);
   ++state_.asked;
   if (continuous()) {
     give_present_model(context, task);
@@ -245,7 +253,8 @@ Status InnerNode::count(NodeId from, ChildTask& task, const Update& update) {
   }
   if (continuous()) {
     const double staleness = static_cast<double>(version_.value) - bases.mean();
-    factor = settings_.policy->factor(staleness);
+    factor = settings_.policy->factor(
+        {.staleness = staleness, .child = settings_.children.index_of(from), .weight = update.weight});
     if (factor == 0) {
       return unavailable(fmt::format("it was trained from a model that is {:g} version{} old, and counts for nothing",
                                      staleness, staleness == 1.0 ? "" : "s"));
@@ -294,8 +303,8 @@ void InnerNode::on_update(NodeContext& context, NodeId from, const UpdateMessage
     remember_failure(counted.with_context(fmt::format("the update of node {} in round {}", from.value, round_.value)));
   }
   context.send(from, AcknowledgeMessage{.key = message.key, .accepted = counted.ok(), .reason = counted.message()});
-  decide(context,
-         {counted.ok() ? TierEvent::Kind::kCounted : TierEvent::Kind::kFailed, settings_.children.index_of(from)});
+  decide(context, {counted.ok() ? TierEvent::Kind::kCounted : TierEvent::Kind::kFailed,
+                   settings_.children.index_of(from), message.update.weight});
 }
 
 void InnerNode::on_failed(NodeContext& context, NodeId from, const TaskFailedMessage& message) {

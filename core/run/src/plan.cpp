@@ -207,10 +207,10 @@ Status check_rule(std::uint32_t tier, const TierConfig& config, const TierPolicy
     return refuse("leaves no sum that edge_model: forward could send on");
   }
   if (policy.largest_target(2) < 2) { return refuse("of single updates is each of them: use policy buffered"); }
-  if (config.discount != TierConfig::Discount::kConstant) {
+  if (config.discount != TierConfig::Discount::kConstant || config.rate_correction > 1.0) {
     return refuse(
-        "takes updates as they are, so that old ones cannot count for less: set discount: constant, and "
-        "max_staleness to refuse what is too old");
+        "takes updates as they are, so that none can count for less: set discount: constant, leave rate_correction "
+        "out, and set max_staleness to refuse what is too old");
   }
   return {};
 }

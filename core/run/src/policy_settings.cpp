@@ -26,6 +26,7 @@ PolicySettings policy_settings(const TierConfig& tier) {
           .discount_a = tier.discount_a,
           .discount_b = tier.discount_b,
           .max_staleness = tier.max_staleness,
+          .rate_correction = tier.rate_correction,
           .mixing = tier.form == TierConfig::Form::kMix ? std::optional(tier.mixing) : std::nullopt};
 }
 

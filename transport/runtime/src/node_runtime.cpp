@@ -190,14 +190,8 @@ void NodeRuntime::begin_waiting(NodeId child, const TaskKey& key) {
     if (waiting->second.key == key) { return; }
     stop_waiting(child, waiting->second);
     waiting->second = asked;
-  } else if (spare_.empty()) {
-    asked_.emplace(child, asked);
   } else {
-    auto node = std::move(spare_.back());
-    spare_.pop_back();
-    node.key() = child;
-    node.mapped() = asked;
-    asked_.insert(std::move(node));
+    pool_.insert(asked_, child, asked);
   }
   statistics_.busy_by_tier[plan_.tree().tier(child)].begin(environment_.now());
 }
@@ -208,7 +202,7 @@ void NodeRuntime::end_waiting(NodeId child, const TaskKey& key) {
   if (waiting == asked_.end() || waiting->second.key != key) { return; }
   const nanoseconds waited = environment_.now() - waiting->second.since;
   stop_waiting(child, waiting->second);
-  spare_.push_back(asked_.extract(waiting));
+  static_cast<void>(pool_.take(asked_, waiting));
   statistics_.traffic.edges[child].wait_time += waited;
   statistics_.traffic.tiers[plan_.tree().tier(child)].wait_time += waited;
 }

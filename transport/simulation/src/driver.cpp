@@ -14,6 +14,7 @@
 #include <variant>
 #include <vector>
 
+#include "base/node_pool.hpp"
 #include "completion_list.hpp"
 #include "faults.hpp"
 #include "network.hpp"
@@ -185,7 +186,7 @@ class Simulation final : private internal::RuntimeEnvironment {
 
   JobId begin_training(NodeId node, TrainingPool::Work work) override {
     const JobId number = ++jobs_given_;
-    Job& job = jobs_[number];
+    Job& job = job_nodes_.insert(jobs_, number, {})->second;
     if (real_clock()) {
       job.pooled = pool_.submit(std::move(work), {.longest_first = all_count_},
                                 [&completions = completions_, node, number] { completions.push({node, number}); });
@@ -261,8 +262,7 @@ class Simulation final : private internal::RuntimeEnvironment {
   };
 
   Job end_job(JobId number) {
-    auto ended = jobs_.extract(number);
-    Job job = std::move(ended.mapped());
+    Job job = job_nodes_.take(jobs_, jobs_.find(number));
     if (!real_clock() && !job.waits) { work_.end(now_); }
     return job;
   }
@@ -514,6 +514,7 @@ class Simulation final : private internal::RuntimeEnvironment {
   Instant begun_{0};  // where this run went on
   JobId jobs_given_ = 0;
   std::unordered_map<JobId, Job> jobs_;
+  internal::NodePool<std::unordered_map<JobId, Job>> job_nodes_;
   std::unordered_map<ClientIndex, std::pair<Round, std::uint32_t>> attempts_;  // at a task, where devices leave
   internal::BusyTime work_;            // of clients that train, by the virtual clock
   double earlier_work_seconds_ = 0.0;  // of what this run has gone on from

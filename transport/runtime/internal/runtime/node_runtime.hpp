@@ -16,8 +16,8 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
-#include <vector>
 
+#include "base/node_pool.hpp"
 #include "runtime/event_queue.hpp"
 #include "tributary/nodes/agreed_plan.hpp"
 #include "tributary/nodes/client_node.hpp"
@@ -196,7 +196,7 @@ class NodeRuntime final : private NodeContext {
   NodeId current_;
   Slot* here_ = nullptr;  // the current node's, once it was asked for
   std::unordered_map<NodeId, Asked> asked_;
-  std::vector<std::unordered_map<NodeId, Asked>::node_type> spare_;  // for asked_, which changes with every message
+  NodePool<std::unordered_map<NodeId, Asked>> pool_;
   std::size_t jobs_ = 0;
   std::size_t answering_ = 0;
   std::chrono::nanoseconds publish_time_{0};  // within the present call

@@ -173,6 +173,7 @@ struct TierConfig {
   double discount_a = 0.5;
   double discount_b = 4.0;
   std::optional<std::uint32_t> max_staleness;  // updates that are staler are refused
+  double rate_correction = 1.0;                // children that answer more often count for less, down to 1 part of this
   // Asynchronous: the model moves by each update's change, or is mixed with the model that the update ends at.
   enum class Form { kDelta, kMix };
   Form form = Form::kDelta;

@@ -348,7 +348,8 @@ class InnerNode final : public Node {
   bool open_ = false;
   bool evaluate_first_ = false;
   Cohort cohort_;
-  std::map<std::uint32_t, ChildTask> tasks_;  // by position among the children
+  std::map<std::uint32_t, ChildTask> tasks_;                                // by position among the children
+  std::vector<std::map<std::uint32_t, ChildTask>::node_type> spare_tasks_;  // of rounds before, for the next
   std::map<std::uint32_t, TaskKey> decided_;  // likewise, where told: the newest update that was counted or refused
   std::uint64_t tasks_given_ = 0;
   ExactScale round_scale_;

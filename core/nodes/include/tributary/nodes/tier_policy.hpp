@@ -21,6 +21,7 @@
 #include "tributary/base/ids.hpp"
 #include "tributary/base/random.hpp"
 #include "tributary/base/status.hpp"
+#include "tributary/base/weight.hpp"
 #include "tributary/nodes/snapshot.hpp"
 
 namespace tributary {
@@ -42,6 +43,9 @@ struct PolicySettings {
   double discount_a = 0.5;                     // > 0
   double discount_b = 4.0;                     // >= 0
   std::optional<std::uint32_t> max_staleness;  // updates that are staler are refused
+  // Children that answer more often count for less each time, down to this part of what the slowest count for: >= 1; 1:
+  // all count alike.
+  double rate_correction = 1.0;
   // Of the policy that commits with every update, in (0, 1]: the model goes so far towards the model that the client
   // has made, instead of by its change.
   std::optional<double> mixing;
@@ -83,6 +87,14 @@ struct TierEvent {
   };
   Kind kind;
   std::uint32_t child = 0;  // its position among the node's children
+  Weight weight;            // of what was counted
+};
+
+// An update as it has come to a continuous node.
+struct Arrival {
+  double staleness = 0.0;   // commits since the model was made that it was trained from
+  std::uint32_t child = 0;  // its position among the node's children
+  Weight weight;
 };
 
 // What a policy may know of its node, and ask of it. Valid during one call of the policy.
@@ -127,9 +139,9 @@ class TierPolicy {
   [[nodiscard]] virtual bool counts_all() const noexcept = 0;
 
   [[nodiscard]] virtual bool continuous() const noexcept { return false; }
-  // Of a continuous policy: what an update counts for whose model is `staleness` versions old, in units of
-  // 2^-discount_bits(); 0: it is refused. Never more than 2^discount_bits().
-  [[nodiscard]] virtual std::uint32_t factor(double /*staleness*/) const noexcept { return 1; }
+  // Of a continuous policy: what an update counts for, in units of 2^-discount_bits(); 0: it is refused. Never more
+  // than 2^discount_bits().
+  [[nodiscard]] virtual std::uint32_t factor(const Arrival& /*arrival*/) const noexcept { return 1; }
   [[nodiscard]] virtual int discount_bits() const noexcept { return 0; }
   // Each gathering counts one update, and the model goes by that factor towards the one that the update ends at.
   [[nodiscard]] virtual bool mixes() const noexcept { return false; }
