@@ -112,6 +112,37 @@ class Bench:
                      "<= 1.3x", ratio <= 1.3)
             self.row(f"1,000,000 clients, 1,000 a round, {name}: memory", f"{memory:.0f} MB", "<= 1,000 MB", memory <= 1000)
 
+    def registered(self):
+        """What stays of a client that is never asked: its place in the tree and what it may weigh."""
+        def run(clients):
+            return self.federation("configs/million.yaml", f"topology={{star: {clients}}}", "tiers={0: {cohort: {count: 1000}}}")
+        pairs = [(run(10_000_000), run(10_000)) for _ in range(3)]
+        time_ratio = statistics.median(large.seconds / small.seconds for large, small in pairs)
+        memory_ratio = max(large.megabytes for large, _ in pairs) / max(small.megabytes for _, small in pairs)
+        each = max(large.megabytes for large, _ in pairs) * 1e6 / 1e7
+        self.row("10,000,000 registered clients, 1,000 a round: time against 10,000",
+                 f"{time_ratio:.2f}x ({pairs[0][0].seconds:.2f} s)", "<= 1.5x", time_ratio <= 1.5)
+        self.row("10,000,000 registered clients, 1,000 a round: memory against 10,000",
+                 f"{memory_ratio:.1f}x ({each:.0f} bytes a client)", "<= 1.5x", memory_ratio <= 1.5)
+
+    def fedbuff(self):
+        run = self.federation("configs/fedbuff.yaml", "topology={star: 10000}", "model={kind: logistic}", "rounds=100",
+                              "data.partition={kind: draw, samples_per_client: 20}",
+                              "tiers={0: {policy: buffered, buffer: 100, concurrency: 1000}}",
+                              "simulation.devices={slowness: pareto, alpha: 1.2}",
+                              "simulation.compute_seconds_per_sample=0.01", "evaluation.every=100")
+        self.row("FedBuff, 10,000 clients with heavy-tailed speeds, 1,000 at work, 100 commits of 100", f"{run.seconds:.1f} s",
+                 "<= 60 s", run.seconds <= 60)
+
+    def events(self):
+        """Messages that are delivered and tasks that are done, on one thread, whose clients return what they are given."""
+        run = self.federation("configs/echo.yaml", "topology={widths: [32, 2048]}", "rounds=60", "threads=1",
+                              "model={kind: echo, parameters: 100}", "output={report: false}")
+        handled = sum(r["messages"] for r in run.records if r["event"] == "tier") + 60 * 2048
+        rate = handled / sum(r["seconds"] for r in run.rounds())
+        self.row("events with 2,048 echo clients below 32 aggregators, one core", f"{rate:,.0f} a second", ">= 200,000 a second",
+                 rate >= 200_000)
+
     def bytes(self):
         for branching, height, payloads in ((256, 1, 512), (16, 2, 544), (4, 4, 680), (2, 8, 1020)):
             run = self.federation("configs/balanced-256.yaml", "rounds=1", "evaluation.every=0",
@@ -161,7 +192,7 @@ class Bench:
                      facts["idle_share"] <= 0.04)
 
 
-PROMISES = ["quickstart", "logistic", "startup", "data", "population", "bytes", "sums", "merge", "memory", "round", "training"]
+PROMISES = ["quickstart", "logistic", "startup", "data", "population", "registered", "fedbuff", "events", "bytes", "sums", "merge", "memory", "round", "training"]
 
 
 def machine():

@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
+#include <numeric>
 
 #include "tributary/base/duration.hpp"
 #include "tributary/base/random.hpp"
@@ -28,18 +30,31 @@ struct Bounds {
 constexpr std::uint64_t kLargestUnits = std::uint64_t{1} << 62U;
 static_assert(Weight::kLargest == static_cast<double>(kLargestUnits >> Weight::kFractionBits));
 
-// The sum of the `most` largest values of `member`; saturates above kLargestUnits.
-std::uint64_t largest_sum(std::vector<Bounds>& children, std::uint32_t most, std::uint64_t Bounds::* member) {
-  const auto end = children.begin() + std::min<std::size_t>(most, children.size());
-  if (end != children.end()) {
-    std::nth_element(children.begin(), end, children.end(),
-                     [member](const Bounds& a, const Bounds& b) { return a.*member > b.*member; });
+// The sum of the `most` largest of the children's values; saturates above kLargestUnits. Where all are alike, as they
+// often are among millions, it takes no memory.
+template <typename ValueOf>
+std::uint64_t largest_sum(Tree::Children children, std::uint32_t most, const ValueOf& value_of) {
+  const auto add = [](std::uint64_t sum, std::uint64_t value) { return std::min(sum + value, kLargestUnits + 1); };
+  std::uint64_t all = 0;
+  std::uint64_t least = UINT64_MAX;
+  std::uint64_t largest = 0;
+  for (const NodeId child : children) {
+    const std::uint64_t value = value_of(child);
+    all = add(all, value);
+    least = std::min(least, value);
+    largest = std::max(largest, value);
   }
-  std::uint64_t sum = 0;
-  for (auto child = children.begin(); child != end; ++child) {
-    sum = std::min(sum + (*child).*member, kLargestUnits + 1);
+  if (most >= children.size()) { return all; }
+  if (least == largest) {
+    const bool fits = most == 0 || largest <= kLargestUnits / most;
+    return fits ? most * largest : kLargestUnits + 1;
   }
-  return sum;
+  std::vector<std::uint64_t> values;
+  values.reserve(children.size());
+  for (const NodeId child : children) { values.push_back(value_of(child)); }
+  const auto end = values.begin() + most;
+  std::nth_element(values.begin(), end, values.end(), std::greater<>());
+  return std::accumulate(values.begin(), end, std::uint64_t{0}, add);
 }
 
 ExactScale (*scale_maker(AlgorithmConfig::Precision precision))(Weight, std::uint64_t, int) {
@@ -383,9 +398,14 @@ bool Plan::every_child_sends_one_term(NodeId node) const {
 }
 
 Status Plan::bound_weights(const TrainerFactory& factory, std::span<const std::unique_ptr<TierPolicy>> policies) {
-  std::vector<Bounds> bounds(tree_.size());
+  std::unordered_map<std::uint32_t, Bounds> inner;  // of a client all follows from its weight
   auto weights = std::make_shared<std::vector<Weight>>(tree_.size());
-  std::vector<Bounds> children;
+  const auto part = [&](std::uint64_t Bounds::* member) {
+    return [&inner, &weights, this, member](NodeId child) -> std::uint64_t {
+      if (!tree_.is_client(child)) { return inner.at(child.value).*member; }
+      return member == &Bounds::weight ? (*weights)[child.value].units() : 1;
+    };
+  };
   // From the leaves to the root: breadth-first numbers put every child after its parent.
   for (std::uint32_t n = tree_.size(); n-- > 0;) {
     const NodeId node{n};
@@ -401,19 +421,16 @@ Status Plan::bound_weights(const TrainerFactory& factory, std::span<const std::u
             fmt::format("{} announces a wrong weight bound: {}", tree_.name(node), weight.status().message()));
       }
       (*weights)[n] = *weight;
-      bounds[n] = {.weight = weight->units(), .clients = 1, .terms = 1};
       continue;
     }
-    children.clear();
-    for (const NodeId child : tree_.children(node)) { children.push_back(bounds[child.value]); }
+    const Tree::Children children = tree_.children(node);
     const TierPolicy& policy = *policies[tree_.tier(node)];
     // Sums that wait for a task of the parent go on growing, by each child once.
-    const auto all = static_cast<std::uint32_t>(children.size());
+    const std::uint32_t all = children.size();
     const std::uint32_t target = policy.continuous() && !divides(node) ? all : policy.largest_target(all);
-    Bounds& here = bounds[n];
-    here = {.weight = largest_sum(children, target, &Bounds::weight),
-            .clients = largest_sum(children, target, &Bounds::clients),
-            .terms = largest_sum(children, target, &Bounds::terms)};
+    Bounds here{.weight = largest_sum(children, target, part(&Bounds::weight)),
+                .clients = largest_sum(children, target, part(&Bounds::clients)),
+                .terms = largest_sum(children, target, part(&Bounds::terms))};
     if (here.weight > kLargestUnits) {
       return configuration_error(
           fmt::format("the clients of one round at {} together weigh more than 2^38", tree_.name(node)));
@@ -424,13 +441,17 @@ Status Plan::bound_weights(const TrainerFactory& factory, std::span<const std::u
           n, scale_maker(configuration_.algorithm.precision)((*weights)[n], here.terms, policy.discount_bits()));
       here.terms = 1;
     }
+    inner.emplace(n, here);
   }
-  clients_per_round_ = bounds[0].clients;
+  clients_per_round_ = inner.at(tree_.root().value).clients;
   weight_bounds_ = std::move(weights);
+  std::pair<NodeId, Weight> last{tree_.root(), Weight()};  // siblings that weigh the same are resolved alike
   for (std::uint32_t n = 1; n < tree_.size(); ++n) {
     const NodeId node{n};
-    if (!sends_vector(node)) { continue; }  // its sums pass through as they are
-    coarsest_resolution_ = std::max(coarsest_resolution_, scale(tree_.parent(node)).resolution(weight_bound(node)));
+    const std::pair here(tree_.parent(node), weight_bound(node));
+    if (here == last || !sends_vector(node)) { continue; }  // the sums of others pass through as they are
+    coarsest_resolution_ = std::max(coarsest_resolution_, scale(here.first).resolution(here.second));
+    last = here;
   }
   return {};
 }
