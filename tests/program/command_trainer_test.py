@@ -57,6 +57,21 @@ class CommandTrainerTest(ProgramTest):
         self.assertEqual(len(set(values)), 1)
         return values[0]
 
+    def test_a_program_that_is_given_a_drift_takes_part_in_scaffold(self):
+        file = self.configuration(THREE.format(program=ROOT / "tests/fixtures/quadratic.py"), "drift.yaml")
+        runs = settings(topology="{star: 4}", rounds=40)
+        with_drift = settings(**{"trainer.command": f'[python3, {ROOT / "tests/fixtures/quadratic.py"}, "{{input}}", "{{output}}", '
+                                                    '"{drift}"]'})
+        far = {}
+        for kind in ("fedavg", "scaffold"):
+            more = [*runs, *with_drift, *settings(**{"algorithm.kind": kind})]
+            far[kind] = max(map(abs, values_of(self.train(file, kind, *more) / "model.safetensors")))
+        self.assertGreater(far["fedavg"], 0.1, "who does more steps draws the model to its side")
+        self.assertLess(far["scaffold"], 1e-4)
+        _, err = self.run_program("run", file, "--output", self.work / "without", *runs, *settings(**{"algorithm.kind": "scaffold"}),
+                                  expect=78)
+        self.assertIn("trainer.command with algorithm.kind scaffold must hold {drift}", err)
+
     def test_weights_follow_the_weighting(self):
         for report in ["samples", "weight"]:
             with self.subTest(report):

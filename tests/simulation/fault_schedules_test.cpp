@@ -205,6 +205,7 @@ void choose_method(Rng& rng, Configuration& configuration, const Tree& tree, con
     for (auto& [tier, parts] : configuration.tiers) {
       if (parts.policy == "synchronous") { continue; }
       parts.policy = "synchronous";
+      parts.adoption = TierConfig::Adoption::kRebase;
       parts.edge_model = TierConfig::EdgeModel::kOwn;
     }
   }
@@ -293,6 +294,12 @@ TEST_F(FaultSchedules, ARunThatIsCutOffAnywhereGoesOnToTheSameBits) {
     Rng evaluation(stream_seed(seed, Purpose::kTest, 4));
     configuration.evaluation.clients.every = 1 + evaluation.below(3);
     configuration.evaluation.clients.fraction = 0.5 + 0.5 * evaluation.uniform();
+    for (auto& [tier, parts] : configuration.tiers) {
+      const bool moves_own = parts.policy != "synchronous" && parts.edge_model == TierConfig::EdgeModel::kOwn;
+      if (!moves_own) { continue; }
+      if (evaluation.chance(0.3)) { parts.rate_correction = 4.0; }
+      if (tier > 0) { parts.adoption = static_cast<TierConfig::Adoption>(evaluation.below(3)); }
+    }
     choose_method(rng, configuration, tree, factory);
     mix_somewhere(rng, configuration, tree, factory);
     const bool plain = configuration.algorithm.kind == AlgorithmConfig::Kind::kFedAvg;
@@ -302,6 +309,7 @@ TEST_F(FaultSchedules, ARunThatIsCutOffAnywhereGoesOnToTheSameBits) {
       if (rng.chance(0.2)) {
         parts.rule = "median";
         parts.discount = TierConfig::Discount::kConstant;
+        parts.rate_correction = 1.0;
       }
     }
     configuration.simulation.faults = random_faults(rng, seed);

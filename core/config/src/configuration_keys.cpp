@@ -354,6 +354,14 @@ std::vector<Key> last_keys() {
        .field = tier<&TierConfig::edge_model>,
        .choices = {"own", "forward"},
        .when = "tiers.*.policy=buffered|asynchronous"},
+      {.path = "tiers.*.adoption",
+       .meaning = "What an aggregator does when its parent's model has moved: `rebase`: it goes on from that model and "
+                  "what it "
+                  "has merged since its last answer · `replace`: it discards what it has merged · `abort_children`: as "
+                  "rebase, and its children begin again. Not at the root.",
+       .field = tier<&TierConfig::adoption>,
+       .choices = {"rebase", "replace", "abort_children"},
+       .when = "tiers.*.policy=buffered|asynchronous & tiers.*.edge_model=own"},
       {.path = "tiers.*.form",
        .meaning =
            "How an update moves the model: by its change (`delta`); or the model is mixed with the one that the client "
@@ -397,7 +405,7 @@ std::vector<Key> last_keys() {
            "would have it: down to one part in so many of what the slowest count for. 1: all count alike.",
        .field = tier<&TierConfig::rate_correction>,
        .range = {.least = 1.0, .most = 1000.0},
-       .when = "tiers.*.policy=buffered|asynchronous",
+       .when = "tiers.*.policy=buffered|asynchronous & tiers.*.edge_model=own",
        .example = "8"},
       {.path = "tiers.*.rule",
        .meaning = "How a node combines the updates of its children: their exact weighted mean, or in each value the "

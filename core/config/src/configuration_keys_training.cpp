@@ -26,7 +26,9 @@ std::vector<Key> training_keys() {
        .choices = {"torch", "echo", "command", "library"}},
       {.path = "trainer.command",
        .meaning =
-           "Program and arguments, started in `base_directory`; `{input}` and `{output}` become safetensors files. The "
+           "Program and arguments, started in `base_directory`; `{input}`, `{output}` and, if it stands there, "
+           "`{drift}` "
+           "become safetensors files. The "
            "input's metadata holds the task (`client`, `round`, `global_round`, `seed`; `evaluate_first`: 1 with "
            "`evaluation.at_clients`) and, by the name of its key, what the program should obey: `rounds`, "
            "`trainer.epochs` or `trainer.steps`, `trainer.batch_size`, `trainer.device`, `trainer.optimizer.*`, "

@@ -218,6 +218,16 @@ class Rules {
       configuration_.tiers.emplace(0, configuration_.default_tier).first->second.local_rounds = 1;
     }
     // What the default says of aggregators is not for the root.
+    static constexpr std::string_view kAdoptionAtRoot = "tiers.0.adoption";
+    if (reading_.is_given(kAdoptionAtRoot)) {
+      if (root->second.adoption != TierConfig::Adoption::kRebase) {
+        mistake(kAdoptionAtRoot,
+                fmt::format("{} has no effect: the root has no parent whose model it could take up", kAdoptionAtRoot));
+      }
+    } else if (configuration_.tier(0).adoption != TierConfig::Adoption::kRebase) {
+      configuration_.tiers.emplace(0, configuration_.default_tier).first->second.adoption =
+          TierConfig::Adoption::kRebase;
+    }
     static constexpr std::string_view kEdgeModelAtRoot = "tiers.0.edge_model";
     if (reading_.is_given(kEdgeModelAtRoot)) {
       if (root->second.edge_model == TierConfig::EdgeModel::kOwn) { return; }
@@ -352,8 +362,10 @@ class Rules {
              " must be torch or library: a program cannot tell its learning rate");
     }
     if (!stateful) { return; }
-    refuse(configuration_.trainer.kind == "command", "trainer.kind",
-           " must be torch or library: a program is not given what clients add to their gradients");
+    const auto takes_drift = [](const std::string& word) { return word.find(kDriftWord) != std::string::npos; };
+    refuse(
+        configuration_.trainer.kind == "command" && std::ranges::none_of(configuration_.trainer.command, takes_drift),
+        "trainer.command", " must hold {drift}, the file that says what the program has to add to its gradients");
     refuse(configuration_.checkpoint.every == 0, "checkpoint.every",
            " must be > 0: a client adds to its state only what is in a checkpoint");
     if (kind != Kind::kFedDyn) { return; }

@@ -5,6 +5,8 @@
 // not yet sent (P), W = A + U + P holds up to the rounding of W to floats. A new task settles U: it says whether the
 // parent has decided on it. If not, it never will, for that task is over; then U is sent again, as the answer to the
 // new one. A parent that has started anew does not know, and what it may have counted is not sent to it twice.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -40,6 +42,7 @@ void InnerNode::adopt(NodeContext& context, TaskMessage task) {
     }
     if (!known || task.decided >= undecided_->key) { undecided_.reset(); }
   }
+  if (settings_.own_model && settings_.adoption == Adoption::kReplace) { discard_unsent(context); }
   if (settings_.own_model) {
     auto model = std::make_shared<std::vector<float>>(*parent_model_);
     progress_.resize(model->size(), 0.0);
@@ -59,6 +62,7 @@ void InnerNode::adopt(NodeContext& context, TaskMessage task) {
   if (remaining_.count() > 0) { context.set_timer(TimerId::kHardDeadline, time_for_children()); }
   if (open_) {
     settings_.own_model ? give_own_model() : give_parent_model();
+    if (settings_.adoption == Adoption::kAbortChildren) { ask_all_anew(context); }
   } else {
     open_round(context);
   }
@@ -67,6 +71,36 @@ void InnerNode::adopt(NodeContext& context, TaskMessage task) {
     return;
   }
   answer_if_due(context);
+}
+
+// What was merged since the last answer. What children work on is not: it is yet to be merged.
+void InnerNode::discard_unsent(NodeContext& context) {
+  std::uint64_t clients = 0;
+  for (const auto& [child, most] : local_contributors_) { clients += most; }
+  if (clients > 0) {
+    context.note({NodeEvent::Kind::kLate, settings_.self, round_,
+                  fmt::format("the parent's model has moved: what {} client{} had done since the last answer is "
+                              "discarded, as tiers.*.adoption says",
+                              clients, clients == 1 ? "" : "s")});
+  }
+  progress_.clear();
+  contents_ = {};
+  local_commits_ = 0;
+  weight_units_ = 0;
+  local_scalars_.clear();
+  local_contributors_.clear();
+}
+
+// Those that work begin again, from the present model.
+void InnerNode::ask_all_anew(NodeContext& context) {
+  for (auto& [position, task] : tasks_) {
+    if (task.state != TaskState::kAsked) { continue; }
+    give_present_model(context, task);
+    task.working = false;
+    task.unanswered = 0;
+    watch(context, task);
+    send_task(context, child_at(position), task);
+  }
 }
 
 // The states of clients begin anew, and so does all that was made with them.

@@ -122,8 +122,36 @@ Digest result_digest(Configuration configuration, const Tree& tree, const Parame
   return hasher.finish();
 }
 
+// As the registry of extensions knows it; empty: plain averaging.
+std::string method_name(AlgorithmConfig::Kind kind) {
+  switch (kind) {
+    case AlgorithmConfig::Kind::kFedProx:
+      return "fedprox";
+    case AlgorithmConfig::Kind::kFedNova:
+      return "fednova";
+    case AlgorithmConfig::Kind::kQFedAvg:
+      return "qfedavg";
+    case AlgorithmConfig::Kind::kScaffold:
+      return "scaffold";
+    case AlgorithmConfig::Kind::kMtgc:
+      return "mtgc";
+    case AlgorithmConfig::Kind::kFedDyn:
+      return "feddyn";
+    case AlgorithmConfig::Kind::kFedAvg:
+    case AlgorithmConfig::Kind::kFedSgd:
+      break;
+  }
+  return {};
+}
+
+bool keeps_states(AlgorithmConfig::Kind kind) {
+  using Kind = AlgorithmConfig::Kind;
+  return kind == Kind::kScaffold || kind == Kind::kMtgc || kind == Kind::kFedDyn;
+}
+
 // What a policy cannot do where it stands.
-Status check_policy(const Tree& tree, std::uint32_t tier, const TierConfig& config, const TierPolicy& policy) {
+Status check_policy(const Tree& tree, std::uint32_t tier, const TierConfig& config, const TierPolicy& policy,
+                    AlgorithmConfig::Kind kind) {
   if (!policy.continuous()) { return {}; }
   const bool forwards = config.edge_model == TierConfig::EdgeModel::kForward;
   if (forwards && tier == 0) {
@@ -141,6 +169,12 @@ Status check_policy(const Tree& tree, std::uint32_t tier, const TierConfig& conf
     if (tree.is_client(node) || tree.tier(node) != tier || tree.children(node).size() >= least) { continue; }
     least = tree.children(node).size();
     name = tree.name(node);
+  }
+  if (config.adoption == TierConfig::Adoption::kReplace && keeps_states(kind)) {
+    return configuration_error(
+        fmt::format("tiers.{}.adoption: replace discards updates that clients have been told are counted, and "
+                    "algorithm.kind {} keeps states of clients that must agree with what is counted",
+                    tier, method_name(kind)));
   }
   if (config.policy == "buffered" && config.buffer > least) {
     return configuration_error(
@@ -175,28 +209,6 @@ Status check_division(const Tree& tree, std::uint32_t tier, const TierConfig& se
                   "that aggregators "
                   "must not move models of their own: local_rounds must be 1, and edge_model forward",
                   tier, nova ? "fednova" : "qfedavg"));
-}
-
-// As the registry of extensions knows it; empty: plain averaging.
-std::string method_name(AlgorithmConfig::Kind kind) {
-  switch (kind) {
-    case AlgorithmConfig::Kind::kFedProx:
-      return "fedprox";
-    case AlgorithmConfig::Kind::kFedNova:
-      return "fednova";
-    case AlgorithmConfig::Kind::kQFedAvg:
-      return "qfedavg";
-    case AlgorithmConfig::Kind::kScaffold:
-      return "scaffold";
-    case AlgorithmConfig::Kind::kMtgc:
-      return "mtgc";
-    case AlgorithmConfig::Kind::kFedDyn:
-      return "feddyn";
-    case AlgorithmConfig::Kind::kFedAvg:
-    case AlgorithmConfig::Kind::kFedSgd:
-      break;
-  }
-  return {};
 }
 
 // What rules other than sums cannot do where they stand.
@@ -321,7 +333,7 @@ Result<Plan> Plan::create(Configuration configuration, Tree tree, const TrainerF
     if (!rule.ok()) { return rule.status().with_context(fmt::format("tiers.{}.rule", tier)); }
     const AlgorithmConfig::Kind kind = configuration.algorithm.kind;
     if (kind == AlgorithmConfig::Kind::kMtgc) { TRIBUTARY_RETURN_IF_ERROR(check_mtgc(tier, *policies.back())); }
-    TRIBUTARY_RETURN_IF_ERROR(check_policy(tree, tier, settings, *policies.back()));
+    TRIBUTARY_RETURN_IF_ERROR(check_policy(tree, tier, settings, *policies.back(), kind));
     TierParts parts{.continuous = policies.back()->continuous(), .mergeable = (*rule)->mergeable()};
     if (!parts.mergeable) { TRIBUTARY_RETURN_IF_ERROR(check_rule(tier, settings, *policies.back(), kind)); }
     TRIBUTARY_ASSIGN_OR_RETURN(parts.down, make_codec(registry, tier, "down", settings.codec_down));
@@ -576,6 +588,7 @@ InnerNodeSettings Plan::inner_node(NodeId node, std::uint32_t incarnation) const
   settings.retries = tier.retries;
   settings.local_rounds = root ? 1 : tier.local_rounds;
   settings.own_model = divides(node);
+  settings.adoption = static_cast<Adoption>(tier.adoption);
   for (const NodeId child : settings.children) {
     settings.tell_decided = settings.tell_decided || !tree_.is_client(child);
   }

@@ -13,21 +13,22 @@ static_assert(static_cast<int>(TierConfig::Discount::kHarmonic) ==
 }  // namespace
 
 PolicySettings policy_settings(const TierConfig& tier) {
-  return {.cohort_fraction = tier.cohort_fraction,
-          .cohort_count = tier.cohort_count,
-          .over_selection = tier.over_selection,
-          .quorum = tier.quorum,
-          .deadline_s = tier.deadline_s,
-          .buffer = tier.buffer,
-          .concurrency = tier.concurrency,
-          .discount = tier.edge_model == TierConfig::EdgeModel::kForward
-                          ? PolicySettings::Discount::kConstant
-                          : static_cast<PolicySettings::Discount>(tier.discount),
-          .discount_a = tier.discount_a,
-          .discount_b = tier.discount_b,
-          .max_staleness = tier.max_staleness,
-          .rate_correction = tier.rate_correction,
-          .mixing = tier.form == TierConfig::Form::kMix ? std::optional(tier.mixing) : std::nullopt};
+  // Sums that are forwarded are divided elsewhere, where they are discounted too.
+  const bool forwards = tier.edge_model == TierConfig::EdgeModel::kForward;
+  return {
+      .cohort_fraction = tier.cohort_fraction,
+      .cohort_count = tier.cohort_count,
+      .over_selection = tier.over_selection,
+      .quorum = tier.quorum,
+      .deadline_s = tier.deadline_s,
+      .buffer = tier.buffer,
+      .concurrency = tier.concurrency,
+      .discount = forwards ? PolicySettings::Discount::kConstant : static_cast<PolicySettings::Discount>(tier.discount),
+      .discount_a = tier.discount_a,
+      .discount_b = tier.discount_b,
+      .max_staleness = tier.max_staleness,
+      .rate_correction = forwards ? 1.0 : tier.rate_correction,
+      .mixing = tier.form == TierConfig::Form::kMix ? std::optional(tier.mixing) : std::nullopt};
 }
 
 }  // namespace tributary

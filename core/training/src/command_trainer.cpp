@@ -24,6 +24,7 @@
 namespace tributary {
 namespace {
 
+using internal::config::kDriftWord;
 using internal::config::kInputWord;
 using internal::config::kOutputWord;
 
@@ -37,6 +38,7 @@ struct CommandSettings {
   std::map<std::string, std::string> training;  // by key
   internal::ClientWeight weights;
   double weight_bound = 1.0;
+  bool gives_drift = false;  // the program is given a file that says what to add to its gradients
 
   explicit CommandSettings(const Configuration& configuration) : weights(configuration) {}
 
@@ -83,19 +85,29 @@ std::string with_all_replaced(std::string text, std::string_view what, std::stri
   return text;
 }
 
-// The two files of a task, which are gone when it has ended: messages name them as trainer.command does.
+// The files of a task, which are gone when it has ended: messages name them as trainer.command does.
 struct TaskFiles {
   std::filesystem::path input;
   std::filesystem::path output;
+  std::filesystem::path drift;
 
   explicit TaskFiles(const std::filesystem::path& directory)
-      : input(directory / "input.safetensors"), output(directory / "output.safetensors") {}
+      : input(directory / "input.safetensors"),
+        output(directory / "output.safetensors"),
+        drift(directory / "drift.safetensors") {}
 
-  [[nodiscard]] std::string put_into(const std::string& argument) const {
-    return with_all_replaced(with_all_replaced(argument, kInputWord, input.string()), kOutputWord, output.string());
+  [[nodiscard]] std::string put_into(std::string argument) const {
+    for (const auto& [word, file] : names()) { argument = with_all_replaced(std::move(argument), word, file); }
+    return argument;
   }
-  [[nodiscard]] std::string taken_out_of(const std::string& message) const {
-    return with_all_replaced(with_all_replaced(message, input.string(), kInputWord), output.string(), kOutputWord);
+  [[nodiscard]] std::string taken_out_of(std::string message) const {
+    for (const auto& [word, file] : names()) { message = with_all_replaced(std::move(message), file, word); }
+    return message;
+  }
+
+ private:
+  [[nodiscard]] std::array<std::pair<std::string_view, std::string>, 3> names() const {
+    return {{{kInputWord, input.string()}, {kOutputWord, output.string()}, {kDriftWord, drift.string()}}};
   }
 };
 
@@ -128,6 +140,7 @@ struct ProgramReport {
   std::optional<double> weight;
   std::optional<std::uint64_t> samples;
   std::uint64_t steps = 0;
+  double learning_rate = 0.0;
   Metrics metrics;
 };
 
@@ -148,6 +161,8 @@ Result<ProgramReport> read_report(const SafetensorsMetadata& metadata) {
       TRIBUTARY_ASSIGN_OR_RETURN(report.samples, count_of(key, text));
     } else if (key == "steps") {
       TRIBUTARY_ASSIGN_OR_RETURN(report.steps, count_of(key, text));
+    } else if (key == "learning_rate") {
+      TRIBUTARY_ASSIGN_OR_RETURN(report.learning_rate, finite_number_of(key, text));
     } else {
       // Not every metric is defined everywhere: who sums them leaves out what is no number, and says so.
       TRIBUTARY_ASSIGN_OR_RETURN(report.metrics[key], number_of(key, text));
@@ -187,6 +202,7 @@ class CommandTrainer final : public Trainer {
     metadata.insert(settings_->training.begin(), settings_->training.end());
     for (const auto& [key, value] : settings_->options) { metadata.emplace("option." + key, value); }
     TRIBUTARY_RETURN_IF_ERROR(write_model(real_file_system(), files.input, settings_->spec, *task.base, metadata));
+    if (settings_->gives_drift) { TRIBUTARY_RETURN_IF_ERROR(write_drift(task.drift, files)); }
 
     internal::ChildProcess child;
     for (const std::string& argument : settings_->command) { child.arguments.push_back(files.put_into(argument)); }
@@ -209,8 +225,18 @@ class CommandTrainer final : public Trainer {
     outcome.model = std::make_shared<const std::vector<float>>(std::move(values));
     outcome.samples = report->samples.value_or(0);
     outcome.steps = report->steps;
+    outcome.learning_rate = report->learning_rate;
     outcome.metrics = std::move(report->metrics);
     return outcome;
+  }
+
+  // As TrainTask::drift says it: the program adds the tensors, and pull times how far it has come, to each gradient.
+  Status write_drift(const Drift& drift, const TaskFiles& files) const {
+    const SafetensorsMetadata metadata{{"pull", fmt::format("{}", drift.pull)},
+                                       {"after_clipping", drift.constant_after_clipping ? "1" : "0"}};
+    const std::vector<float> none(drift.constant ? 0 : settings_->spec.parameters(), 0.0F);
+    return write_model(real_file_system(), files.drift, settings_->spec, drift.constant ? *drift.constant : none,
+                       metadata);
   }
 
   Result<double> weight_of(const ProgramReport& report) const {
@@ -237,6 +263,7 @@ class CommandTrainerFactory final : public TrainerFactory {
   [[nodiscard]] Result<std::unique_ptr<Trainer>> create() const override {
     return std::unique_ptr<Trainer>(std::make_unique<CommandTrainer>(settings_));
   }
+  [[nodiscard]] bool honours_drift() const override { return settings_->gives_drift; }
 
  private:
   std::shared_ptr<CommandSettings> settings_;
@@ -272,6 +299,8 @@ Result<std::unique_ptr<TrainerFactory>> make_command_trainer_factory(const Train
   settings->timeout = std::chrono::seconds(std::min<std::uint64_t>(configuration.trainer.timeout_s, 31'536'000));
   settings->options = configuration.trainer.options;
   settings->training = internal::config::training_values(configuration);
+  settings->gives_drift = std::ranges::any_of(
+      settings->command, [](const std::string& word) { return word.find(kDriftWord) != std::string::npos; });
   // A program announces nothing before its first task: without a word of the configuration it counts as one sample.
   const bool bounded = configuration.trainer.weight_bound.has_value() ||
                        configuration.algorithm.weighting == AlgorithmConfig::Weighting::kCapped;

@@ -215,6 +215,66 @@ TEST_P(UndecidedAnswer, IsGivenUpAndNotedWhereTheParentHasStartedAnew) {
 INSTANTIATE_TEST_SUITE_P(EdgeModels, UndecidedAnswer, ::testing::Bool(),
                          [](const auto& edge_model) { return edge_model.param ? "Own" : "Forward"; });
 
+// An aggregator that answers after three commits; of its two clients the first has made a change of 1, and the second
+// works, when the parent's model goes from 10 to 20.
+struct Adopting {
+  explicit Adopting(Adoption adoption) : node(make(adoption)) {
+    node.on_message(context, NodeId{0}, parents_task({0, 1}, 0, 10.0F, {}));
+    before = context.take<TaskMessage>();
+    EXPECT_EQ(before.size(), 2U);
+    node.on_message(context, NodeId{2}, report(NodeId{2}, task_of(before, NodeId{2}), 1.0F));
+    EXPECT_EQ(context.take<TaskMessage>().size(), 1U);
+    node.on_message(context, NodeId{0}, parents_task({0, 2}, 1, 20.0F, {}));
+    at_adoption = context.take<TaskMessage>();
+  }
+  static InnerNode make(Adoption adoption) {
+    InnerNodeSettings made = settings(NodeId{1}, NodeId{0}, {2, 2});
+    made.local_rounds = 3;
+    made.adoption = adoption;
+    made.policy = std::make_unique<BufferedPolicy>(PolicySettings{.discount = PolicySettings::Discount::kConstant}, 1);
+    return InnerNode(std::move(made));
+  }
+  // What the second client is given after its change of 2, made from the model of before.
+  std::vector<float> model_after_the_second() {
+    node.on_message(context, NodeId{3}, report(NodeId{3}, task_of(before, NodeId{3}), 2.0F));
+    const auto tasks = context.take<TaskMessage>();
+    return tasks.size() == 1 ? *tasks[0].second.model : std::vector<float>();
+  }
+
+  Recorder context;
+  InnerNode node;
+  std::vector<std::pair<NodeId, TaskMessage>> before;
+  std::vector<std::pair<NodeId, TaskMessage>> at_adoption;
+};
+
+TEST(Adoption, RebasesWhatWasMerged) {
+  Adopting aggregator(Adoption::kRebase);
+  EXPECT_TRUE(aggregator.at_adoption.empty()) << "those that work are not disturbed";
+  EXPECT_EQ(aggregator.model_after_the_second(), (std::vector<float>{23.0F, 23.0F})) << "20, and 1, and 2";
+}
+
+TEST(Adoption, ReplacesWhatWasMergedAndSaysSo) {
+  Adopting aggregator(Adoption::kReplace);
+  EXPECT_TRUE(aggregator.at_adoption.empty());
+  ASSERT_EQ(aggregator.context.notes.size(), 1U);
+  EXPECT_EQ(aggregator.context.notes[0].kind, NodeEvent::Kind::kLate);
+  EXPECT_NE(aggregator.context.notes[0].detail.find("what 1 client had done since the last answer is discarded"),
+            std::string::npos);
+  EXPECT_EQ(aggregator.model_after_the_second(), (std::vector<float>{22.0F, 22.0F})) << "20, and 2";
+}
+
+TEST(Adoption, LetsChildrenBeginAgain) {
+  Adopting aggregator(Adoption::kAbortChildren);
+  ASSERT_EQ(aggregator.at_adoption.size(), 2U);
+  for (const auto& [child, task] : aggregator.at_adoption) {
+    EXPECT_GT(task.key, task_of(aggregator.before, child).key);
+    EXPECT_EQ(*task.model, (std::vector<float>{21.0F, 21.0F})) << "20, and 1";
+  }
+  EXPECT_TRUE(aggregator.model_after_the_second().empty()) << "what was begun before is not counted";
+  aggregator.before = aggregator.at_adoption;
+  EXPECT_EQ(aggregator.model_after_the_second(), (std::vector<float>{23.0F, 23.0F}));
+}
+
 TEST(InnerNode, AForwardingAggregatorKeepsItsSumsUntilThereIsATaskToAnswer) {
   Recorder context;
   InnerNode aggregator = continuous_aggregator(false);

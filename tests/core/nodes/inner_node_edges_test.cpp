@@ -305,6 +305,29 @@ TEST_F(Edges, AChildThatIsGoneIsLeftBehind) {
   EXPECT_EQ(last, 0.0F) << "nothing is left of the one that is gone";
 }
 
+// It trains, and that is what its state is about.
+TEST_F(Edges, AChildThatIsSilentWhenItShouldMeasureIsNotGone) {
+  InnerNodeSettings made = settings(NodeId{1});
+  made.evaluation.samples = std::make_shared<const std::vector<std::uint64_t>>(7, 1);
+  InnerNode node(std::move(made));
+  for (std::uint64_t number = 1; number <= 6; ++number) {
+    const auto tasks = begin(node, task_of_root(number));
+    ASSERT_EQ(tasks.size(), 2U);
+    for (const auto& [child, task] : tasks) {
+      node.on_message(context, child, update_of(child, task, 0.0F, 1.0F, number));
+    }
+    TaskMessage evaluation = task_of_root(number);
+    evaluation.key.kind = TaskKind::kEvaluate;
+    node.on_message(context, NodeId{0}, evaluation);
+    for (const auto& [child, task] : context.take<TaskMessage>()) {
+      EXPECT_EQ(task.key.kind, TaskKind::kEvaluate);
+      node.on_unreachable(context, child, "its rank is lost");
+    }
+    EXPECT_EQ(context.take<TaskFailedMessage>().size(), 1U);
+  }
+  EXPECT_EQ(std::ranges::count(context.notes, NodeEvent::Kind::kAnew, &NodeEvent::kind), 0);
+}
+
 TEST_F(Edges, WhatItsQuestionTakesIsPartOfTheTimeThatTheParentGives) {
   InnerNode node(settings(NodeId{1}));
   TaskMessage task = task_of_root(1);

@@ -32,6 +32,7 @@ inline constexpr std::uint64_t kMostSyntheticValues = std::uint64_t{1} << 32U;
 // A program that trains reads its task from the file that replaces the one, and writes its result to the other.
 inline constexpr std::string_view kInputWord = "{input}";
 inline constexpr std::string_view kOutputWord = "{output}";
+inline constexpr std::string_view kDriftWord = "{drift}";
 
 // Where values of one reading or printing go or come from. Keys below `tiers` mean the tier that is set here.
 struct Target {

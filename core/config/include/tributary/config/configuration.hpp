@@ -181,6 +181,9 @@ struct TierConfig {
   // What children of an aggregator start from: a model of its own, or the parent's, whose sums it forwards.
   enum class EdgeModel { kOwn, kForward };
   EdgeModel edge_model = EdgeModel::kOwn;
+  // What becomes of the model of its own when the parent's has moved.
+  enum class Adoption { kRebase, kReplace, kAbortChildren };
+  Adoption adoption = Adoption::kRebase;
 
   std::string rule = "weighted-sum";  // how updates combine
   // How vectors travel between the tier's nodes and their children: a codec's name, or "none".

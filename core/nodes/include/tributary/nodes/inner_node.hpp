@@ -57,6 +57,11 @@ struct EvaluationSettings {
   std::shared_ptr<const std::vector<std::uint64_t>> samples;
 };
 
+// What a continuous aggregator with a model of its own does when its parent's model has moved: it goes on from that
+// model and what it has merged and not yet sent; it discards that; or it keeps it, and its children begin again from
+// there.
+enum class Adoption : std::uint8_t { kRebase, kReplace, kAbortChildren };
+
 struct InnerNodeSettings {
   NodeId self;
   NodeId parent;  // equal to self for the root
@@ -80,8 +85,9 @@ struct InnerNodeSettings {
   std::uint32_t retries = 2;       // of a task that failed
   std::uint32_t local_rounds = 1;  // aggregators
   bool own_model = true;           // aggregators with a continuous policy: not just forwarded sums
-  bool tell_decided = false;       // children are aggregators, which keep what they have sent until it is decided
-  bool evaluate_clients = false;   // root: ask clients to measure what they receive
+  Adoption adoption = Adoption::kRebase;
+  bool tell_decided = false;      // children are aggregators, which keep what they have sent until it is decided
+  bool evaluate_clients = false;  // root: ask clients to measure what they receive
   EvaluationSettings evaluation;
   std::uint64_t rounds = 0;             // root: run up to this round
   std::uint32_t largest_abandoned = 3;  // root: give up after so many abandoned rounds in a row
@@ -272,6 +278,8 @@ class InnerNode final : public Node {
   // An aggregator with a continuous policy (inner_node_continuous.cpp).
   void adopt(NodeContext& context, TaskMessage task);
   void begin_anew(NodeContext& context);
+  void discard_unsent(NodeContext& context);
+  void ask_all_anew(NodeContext& context);
   void finish_continuous_round(NodeContext& context, const RoundReport& report);
   void merge_progress(const RoundReport& report);
   void answer_if_due(NodeContext& context);
