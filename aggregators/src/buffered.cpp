@@ -166,9 +166,12 @@ int BufferedPolicy::discount_bits() const noexcept {
 
 std::uint32_t BufferedPolicy::factor(const Arrival& arrival) const noexcept {
   if (settings_.max_staleness && arrival.staleness > static_cast<double>(*settings_.max_staleness)) { return 0; }
-  const double counts =
-      discount(arrival.staleness) * (mixes() ? *settings_.mixing : 1.0) * rate_factor(arrival.child, arrival.weight);
-  return static_cast<std::uint32_t>(std::lrint(std::ldexp(counts, discount_bits())));
+  const double discounted =
+      std::ldexp(discount(arrival.staleness) * (mixes() ? *settings_.mixing : 1.0), discount_bits());
+  if (std::lrint(discounted) == 0) { return 0; }
+  // How often a child answers, and how little it weighs, is no reason to leave it out.
+  const double counts = discounted * rate_factor(arrival.child, arrival.weight);
+  return static_cast<std::uint32_t>(std::max(1L, std::lrint(counts)));
 }
 
 // A buffer of `target` updates is a full step.

@@ -58,6 +58,15 @@ std::string describe_classes(const Dataset& data) {
   return fmt::format("{}{}", fmt::join(shown, ", "), more);
 }
 
+// What clients hold out of their training, all together.
+std::uint64_t held_out_by_clients(const PreparedRun& composition) {
+  std::uint64_t samples = 0;
+  for (std::uint32_t client = 0; client < composition.plan.tree().clients(); ++client) {
+    samples += composition.factory->holdout_samples(ClientIndex{client});
+  }
+  return samples;
+}
+
 }  // namespace
 
 std::string data_line(const PreparedRun& composition) {
@@ -68,10 +77,12 @@ std::string data_line(const PreparedRun& composition) {
                                  ? fmt::format(" in column {}", printable_text(config.label_column, kLongestName))
                                  : std::string();
   const auto classes = static_cast<std::uint64_t>(train.classes);
+  const std::uint64_t of_clients = held_out_by_clients(composition);
   return fmt::format(
-      "data        {}, {}, {}{} ({}); {} held out", human_plural(train.size(), "sample"), describe_features(train),
+      "data        {}, {}, {}{} ({}); {} held out{}", human_plural(train.size(), "sample"), describe_features(train),
       classes == 1 ? "1 class" : fmt::format("{} classes", human_count(classes)), column, describe_classes(train),
-      composition.data.test ? human_count(composition.data.test->size()) : std::string("none"));
+      composition.data.test ? human_count(composition.data.test->size()) : std::string("none"),
+      of_clients == 0 ? "" : fmt::format(" from all, {} of the samples by clients", human_count(of_clients)));
 }
 
 nlohmann::ordered_json data_json(const PreparedRun& composition) {
@@ -81,7 +92,8 @@ nlohmann::ordered_json data_json(const PreparedRun& composition) {
                               {"shape", train.sample_shape},
                               {"classes", train.classes},
                               {"samples_by_class", samples_by_class(train)},
-                              {"held_out", composition.data.test ? composition.data.test->size() : std::size_t{0}}};
+                              {"held_out", composition.data.test ? composition.data.test->size() : std::size_t{0}},
+                              {"held_out_by_clients", held_out_by_clients(composition)}};
   if (!train.feature_names.empty()) { json["features"] = train.feature_names; }
   if (!train.class_names.empty()) { json["class_names"] = train.class_names; }
   return json;

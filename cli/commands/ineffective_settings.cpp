@@ -54,7 +54,8 @@ std::string about_deadlines(const Configuration& configuration, const Tree& tree
 
 // A commit of a single update divides by what that update weighs.
 std::string about_weights(const Configuration& configuration, const Tree& tree) {
-  const bool one_by_one = configuration.tier(0).policy == "asynchronous" && tree.height() == 1;
+  const bool one_by_one = configuration.tier(0).policy == "asynchronous" && tree.height() == 1 &&
+                          configuration.tier(0).rate_correction == 1.0;
   if (!one_by_one || configuration.algorithm.weighting == AlgorithmConfig().weighting) { return {}; }
   return "algorithm.weighting has no effect: an asynchronous root commits each update by itself, and divides by its "
          "weight";

@@ -242,6 +242,16 @@ TEST(Buffered, OfSingleUpdatesTheWeightCountsToo) {
   EXPECT_NEAR(part(policy, 1, 5.0), 1.0, 0.02) << "never more than whole";
 }
 
+// One sample beside ten thousand: its part is less than half a step of 2^-12.
+TEST(Buffered, NobodyIsLeftOutForItsRateOrItsWeight) {
+  BufferedPolicy policy({.discount = Discount::kInverseRoot, .rate_correction = 100.0}, 1);
+  Node tier(0);
+  for (int times = 0; times < 20; ++times) { tell(policy, tier, times % 2, times % 2 == 0 ? 1.0 : 10'000.0); }
+  EXPECT_EQ(policy.factor({.staleness = 3.0, .child = 0, .weight = Weight::from(1.0).value()}), 1U);
+  BufferedPolicy old({.discount = Discount::kExponential, .discount_a = 1.0, .rate_correction = 100.0}, 1);
+  EXPECT_EQ(old.factor({.staleness = 50.0}), 0U) << "as without it";
+}
+
 TEST(Buffered, RatesGoOnFromASnapshot) {
   const PolicySettings settings{.discount = Discount::kConstant, .rate_correction = 8.0};
   BufferedPolicy policy(settings, 1);

@@ -108,6 +108,8 @@ class KillAndResumeTest(ProgramTest):
                     self.work.mkdir()
                     middle = self.kill_at_moments((MOMENTS + 3) // 4, *settings(rounds=120, **unequal, **keys), by=by)
                     self.assertGreaterEqual(middle, MOMENTS // 8)
+                    if kind in ("fedasync", "evaluation"):
+                        self.run_program("replay", self.work / "killed-0")
 
     def interrupted_with_states(self, name):
         """A run with states of clients that was killed after some checkpoints, and the model that it should end with."""

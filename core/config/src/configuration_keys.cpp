@@ -372,7 +372,7 @@ std::vector<Key> last_keys() {
       {.path = "tiers.*.mixing",
        .meaning = "How far a fresh update's model draws the node's: 1 is all the way. Times `discount`.",
        .field = tier<&TierConfig::mixing>,
-       .range = kShare,
+       .range = {.least = 0.001, .most = 1.0},
        .when = "tiers.*.policy=asynchronous & tiers.*.edge_model=own & tiers.*.form=mix"},
       {.path = "tiers.*.discount",
        .meaning =

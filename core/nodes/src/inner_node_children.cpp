@@ -256,8 +256,10 @@ Status InnerNode::count(NodeId from, ChildTask& task, const Update& update) {
     factor = settings_.policy->factor(
         {.staleness = staleness, .child = settings_.children.index_of(from), .weight = update.weight});
     if (factor == 0) {
-      return unavailable(fmt::format("it was trained from a model that is {:g} version{} old, and counts for nothing",
-                                     staleness, staleness == 1.0 ? "" : "s"));
+      return unavailable(fmt::format(
+          "it was trained from a model that is {:g} version{} old, and counts for nothing: that is more than "
+          "max_staleness allows, or a discount that rounds to 0",
+          staleness, staleness == 1.0 ? "" : "s"));
     }
   }
   TRIBUTARY_RETURN_IF_ERROR(settings_.rule->add(update, factor));

@@ -137,7 +137,7 @@ constexpr auto kWarning = std::to_array<FieldInfo>({
     {"round", "integer", "", "that showed it first, of what is said once in a run"},
     {"about", "text", "",
      "tells apart what is said once in a run: `weight`, `metric NAME`, `held-out NAME`, `fault KIND`, `input KEY`, "
-     "`stop_at_accuracy`"},
+     "`held-out metric NAME`, `evaluation by clients`, `stop_at_accuracy`"},
 });
 
 constexpr auto kEdge = std::to_array<FieldInfo>({

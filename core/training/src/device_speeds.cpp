@@ -35,6 +35,10 @@ std::optional<double> read_slowness(std::string_view text) {
   return value && *value >= kFastest && *value <= kSlowest ? value : std::nullopt;
 }
 
+std::string as_shown(std::string_view text) {
+  return text.empty() ? "nothing" : printable_text(text);
+}
+
 std::string range_text() {
   return fmt::format("a number from {:g} to {:g}", kFastest, kSlowest);
 }
@@ -47,7 +51,7 @@ Result<std::optional<double>> stated(const Tree& tree, NodeId client) {
       const std::optional<double> value = read_slowness(found->second);
       if (value) { return value; }
       return configuration_error(fmt::format("extra.slowness of {} must be {}, got {}", printable_text(tree.name(node)),
-                                             range_text(), printable_text(found->second)));
+                                             range_text(), as_shown(found->second)));
     }
     if (node == tree.root()) { return std::optional<double>(); }
   }
@@ -80,8 +84,12 @@ Result<Trace> read_trace(const std::string& text, const std::string& name) {
   std::optional<std::size_t> client_at;
   for (std::size_t i = 0; begun && i < fields.size(); ++i) {
     const std::string_view column = internal::trimmed(fields[i].text);
-    if (column == kSlownessColumn) { slowness_at = i; }
-    if (column == kClientColumn) { client_at = i; }
+    for (const auto& [known, place] :
+         {std::pair(kSlownessColumn, &slowness_at), std::pair(kClientColumn, &client_at)}) {
+      if (column != known) { continue; }
+      if (*place) { return bad_data(fmt::format("{}:1: the column {} stands there twice", name, known)); }
+      *place = i;
+    }
   }
   if (!slowness_at) {
     return bad_data(
@@ -102,8 +110,8 @@ Result<Trace> read_trace(const std::string& text, const std::string& name) {
     }
     const std::optional<double> value = read_slowness(fields[*slowness_at].text);
     if (!value) {
-      return refuse(*slowness_at, fmt::format("slowness must be {}, got {}", range_text(),
-                                              printable_text(fields[*slowness_at].text)));
+      return refuse(*slowness_at,
+                    fmt::format("slowness must be {}, got {}", range_text(), as_shown(fields[*slowness_at].text)));
     }
     if (!client_at) {
       trace.rows.push_back(*value);

@@ -149,6 +149,8 @@ TEST_F(Traces, WithoutNamesEachClientDrawsARow) {
 
 TEST_F(Traces, WhatIsWrongIsNamedByItsPlace) {
   EXPECT_THAT(refused("speed\n1\n").message(), HasSubstr("devices.csv:1: a trace of devices is a table with commas"));
+  EXPECT_THAT(refused("slowness,slowness\n1,9\n").message(), HasSubstr("the column slowness stands there twice"));
+  EXPECT_THAT(refused("slowness,x\n,1\n").message(), HasSubstr("got nothing"));
   EXPECT_THAT(refused("").message(), HasSubstr("a trace of devices is a table"));
   EXPECT_THAT(refused("slowness\n").message(), HasSubstr("there are no rows"));
   EXPECT_THAT(refused("slowness\n1\nfast\n").message(),

@@ -24,7 +24,8 @@
 //            number of counted updates, of all children, from one of i to its next (an exponential mean, 0.2 for the
 //            newest), and g the largest of them; and where each update is a commit, so that weights do not show in a
 //            mean, n_i / n times too, n the largest weight so far. In the long run each child then moves the model by
-//            its weight, however fast it is, as far as rates differ by no more than R.
+//            its weight, however fast it is, as far as rates differ by no more than R, with the discount `constant`.
+//            An update counts by what was known before it.
 // Deadline:  `deadline_s` after a buffer was opened, what is in it is committed, or else the next update that comes. A
 //            buffer that is not full moves the model by its share of a full one.
 // Threads:   as TierPolicy.
