@@ -66,7 +66,7 @@ class CommandTrainerTest(ProgramTest):
         for kind in ("fedavg", "scaffold"):
             more = [*runs, *with_drift, *settings(**{"algorithm.kind": kind})]
             far[kind] = max(map(abs, values_of(self.train(file, kind, *more) / "model.safetensors")))
-        self.assertGreater(far["fedavg"], 0.1, "who does more steps draws the model to its side")
+        self.assertGreater(far["fedavg"], 0.01, "who does more steps draws the model to its side")
         self.assertLess(far["scaffold"], 1e-4)
         _, err = self.run_program("run", file, "--output", self.work / "without", *runs, *settings(**{"algorithm.kind": "scaffold"}),
                                   expect=78)

@@ -113,7 +113,7 @@ class KillAndResumeTest(ProgramTest):
 
     def interrupted_with_states(self, name):
         """A run with states of clients that was killed after some checkpoints, and the model that it should end with."""
-        arguments = settings(rounds=150, **{"algorithm.kind": "scaffold"})
+        arguments = settings(rounds=250, **{"algorithm.kind": "scaffold"})
         expected = self.model_digest(self.train(self.file, f"whole-{name}", *arguments))
         directory = self.work / name
         process = self.start("run", self.file, "--output", directory, "--quiet", *arguments)
@@ -121,6 +121,8 @@ class KillAndResumeTest(ProgramTest):
         self.wait_for_rounds(directory, 40, process)
         process.send_signal(signal.SIGKILL)
         process.communicate()
+        rounds = (directory / "records.jsonl").read_bytes().count(b'"event":"round"')
+        self.assertLess(rounds, 240, "killed too late to be in the middle")
         return directory, expected
 
     def test_states_of_clients_go_back_with_the_checkpoint(self):
