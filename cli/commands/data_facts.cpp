@@ -82,7 +82,7 @@ std::string data_line(const PreparedRun& composition) {
       "data        {}, {}, {}{} ({}); {} held out{}", human_plural(train.size(), "sample"), describe_features(train),
       classes == 1 ? "1 class" : fmt::format("{} classes", human_count(classes)), column, describe_classes(train),
       composition.data.test ? human_count(composition.data.test->size()) : std::string("none"),
-      of_clients == 0 ? "" : fmt::format(" from all, {} of the samples by clients", human_count(of_clients)));
+      of_clients == 0 ? "" : fmt::format(", and {} of the samples by clients", human_count(of_clients)));
 }
 
 nlohmann::ordered_json data_json(const PreparedRun& composition) {
