@@ -79,6 +79,9 @@ void serialize(Archive& archive, Delivery& delivery) {
 template <typename Archive>
 void serialize(Archive& archive, TimerFired& fired) {
   archive(fired.node, fired.timer);
+  if constexpr (Archive::is_loading::value) {
+    archive.require(fired.timer <= TimerId::kResend ? ok_status() : bad_data("a timer of no kind"));
+  }
 }
 template <typename Archive>
 void serialize(Archive& archive, Trained& trained) {
