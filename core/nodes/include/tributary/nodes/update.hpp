@@ -2,9 +2,8 @@
 // What travels up the tree: a weighted sum. Sums of sums are sums, so clients and aggregators send the same type, and
 // only the node that commits a model divides.
 //
-// Segments: named vectors. "delta" (model minus base) is always there; methods that need more add their own. The answer
-// to
-//           an evaluation has none, and weighs as many samples as it was measured on.
+// Segments: named vectors. "delta" (model minus base) is there, and whatever a method adds. The answer to an evaluation
+//           has none, and weighs as many samples as the model was measured on.
 // Scalars:  weighted sums of metrics, exact as the vectors are.
 // Threads:  a value; payloads are shared and immutable.
 #pragma once
